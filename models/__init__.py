@@ -1,0 +1,22 @@
+"""Networks and their layers: one file per method, and the registry that finds them.
+
+    import models
+    network = models.create("sesn-vector", task="mnist-scale-28+")      # torch.nn.Module, (N, 1, 28, 28) -> (N, 10)
+
+Importing this package imports no torch; `create` does.
+"""
+
+from models.errors import ModelError
+from models.registry import ModelInfo, canonical_name, create, info, infos, list_models, load_plugin, register
+
+__all__ = [
+    "ModelError",
+    "ModelInfo",
+    "canonical_name",
+    "create",
+    "info",
+    "infos",
+    "list_models",
+    "load_plugin",
+    "register",
+]

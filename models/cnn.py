@@ -1,0 +1,27 @@
+"""The plain convolutional network that every method is compared with.
+
+Same skeleton, same number of channels and parameters as the scale-equivariant networks, ordinary 7 x 7 filters
+(Sosnovik et al. 2020, arXiv 1910.11093, section 5.1).
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
+from models.registry import register
+
+
+@register(
+    "cnn",
+    tasks="mnist-scale-*",
+    paper="plain CNN of Sosnovik et al. 2020, arXiv 1910.11093",
+    options={"upsample": {"mnist-scale-56*": ("nearest", "bilinear")}},
+)
+def mnist_cnn(task: str, upsample: str = "nearest") -> nn.Module:
+    """494,549 parameters: three 7 x 7 convolutions of 32, 63 and 95 channels, and the linear head."""
+    body: list[nn.Module] = []
+    for channels_in, channels_out, pool in zip((1, *CHANNELS), CHANNELS, stage_pools(task), strict=False):
+        convolution = nn.Conv2d(channels_in, channels_out, 7, padding=3)
+        body += [convolution, nn.ReLU(), pool, nn.BatchNorm2d(channels_out)]
+    return mnist_net(task, body, linear_head(4 * CHANNELS[-1]), upsample)

@@ -1,0 +1,49 @@
+"""Working on maps with a scale axis, (N, C, S, H, W).
+
+What treats every scale alike (spatial pooling, normalisation with statistics over scales) is the ordinary 2-D operation with
+the scales folded into the batch. Layers that make such maps lay the scales out outermost in memory, so folding copies nothing.
+
+Shape letters: N batch, C channels, S scales, H, W map.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+def fold_scales(maps: Tensor) -> Tensor:
+    """(N, C, S, H, W) -> (S*N, C, H, W)."""
+    return maps.permute(2, 0, 1, 3, 4).flatten(0, 1)
+
+
+def unfold_scales(maps: Tensor, scales: int) -> Tensor:
+    """(S*N, C, H, W) -> (N, C, S, H, W), scales outermost in memory."""
+    return maps.view(scales, -1, *maps.shape[1:]).permute(1, 2, 0, 3, 4)
+
+
+class ScaleMaxPool(nn.Module):
+    """Spatial max pooling at every scale: `pool` applied to (N, C, H, W) at each scale of (N, C, S, H, W)."""
+
+    def __init__(self, pool: nn.MaxPool2d) -> None:
+        super().__init__()
+        self.pool = pool
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(N, C, S, H, W) -> (N, C, S, H', W')."""
+        return unfold_scales(self.pool(fold_scales(maps)), maps.shape[2])
+
+
+class ScaleBatchNorm(nn.BatchNorm2d):
+    """Batch normalisation with statistics over batch, scales and pixels (torch's BatchNorm3d): (N, C, S, H, W) -> same."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Normalise each channel."""
+        return unfold_scales(super().forward(fold_scales(maps)), maps.shape[2])
+
+
+class ScaleProjection(nn.Module):
+    """The maximum over scales: (N, C, S, H, W) -> (N, C, H, W)."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return the maximum over the scale axis; its gradient goes to the scale that attains it."""
+        return maps.max(dim=2).values

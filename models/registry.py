@@ -1,0 +1,259 @@
+"""The registry: a name on the command line -> a builder function in a method file.
+
+A builder is registered where it is written, and nowhere else:
+
+    @register("sesn-scalar", tasks="mnist-scale-*", paper="Sosnovik et al. 2020", options={"config": {...}})
+    def sesn_scalar(task, *, config): ...
+
+Built-in method files are *read* for these lines, not imported, so listing models needs no torch; `create` imports the one
+file that it needs. Third-party models come from the entry-point group `bench.models` or from a file given to `load_plugin`.
+
+A model's name may carry options, `sesn-scalar@config=28p`; `canonical_name` drops those that are the task's default, so that
+one network has one name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from models.errors import ModelError
+from models.scan import Registration, folder_and_name, scan_package, suggestion
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
+
+ENTRY_POINT_GROUP = "bench.models"
+TASKS = ("mnist-scale-28", "mnist-scale-28+", "mnist-scale-56", "mnist-scale-56+", "stl10+")
+
+# An option's value per task: {option: {task glob: (default, other allowed value, ...)}}.
+Options = Mapping[str, Mapping[str, Sequence[str]]]
+
+
+@dataclass(frozen=True, eq=False)
+class ModelInfo:
+    """What is known of a registered model without building it."""
+
+    name: str
+    tasks: tuple[str, ...]
+    paper: str
+    options: Options
+    origin: str
+    module: str
+
+    def supports(self, task: str) -> bool:
+        """Whether the model has a network for this task."""
+        return any(fnmatchcase(task, pattern) for pattern in self.tasks)
+
+    def choices(self, task: str) -> dict[str, tuple[str, ...]]:
+        """The options that may stand in the name on this task: {option: (default, other, ...)}."""
+        return {
+            option: tuple(values)
+            for option, by_task in self.options.items()
+            for pattern, values in by_task.items()
+            if fnmatchcase(task, pattern)
+        }
+
+
+# One name may stand for several networks, each for tasks of its own (`cnn` is a WRN-16-8 on stl10+).
+_catalogue: dict[str, list[ModelInfo]] = {}
+_builders: dict[ModelInfo, Callable[..., nn.Module]] = {}
+_scanned = False
+
+
+def register(
+    name: str, *, tasks: str | Sequence[str], paper: str = "", options: Options | None = None
+) -> Callable[[Builder], Builder]:
+    """Register a builder function `builder(task, **overrides) -> torch.nn.Module` under a public name.
+
+    `tasks`: one glob or several, e.g. "mnist-scale-*". `options`: overrides that may be named on the command line
+    (`name@option=value`), each with its allowed values per task glob, the default first.
+
+    Raises ModelError: another builder has the name for one of these tasks, or the name is not made of letters, digits,
+    '.', '_' and '-'.
+    """
+
+    def decorate(builder: Builder) -> Builder:
+        origin = f"{_short(inspect.getsourcefile(builder) or '?')}:{builder.__code__.co_firstlineno}"
+        model = _add(Registration(name, tasks, paper, options or {}, origin, builder.__module__))
+        _builders[model] = builder
+        return builder
+
+    return decorate
+
+
+def _add(new: Registration) -> ModelInfo:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", new.name):
+        raise ModelError(f"model name {new.name!r} ({new.origin}): use letters, digits, '.', '_' and '-' only")
+    tasks = (new.tasks,) if isinstance(new.tasks, str) else tuple(new.tasks)
+    model = ModelInfo(new.name, tasks, new.paper, new.options, new.origin, new.module)
+    namesakes = _catalogue.setdefault(new.name, [])
+    for known in namesakes:
+        if (known.origin, known.module) == (model.origin, model.module):
+            return known  # read by the scan, now imported
+        shared = [task for task in TASKS if known.supports(task) and model.supports(task)]
+        if shared or set(known.tasks) & set(tasks):
+            raise ModelError(
+                f"model name {new.name!r} is registered twice for {(shared or tasks)[0]}: "
+                f"{known.origin} and {model.origin}; give one of them another name"
+            )
+    namesakes.append(model)
+    return model
+
+
+def _short(path: str) -> str:
+    """A path as a reader would say it: `models/sesn.py` for this package's files, elsewhere the file's own name."""
+    file = Path(path)
+    return folder_and_name(file) if file.parent == Path(__file__).parent else file.name
+
+
+def _scan() -> None:
+    global _scanned  # noqa: PLW0603 - the scan runs once per process, at the first question
+    if _scanned:
+        return
+    _scanned = True
+    for registration in scan_package(Path(__file__).parent):
+        _add(registration)
+    for entry_point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        try:
+            entry_point.load()
+        except Exception as error:  # a stranger's package may raise anything
+            print(
+                f"models: entry point {entry_point.name} = {entry_point.value} did not load and is left out: "
+                f"{type(error).__name__}: {error}",
+                file=sys.stderr,
+            )
+
+
+def load_plugin(path: str | Path) -> list[str]:
+    """Import a user's file that registers models and return the names it added.
+
+    Raises ModelError: no such file, the file raises on import, or it registers nothing.
+    """
+    _scan()
+    file = Path(path)
+    if not file.is_file() or file.suffix != ".py":
+        raise ModelError(f"plugin {str(path)!r} is not a Python file; give the path of a .py file that registers a model")
+    name = "bench_plugin_" + re.sub(r"\W", "_", str(file.resolve()))
+    if name not in sys.modules:
+        _import_file(name, file)
+    added = [model.name for model in _all() if model.module == name]
+    if not added:
+        raise ModelError(f"plugin {str(path)!r} registers no model; put @models.register(NAME, tasks=...) on a builder")
+    return added
+
+
+def _import_file(name: str, file: Path) -> None:
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None and spec.loader is not None  # a .py file always has both
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except (KeyboardInterrupt, ModelError):
+        del sys.modules[name]
+        raise
+    except BaseException as error:  # SystemExit in a plugin is the plugin's failure, not the suite's end
+        del sys.modules[name]
+        raise ModelError(
+            f"plugin {str(file)!r} raised on import: {type(error).__name__}: {error}; to see where: python {file}"
+        ) from error
+
+
+def _all() -> list[ModelInfo]:
+    _scan()
+    return [model for name in sorted(_catalogue) for model in _catalogue[name]]
+
+
+def infos() -> list[ModelInfo]:
+    """Every registered model, by name."""
+    return _all()
+
+
+def list_models(task: str | None = None) -> list[str]:
+    """Names of the registered models, sorted; with `task` those that have a network for it.
+
+    Raises ModelError: no model knows this task.
+    """
+    names = sorted({model.name for model in _all() if task is None or model.supports(task)})
+    if not names:
+        raise ModelError(f"unknown task {task!r}{suggestion(str(task), TASKS)}; tasks: {', '.join(TASKS)}")
+    return names
+
+
+def info(name: str, task: str) -> ModelInfo:
+    """What is known of a model on a task; options in the name are ignored.
+
+    Raises ModelError: unknown name, or no network for this task.
+    """
+    base = name.partition("@")[0]
+    known = list_models()
+    if base not in known:
+        raise ModelError(f"unknown model {base!r}{suggestion(base, known)}; models: {', '.join(known)}")
+    for model in _catalogue[base]:
+        if model.supports(task):
+            return model
+    tasks = [task for task in TASKS if any(model.supports(task) for model in _catalogue[base])]
+    raise ModelError(f"model {base!r} has no network for task {task!r}{suggestion(task, tasks)}; tasks: {', '.join(tasks)}")
+
+
+def _options(name: str, task: str) -> dict[str, str]:
+    """The options in a name, checked against the model's choices on this task."""
+    model = info(name, task)
+    choices = model.choices(task)
+    chosen: dict[str, str] = {}
+    for part in filter(None, name.partition("@")[2].split(",")):
+        option, _, value = part.partition("=")
+        if option not in choices:
+            allowed = ", ".join(choices) or "none"
+            raise ModelError(f"model {name!r}: no option {option!r} on task {task!r}; options there: {allowed}")
+        if value not in choices[option]:
+            raise ModelError(
+                f"model {name!r}: option {option!r} cannot be {value!r} on task {task!r}; "
+                f"allowed: {', '.join(choices[option])} (e.g. {model.name}@{option}={choices[option][-1]})"
+            )
+        chosen[option] = value
+    return chosen
+
+
+def canonical_name(name: str, task: str) -> str:
+    """The one name of this network on this task: options sorted, those at their default left out.
+
+    Raises ModelError: unknown model, option or value, or the model has no network for the task.
+    """
+    model = info(name, task)
+    choices = model.choices(task)
+    chosen = {option: value for option, value in _options(name, task).items() if value != choices[option][0]}
+    return "@".join(filter(None, [model.name, ",".join(f"{option}={chosen[option]}" for option in sorted(chosen))]))
+
+
+def create(name: str, task: str, **overrides: Any) -> nn.Module:
+    """Build a network: logits (N, 10) for inputs (N, 1, 28, 28) on mnist-scale-* or (N, 3, 96, 96) on stl10+.
+
+    Options in the name and `overrides` are passed to the builder. Weights are drawn from torch's global generator.
+
+    Raises ModelError: unknown model, task, option or override (one line that says what is allowed).
+    """
+    model = info(name, task)
+    defaults = {option: values[0] for option, values in model.choices(task).items()}
+    arguments: dict[str, Any] = {**defaults, **_options(name, task), **overrides}
+    if model not in _builders:
+        importlib.import_module(model.module)
+    accepted = [parameter for parameter in inspect.signature(_builders[model]).parameters if parameter != "task"]
+    for override in overrides:
+        if override not in accepted:
+            raise ModelError(
+                f"model {model.name!r} takes no {override!r}{suggestion(override, accepted)}; "
+                f"it takes: {', '.join(accepted) or 'nothing'}"
+            )
+    return _builders[model](task, **arguments)

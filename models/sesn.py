@@ -1,0 +1,265 @@
+"""SESN: scale-equivariant steerable networks.
+
+Sosnovik, Szmaja, Smeulders, "Scale-Equivariant Steerable Networks", ICLR 2020, arXiv 1910.11093.
+
+Filters are learned combinations of a fixed basis of 2-D Hermite functions under a Gaussian envelope (section 4.1). The basis is
+tabulated at a geometric list of scales, so the same weights give the filter at every scale and no image is ever resampled:
+equations 9 and 10 are the two convolutions below. The *scalar* network keeps the maximum over scales after every layer, the
+*vector* network carries the scale axis until the last convolution.
+
+Shape letters: N batch, C channels in, O channels out, S scales, L scale extent of a filter, F basis functions, E effective
+filter size (F = E*E), K full filter size, H, W map. Scale 0 is the finest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.layers.convolution import same_conv2d
+from models.layers.scale_axis import ScaleBatchNorm, ScaleMaxPool, ScaleProjection
+from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
+from models.registry import register
+
+# ---------------------------------------------------------------------------------------------------------------- basis
+
+
+def support_sizes(size: int, scales: Sequence[float]) -> list[int]:
+    """Odd size in pixels of the filter at each scale, at most `size`, in proportion to the scale."""
+    return [2 * (math.floor(size * scale / max(scales)) // 2) + 1 for scale in scales]
+
+
+def hermite(order: int, points: Tensor) -> Tensor:
+    """Probabilists' Hermite polynomial: He_0 = 1, He_1 = x, He_{n+1} = x He_n - n He_{n-1}."""
+    previous, current = torch.zeros_like(points), torch.ones_like(points)
+    for n in range(order):
+        previous, current = current, points * current - n * previous
+    return current
+
+
+def hermite_function(order: int, sigma: float, size: int) -> Tensor:
+    """exp(-t^2 / 2 sigma^2) He_order(t / sigma) / sigma on `size` pixels around 0, float64 (size,)."""
+    t = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
+    return torch.exp(-(t**2) / (2 * sigma**2)) * hermite(order, t / sigma) / sigma
+
+
+def function_orders(effective_size: int, max_order: int | None, mult: float) -> list[tuple[int, int, float]]:
+    """(row order, column order, width divisor) of each of the E*E basis functions.
+
+    Without `max_order` (STL-10) all orders below E, rows fastest. With it (MNIST) all pairs of total order up to `max_order`,
+    level after level, each level `mult` times narrower than the one before.
+    """
+    count = effective_size**2
+    if max_order is None:
+        return [(p, q, 1.0) for q in range(effective_size) for p in range(effective_size)]
+    per_level = [(p, q) for q in range(max_order + 1) for p in range(max_order + 1 - q)]
+    levels = math.ceil(count / len(per_level))
+    return [(p, q, mult**level) for level in range(levels) for p, q in per_level][:count]
+
+
+def steerable_basis(
+    size: int, scales: Sequence[float], effective_size: int, max_order: int | None = None, mult: float = 1.4
+) -> tuple[list[Tensor], list[Tensor]]:
+    """The basis at every scale's own support: (raw, normalised), each a list over scales of float64 (F, k_s, k_s).
+
+    Normalised: function f is divided, at all scales, by its L2 norm at scale 0. `scales` ascend.
+    """
+    orders = function_orders(effective_size, max_order, mult)
+    raw = []
+    for scale, support in zip(scales, support_sizes(size, scales), strict=True):
+        rows = torch.stack([hermite_function(p, scale / divisor, support) for p, _, divisor in orders])
+        columns = torch.stack([hermite_function(q, scale / divisor, support) for _, q, divisor in orders])
+        raw.append(rows[:, :, None] * columns[:, None, :])
+    norms = raw[0].flatten(1).norm(dim=1)[:, None, None]
+    return raw, [functions / norms for functions in raw]
+
+
+class SteerableFilters(nn.Module):
+    """Weights (..., F) -> filters at each scale. The basis is kept in float64, so that `.double()` loses nothing."""
+
+    def __init__(self, size: int, scales: Sequence[float], effective_size: int, max_order: int | None, mult: float) -> None:
+        super().__init__()
+        self.scales = tuple(scales)
+        for s, functions in enumerate(steerable_basis(size, scales, effective_size, max_order, mult)[1]):
+            self.register_buffer(f"basis_{s}", functions, persistent=False)
+
+    def forward(self, weight: Tensor) -> list[Tensor]:
+        """Return for each scale sum_f w[..., f] B[f, s] at its own support: (..., k_s, k_s)."""
+        bases = (self.get_buffer(f"basis_{s}") for s in range(len(self.scales)))
+        return [torch.tensordot(weight, basis.to(weight.dtype), dims=1) for basis in bases]
+
+
+# --------------------------------------------------------------------------------------------------------------- layers
+
+
+class ScaleConv(nn.Module):
+    """The convolution over scale and translation, equation 10: (N, C, S, H, W) -> (N, O, S, H', W').
+
+    y[n, o, s] = sum_j sum_c x[n, c, s + j] * k[o, c, j, s] + b[o] for j < L, with zeros beyond the coarsest scale. The filter's
+    scale is that of the output. Zero padding (K-1)/2. Weight (O, C, L, F), bias (O) or none.
+    """
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        size: int,
+        scales: Sequence[float],
+        effective_size: int,
+        *,
+        extent: int = 1,
+        stride: int = 1,
+        bias: bool = False,
+        max_order: int | None = None,
+        mult: float = 1.4,
+    ) -> None:
+        super().__init__()
+        self.stride = stride
+        self.weight = nn.Parameter(torch.empty(channels_out, channels_in, extent, effective_size**2))
+        self.bias = nn.Parameter(torch.zeros(channels_out)) if bias else None
+        self.filters = SteerableFilters(size, scales, effective_size, max_order, mult)
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Convolve; the result is laid out scale by scale in memory."""
+        scales = maps.shape[2]
+        responses = []
+        for s, filters in enumerate(self.filters(self.weight)):
+            reach = min(filters.shape[2], scales - s)
+            seen = maps[:, :, s : s + reach].transpose(1, 2).flatten(1, 2)
+            responses.append(same_conv2d(seen, filters[:, :, :reach].transpose(1, 2).flatten(1, 2), self.stride))
+        return _stack_scales(responses, self.bias)
+
+
+class LiftingConv(nn.Module):
+    """The convolution from an image to scale-space, equation 9: (N, C, H, W) -> (N, O, S, H', W').
+
+    y[n, o, s] = sum_c x[n, c] * k[o, c, s] + b[o]. Zero padding (K-1)/2. Weight (O, C, F), bias (O) or none.
+    """
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        size: int,
+        scales: Sequence[float],
+        effective_size: int,
+        *,
+        stride: int = 1,
+        bias: bool = False,
+        max_order: int | None = None,
+        mult: float = 1.4,
+    ) -> None:
+        super().__init__()
+        self.stride = stride
+        self.weight = nn.Parameter(torch.empty(channels_out, channels_in, effective_size**2))
+        self.bias = nn.Parameter(torch.zeros(channels_out)) if bias else None
+        self.filters = SteerableFilters(size, scales, effective_size, max_order, mult)
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Convolve; the result is laid out scale by scale in memory."""
+        return _stack_scales([same_conv2d(maps, filters, self.stride) for filters in self.filters(self.weight)], self.bias)
+
+
+class ScaleConv1x1(nn.Module):
+    """One matrix for every scale and pixel: (N, C, S, H, W) -> (N, O, S, H', W'). Weight (O, C, 1, 1), no bias."""
+
+    def __init__(self, channels_in: int, channels_out: int, *, stride: int = 1) -> None:
+        super().__init__()
+        self.stride = stride
+        self.weight = nn.Parameter(torch.empty(channels_out, channels_in, 1, 1))
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Apply the matrix at every `stride`-th pixel."""
+        seen = maps[..., :: self.stride, :: self.stride]
+        return torch.einsum("oc,ncshw->noshw", self.weight[:, :, 0, 0], seen)
+
+
+def _stack_scales(responses: Sequence[Tensor], bias: Tensor | None) -> Tensor:
+    """S maps (N, O, H, W) -> (N, O, S, H, W), scales outermost in memory (see scale_axis.py)."""
+    stacked = torch.stack(list(responses))
+    if bias is not None:
+        stacked = stacked + bias[:, None, None]
+    return stacked.permute(1, 2, 0, 3, 4)
+
+
+# ------------------------------------------------------------------------------------------------------------- networks
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A published MNIST-scale configuration: S scales from `sigma_min` to `factor` times it, filters of K pixels."""
+
+    scales: int
+    factor: float
+    sigma_min: float
+    mult: float
+    size: int
+
+    @property
+    def sigmas(self) -> list[float]:
+        """sigma_min * factor^(i / (S-1)), to two decimals."""
+        return [round(self.sigma_min * self.factor ** (i / (self.scales - 1)), 2) for i in range(self.scales)]
+
+
+SCALAR = {
+    "28": Configuration(scales=4, factor=3, sigma_min=1.7, mult=1.5, size=15),
+    "28p": Configuration(scales=4, factor=3, sigma_min=1.5, mult=1.4, size=13),
+    "56": Configuration(scales=3, factor=2, sigma_min=2.0, mult=1.4, size=15),
+    "56p": Configuration(scales=3, factor=3, sigma_min=1.0, mult=1.4, size=17),
+}
+VECTOR = {
+    "28": Configuration(scales=3, factor=3, sigma_min=1.5, mult=1.5, size=13),
+    "28p": Configuration(scales=3, factor=3, sigma_min=1.5, mult=1.4, size=15),
+    "56": Configuration(scales=4, factor=2, sigma_min=2.0, mult=1.5, size=15),
+    "56p": Configuration(scales=4, factor=2, sigma_min=1.5, mult=1.4, size=13),
+}
+# The configuration published for each task, and the other one of its size; "p" was tuned for the augmented tasks.
+OPTIONS = {
+    "config": {
+        "mnist-scale-28": ("28", "28p"),
+        "mnist-scale-28+": ("28p", "28"),
+        "mnist-scale-56": ("56", "56p"),
+        "mnist-scale-56+": ("56p", "56"),
+    },
+    "upsample": {"mnist-scale-56*": ("nearest", "bilinear")},
+}
+EFFECTIVE_SIZE = 7
+MAX_ORDER = 4
+
+
+@register("sesn-scalar", tasks="mnist-scale-*", paper="Sosnovik et al. 2020, arXiv 1910.11093", options=OPTIONS)
+def sesn_scalar(task: str, config: str, upsample: str = "nearest") -> nn.Module:
+    """494,549 parameters: three lifting convolutions, each followed by the maximum over scales."""
+    c = SCALAR[config]
+    body: list[nn.Module] = []
+    for channels_in, channels_out, pool in zip((1, *CHANNELS), CHANNELS, stage_pools(task), strict=False):
+        lifting = LiftingConv(
+            channels_in, channels_out, c.size, c.sigmas, EFFECTIVE_SIZE, bias=True, max_order=MAX_ORDER, mult=c.mult
+        )
+        body += [lifting, ScaleProjection(), nn.ReLU(), pool, nn.BatchNorm2d(channels_out)]
+    return mnist_net(task, body, linear_head(4 * CHANNELS[-1]), upsample)
+
+
+@register("sesn-vector", tasks="mnist-scale-*", paper="Sosnovik et al. 2020, arXiv 1910.11093", options=OPTIONS)
+def sesn_vector(task: str, config: str, upsample: str = "nearest") -> nn.Module:
+    """494,549 parameters: a lifting convolution, two convolutions over scale and translation (L = 1), then the maximum."""
+    c = VECTOR[config]
+    first, second, third = CHANNELS
+    pool_1, pool_2, pool_3 = stage_pools(task)
+
+    def convolution(kind: type[LiftingConv | ScaleConv], channels_in: int, channels_out: int) -> nn.Module:
+        return kind(channels_in, channels_out, c.size, c.sigmas, EFFECTIVE_SIZE, bias=True, max_order=MAX_ORDER, mult=c.mult)
+
+    body: list[nn.Module] = [
+        *[convolution(LiftingConv, 1, first), nn.ReLU(), ScaleMaxPool(pool_1), ScaleBatchNorm(first)],
+        *[convolution(ScaleConv, first, second), nn.ReLU(), ScaleMaxPool(pool_2), ScaleBatchNorm(second)],
+        *[convolution(ScaleConv, second, third), ScaleProjection(), nn.ReLU(), pool_3, nn.BatchNorm2d(third)],
+    ]
+    return mnist_net(task, body, linear_head(4 * third), upsample)
