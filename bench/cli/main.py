@@ -1,1 +1,58 @@
-def main(): print("soon")
+"""The command line: `bench VERB`. One file per verb beside this one; heavy imports stay inside the verbs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+import datasets
+import leaderboard
+import models
+from bench.cli import data, leaderboard_verb, list_verb, run
+from bench.errors import BenchError
+
+app = typer.Typer(
+    name="bench",
+    help="The reference benchmark for scale-equivariant networks: same data, same protocol, one leaderboard.",
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("run")(run.run)
+app.command("data")(data.data)
+app.command("list")(list_verb.list_things)
+app.command("leaderboard")(leaderboard_verb.leaderboard)
+
+BAD_INPUT = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 a run failed or the board is stale, 2 bad input, 75 stopped with more to do."""
+    sys.exit(_exit_code(arguments))
+
+
+def _exit_code(arguments: Sequence[str] | None) -> int:
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given:
+        given = ["--help"]
+    try:
+        result = app(args=given, prog_name="bench", standalone_mode=False)
+    except typer.TyperException as error:
+        verb = f" {given[0]}" if given[0] in [command.name for command in app.registered_commands] else ""
+        return _complain(f"{_message(error)}; see bench{verb} --help")
+    except (BenchError, models.ModelError, datasets.DataError, leaderboard.RecordError) as error:
+        return _complain(str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        return _complain("interrupted")
+    return result if isinstance(result, int) else 0
+
+
+def _message(error: typer.TyperException) -> str:
+    return str(getattr(error, "format_message", error.__str__)()).rstrip(".")
+
+
+def _complain(message: str) -> int:
+    print("bench: " + " ".join(message.split()), file=sys.stderr)
+    return BAD_INPUT

@@ -1,0 +1,1 @@
+"""Engines: all take runs, all give records."""

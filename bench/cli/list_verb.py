@@ -1,0 +1,57 @@
+"""`bench list`: what can be run. Needs no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def list_things(
+    what: Annotated[str, typer.Argument(help="models, tasks, protocols or plans")] = "models",
+    task: Annotated[str | None, typer.Option(help="Only models that have a network for this task.")] = None,
+    plugin: Annotated[list[Path] | None, typer.Option(help="A Python file that registers models; may be repeated.")] = None,
+) -> None:
+    """List models (with their options and where they are registered), tasks, protocols or plans."""
+    from bench.errors import BenchError
+    from models.scan import suggestion
+
+    kinds = {"models": lambda: _models(task, plugin or []), "tasks": _tasks, "protocols": _protocols, "plans": _plans}
+    if what not in kinds:
+        raise BenchError(f"cannot list {what!r}{suggestion(what, kinds)}; try: bench list {' | '.join(kinds)}")
+    kinds[what]()
+
+
+def _models(task: str | None, plugins: list[Path]) -> None:
+    import models
+
+    for plugin in plugins:
+        models.load_plugin(plugin)
+    wanted = set(models.list_models(task))
+    for model in models.infos():
+        if model.name in wanted and (task is None or model.supports(task)):
+            print(f"{model.name:<14} {', '.join(model.tasks):<16} {model.origin:<24} {model.paper}")
+            for option in model.options:
+                values = sorted({value for by_task in model.options[option].values() for value in by_task})
+                print(f"{'':<14} {model.name}@{option}={'|'.join(values)}")
+
+
+def _tasks() -> None:
+    import datasets
+
+    print("\n".join(datasets.TASKS))
+
+
+def _protocols() -> None:
+    from bench.protocol import built_in_protocols, load_protocol
+
+    for name in built_in_protocols():
+        print(f"{name:<10} {load_protocol(name).summary}")
+
+
+def _plans() -> None:
+    from bench.plan import known_plans, load_plan
+
+    for name in known_plans():
+        print(f"{name:<10} {load_plan(name).summary}")

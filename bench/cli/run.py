@@ -1,0 +1,151 @@
+"""`bench run`: train what is asked for, skip what is done, leave records and a board."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from bench.estimate import Estimates
+    from bench.plan import Run
+    from bench.protocol import Protocol
+    from bench.stop import StopRequest
+    from bench.work import Work
+    from leaderboard.records import Hardware
+
+STOPPED = 75  # EX_TEMPFAIL: nothing is wrong, there is more to do
+
+
+def run(
+    everything: Annotated[bool, typer.Option("--all", help="Every model on every task.")] = False,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Model name or glob; options as NAME@OPTION=VALUE. Repeatable.")
+    ] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Task name or glob. Repeatable.")] = None,
+    plan: Annotated[str | None, typer.Option(help="A named study, see `bench list plans`.")] = None,
+    realizations: Annotated[str | None, typer.Option(help="E.g. 0-5 or 0,2. Default: the protocol's.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="quick, paper, or a YAML file. Default: paper on CUDA, else quick.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    results: Annotated[Path, typer.Option(help="Where records, checkpoints and the board of these runs go.")] = Path("results"),
+    plugin: Annotated[list[Path] | None, typer.Option(help="A Python file that registers models. Repeatable.")] = None,
+    time_budget: Annotated[str | None, typer.Option(help="Stop cleanly after this time, e.g. 9m; run again to go on.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say which runs there are, which are done, and the cost.")
+    ] = False,
+) -> int:
+    """Run models on tasks. Finished runs are skipped, interrupted ones continued."""
+    from bench.estimate import estimates_from, read_results
+    from bench.hardware import describe_hardware
+    from bench.protocol import load_protocol
+    from bench.stop import StopRequest, parse_duration
+    from bench.work import work
+
+    stop = StopRequest(None if time_budget is None else parse_duration(time_budget))
+    _load_plugins(plugin or [])
+    parts, planned_realizations = _what(everything, model, task, plan)
+    chosen_device, protocol_name, why = _where_and_how(device, protocol)
+    chosen = load_protocol(protocol_name)
+    runs = _runs(parts, realizations, planned_realizations, chosen, ["--protocol", protocol_name], plugin or [])
+
+    hardware = describe_hardware(chosen_device)
+    records = read_results(results, look_only=dry_run)
+    estimates = estimates_from(results, records, hardware.name)
+    done = {record.run_id for record in records if record.status == "ok"}
+    todo = [run for run in runs if run.id not in done]
+    print(f"protocol {chosen.name}: {chosen.summary} ({why})")
+    if chosen.smoke:
+        print("this is a smoke protocol: it shows that everything runs; its errors compare with nothing")
+    print(_cost_line(runs, todo, estimates, hardware))
+    if dry_run:
+        _print_runs(runs, done, estimates, results)
+        return 0
+    return _report(work(todo, chosen_device, results, estimates, stop), results, stop)
+
+
+def _load_plugins(plugins: Sequence[Path]) -> None:
+    import models
+
+    for plugin in plugins:
+        print(f"plugin {plugin}: {', '.join(models.load_plugin(plugin))}")
+
+
+def _what(
+    everything: bool, model: list[str] | None, task: list[str] | None, plan: str | None
+) -> tuple[list[Any], list[int] | None]:
+    from bench.errors import BenchError
+    from bench.plan import PlanPart, load_plan
+
+    if plan is not None:
+        if everything or model or task:
+            raise BenchError("--plan names its own models and tasks; leave out --all, --model and --task")
+        study = load_plan(plan)
+        return list(study.runs), study.realizations
+    if everything and (model or task):
+        raise BenchError("--all means every model and task; leave it out to choose with --model and --task")
+    if not (everything or model or task):
+        raise BenchError("say what to run: --all, --model NAME, --task NAME or --plan NAME (see `bench list models`)")
+    return [PlanPart(models=model or ["*"], tasks=task or ["*"])], None
+
+
+def _where_and_how(device: str, protocol: str | None) -> tuple[Any, str, str]:
+    from bench.device import choose_device
+
+    chosen = choose_device(device)
+    if protocol is not None:
+        return chosen, protocol, "as asked"
+    name = "paper" if chosen.type == "cuda" else "quick"
+    return chosen, name, f"the default on {chosen.type}; another: --protocol NAME"
+
+
+def _runs(
+    parts: list[Any],
+    realizations: str | None,
+    planned: list[int] | None,
+    protocol: Protocol,
+    arguments: list[str],
+    plugins: Sequence[Path],
+) -> list[Run]:
+    from bench.plan import parse_realizations, plan_runs
+
+    default = protocol.realizations if planned is None or protocol.smoke else planned
+    numbers = default if realizations is None else parse_realizations(realizations)
+    for plugin in plugins:
+        arguments += ["--plugin", str(plugin)]
+    return plan_runs(parts, numbers, protocol, tuple(arguments))
+
+
+def _cost_line(runs: list[Run], todo: list[Run], estimates: Estimates, hardware: Hardware) -> str:
+    from bench.estimate import clock_text
+
+    known = estimates.covers(todo)
+    basis = f"from earlier records of {known} of them" if known else "no earlier records to judge by"
+    expected = f"expected time {clock_text(estimates.total(todo))} ({basis})" if todo else "nothing to do"
+    return (
+        f"{len(runs)} runs, {len(runs) - len(todo)} already done, {len(todo)} to do on {hardware.name} "
+        f"({hardware.threads} threads); {expected}"
+    )
+
+
+def _print_runs(runs: list[Run], done: set[str], estimates: Estimates, results: Path) -> None:
+    from bench.estimate import clock_text
+    from bench.execute import checkpoint_of
+
+    for run in runs:
+        state = "done" if run.id in done else "begun" if checkpoint_of(run, results).path.exists() else "to do"
+        print(f"{state:<6} {clock_text(estimates.seconds(run)):>12}  {run.id}")
+
+
+def _report(done: Work, results: Path, stop: StopRequest) -> int:
+    print(f"board: {results / 'LEADERBOARD.md'}")
+    for record in done.bad:
+        print(f"{record.status}: {record.run_id}; to repeat: {record.command}", file=sys.stderr)
+    if done.stopped:
+        print(f"stopped ({stop.reason}); what is done is saved, the same command goes on from here", file=sys.stderr)
+        return STOPPED
+    return 1 if done.bad else 0

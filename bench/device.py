@@ -1,0 +1,64 @@
+"""The device that runs are trained on: choosing it, its precision, its memory."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
+
+import torch
+
+from bench.errors import BenchError
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """'auto' (CUDA where there is one, else the CPU), 'cpu', 'cuda' or 'cuda:1'.
+
+    Raises BenchError: an unknown name, or a device that this machine does not have.
+    """
+    available = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if (
+        not re.fullmatch(r"cpu|cuda(:\d+)?", name)
+        or (name != "cuda" and name not in available)
+        or (name == "cuda" and len(available) == 1)
+    ):
+        raise BenchError(f"device {name!r} is not to be had here; try --device {' or '.join(['auto', *available])}")
+    return torch.device(name)
+
+
+def set_numerics(precision: str) -> None:
+    """Make arithmetic repeatable, and as exact as the protocol says: torch's own default for convolutions is TF32."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """The context that a forward pass runs in."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Start a new measurement of peak memory, where the system allows it."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        with suppress(OSError):  # not Linux, or not allowed: `peak_memory` then counts from the start of the process
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def peak_memory(device: torch.device) -> int | None:
+    """Bytes: allocated by torch on CUDA; resident size of this process on the CPU (None where the system does not say)."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) * 1024 if found else None

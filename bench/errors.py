@@ -1,0 +1,13 @@
+"""What can go wrong with what the user asked, and how a run stops early."""
+
+
+class BenchError(ValueError):
+    """Something asked for cannot be done. Its message is one line: what was given, what is allowed, what to type."""
+
+
+class Stopped(Exception):
+    """The time budget or a signal ended the work; everything done so far is saved."""
+
+
+class Diverged(ArithmeticError):
+    """The training loss is no longer a finite number."""

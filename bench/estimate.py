@@ -1,0 +1,80 @@
+"""What earlier records tell: which runs are done, and how long the others will take."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from bench.plan import Run
+from leaderboard.records import Record, read_all, set_aside
+
+COMMITTED_RECORDS = Path(__file__).resolve().parents[1] / "records"
+
+Key = tuple[str, str, str]
+
+
+class Estimates:
+    """Median seconds of earlier runs of the same model, task and recipe, on this device where there are any.
+
+    Falls back on other devices' records, then on the runs known so far; None when nothing is known.
+    """
+
+    def __init__(self, records: Iterable[Record], device_name: str) -> None:
+        self.device_name = device_name
+        self.here: dict[Key, list[float]] = defaultdict(list)
+        self.elsewhere: dict[Key, list[float]] = defaultdict(list)
+        for record in records:
+            self.learn(record)
+
+    def learn(self, record: Record) -> None:
+        """Take a finished run into account."""
+        if record.timings is not None:
+            known = self.here if record.hardware.name == self.device_name else self.elsewhere
+            known[record.model, record.task, record.protocol.digest].append(record.timings.total_seconds)
+
+    def seconds(self, run: Run) -> float | None:
+        """Expected seconds of one run, or None."""
+        key = (run.model, run.task, run.recipe.digest)
+        samples = self.here.get(key) or self.elsewhere.get(key)
+        return statistics.median(samples) if samples else None
+
+    def total(self, runs: Sequence[Run]) -> float | None:
+        """Expected seconds of all; runs that nothing is known of count as the mean of the others. None: nothing known."""
+        known = [seconds for seconds in map(self.seconds, runs) if seconds is not None]
+        return sum(known) / len(known) * len(runs) if known else None
+
+    def covers(self, runs: Sequence[Run]) -> int:
+        """How many of the runs have an estimate of their own."""
+        return sum(self.seconds(run) is not None for run in runs)
+
+
+def read_results(results: Path, *, look_only: bool) -> list[Record]:
+    """The records in a results folder. One that cannot be read is named on screen and, unless `look_only`, set aside."""
+    if not results.exists():
+        return []
+    records, unreadable = read_all(results)
+    for bad in unreadable:
+        kept = "" if look_only else f"; kept as {set_aside(bad.path).name}"
+        print(f"bench: record {bad.path} is unreadable ({bad.reason}){kept}; its run counts as not done", file=sys.stderr)
+    return records
+
+
+def estimates_from(results: Path, records: Sequence[Record], device_name: str) -> Estimates:
+    """Estimates from the records of `results` and those that came with the suite."""
+    known = list(records)
+    if COMMITTED_RECORDS.is_dir() and results.resolve() != COMMITTED_RECORDS:
+        known += read_all(COMMITTED_RECORDS)[0]
+    return Estimates(known, device_name)
+
+
+def clock_text(seconds: float | None) -> str:
+    """A duration as a person says it: 42 s, 3 min, 1 h 20 min; 'unknown time' for None."""
+    if seconds is None:
+        return "unknown time"
+    if seconds < 100:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"

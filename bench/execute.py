@@ -1,0 +1,113 @@
+"""From a run to its record: train, measure, describe, and turn failures into records too."""
+
+from __future__ import annotations
+
+import math
+import time
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import datasets
+from bench.checkpoint import Checkpoint
+from bench.device import peak_memory, reset_peak_memory
+from bench.errors import BenchError, Diverged, Stopped
+from bench.hardware import describe_hardware, describe_software
+from bench.plan import Run
+from bench.train import Trained, Watch, train
+from leaderboard.records import SCHEMA_VERSION, DataUsed, Failure, Metrics, ProtocolUsed, Record, ScaleBin, Timings
+
+SCALE_BINS = 7  # of width 0.1 from 0.3 to 1.0, the range of the digits' scale factors
+TRACEBACK_LINES = 12
+
+
+def checkpoint_of(run: Run, results: Path) -> Checkpoint:
+    """Where the state of an unfinished run is kept."""
+    return Checkpoint(results / ".checkpoints", run.id)
+
+
+def execute(run: Run, device: torch.device, results: Path, watch: Watch) -> Record:
+    """Do one run and return its record, whatever becomes of it.
+
+    Raises Stopped (the state is saved) and what concerns all runs alike: BenchError (the disk is full), DataError.
+    """
+    started = datetime.now(UTC)
+    reset_peak_memory(device)
+    clock = time.perf_counter()
+    try:
+        trained = train(run, device, checkpoint_of(run, results), watch)
+    except (Stopped, BenchError, datasets.DataError):
+        raise
+    except Exception as error:  # a model may fail in any way; the others go on
+        outcome: dict[str, Any] = _failed(error)
+    else:
+        outcome = _succeeded(run, trained, time.perf_counter() - clock)
+    return Record(
+        schema_version=SCHEMA_VERSION,
+        run_id=run.id,
+        model=run.model,
+        task=run.task,
+        realization=run.realization,
+        protocol=_protocol_used(run),
+        data=DataUsed(variant=run.recipe.data.variant, fingerprint=run.fingerprint),
+        peak_memory_bytes=peak_memory(device),
+        hardware=describe_hardware(device),
+        software=describe_software(),
+        seeds={"weights": run.seed("weights")},
+        started=started,
+        finished=datetime.now(UTC),
+        command=run.command,
+        **outcome,
+    )
+
+
+def _protocol_used(run: Run) -> ProtocolUsed:
+    recipe = {**run.recipe.model_dump(mode="json"), "realizations": run.protocol.realizations}
+    return ProtocolUsed(name=run.protocol.name, smoke=run.protocol.smoke, digest=run.recipe.digest, recipe=recipe)
+
+
+def _failed(error: Exception) -> dict[str, Any]:
+    diverged = isinstance(error, Diverged)
+    tail = "".join(traceback.format_exception(error)).splitlines()[-TRACEBACK_LINES:]
+    failure = Failure(kind="diverged" if diverged else type(error).__name__, message=str(error), traceback_tail=tail)
+    nothing = dict.fromkeys(("parameters", "metrics", "timings"))
+    return {"status": "diverged" if diverged else "failed", "failure": failure, **nothing}
+
+
+def _succeeded(run: Run, trained: Trained, seconds: float) -> dict[str, Any]:
+    progress = trained.progress
+    wrong = trained.answers != trained.labels
+    indices = wrong.nonzero().flatten()
+    metrics = Metrics(
+        test_error=100 * int(wrong.sum()) / len(wrong),
+        test_count=len(wrong),
+        best_epoch=progress.best_epoch,
+        validation_error_curve=progress.validation_error_curve,
+        train_loss_curve=progress.train_loss_curve,
+        error_by_scale=_error_by_scale(run, wrong),
+        wrong_answers=list(zip(indices.tolist(), trained.answers[indices].tolist(), strict=True)),
+    )
+    timings = Timings(
+        train_seconds_per_epoch=progress.train_seconds,
+        validation_seconds_per_epoch=progress.validation_seconds,
+        test_seconds=trained.test_seconds,
+        # A resumed run counts the seconds of its earlier parts too.
+        total_seconds=max(seconds, math.fsum([*progress.train_seconds, *progress.validation_seconds, trained.test_seconds])),
+    )
+    return {"status": "ok", "parameters": trained.parameters, "metrics": metrics, "timings": timings, "failure": None}
+
+
+def _error_by_scale(run: Run, wrong: Tensor) -> list[ScaleBin]:
+    scales = datasets.load_scales(run.task, run.realization, "test", test_size=run.recipe.data.test_size)[: len(wrong)]
+    edges = torch.linspace(0.3, 1.0, SCALE_BINS + 1, dtype=torch.float64)
+    bins = torch.bucketize(scales, edges[1:-1], right=True)
+    counts = torch.bincount(bins, minlength=SCALE_BINS).tolist()
+    wrongs = torch.bincount(bins[wrong], minlength=SCALE_BINS).tolist()
+    return [
+        ScaleBin(low=round(edges[i].item(), 6), high=round(edges[i + 1].item(), 6), count=counts[i], wrong=wrongs[i])
+        for i in range(SCALE_BINS)
+    ]

@@ -1,0 +1,67 @@
+"""Doing the runs that are left: data, engine, board."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+import datasets
+from bench.engines.local import run_all
+from bench.errors import BenchError, Stopped
+from bench.estimate import Estimates
+from bench.plan import Run
+from bench.stop import StopRequest
+from leaderboard.files import write_board
+from leaderboard.records import Record
+
+FREE_BYTES_NEEDED = 50_000_000
+
+
+@dataclass(frozen=True)
+class Work:
+    """How it ended: the records of runs that went wrong, and whether it stopped before the end."""
+
+    bad: list[Record]
+    stopped: bool
+
+
+def work(todo: Sequence[Run], device: torch.device, results: Path, estimates: Estimates, stop: StopRequest) -> Work:
+    """Do the runs and leave their records and the board in `results`.
+
+    Raises BenchError: the folder cannot be written; DataError: the data cannot be had.
+    """
+    _check_writable(results)
+    stop.listen()
+    _prepare_data(todo)
+    bad: list[Record] = []
+    stopped = False
+    try:
+        bad += (record for record in run_all(todo, device, results, estimates, stop) if record.status != "ok")
+    except Stopped:
+        stopped = True
+    write_board(results, results / "LEADERBOARD.md")
+    return Work(bad, stopped)
+
+
+def _prepare_data(todo: Sequence[Run]) -> None:
+    for test_size in sorted({run.recipe.data.test_size for run in todo}):
+        of_this = [run for run in todo if run.recipe.data.test_size == test_size]
+        realizations = sorted({run.realization for run in of_this})
+        datasets.prepare(sorted({run.task for run in of_this}), realizations, test_size=test_size)
+
+
+def _check_writable(results: Path) -> None:
+    probe = results / ".writable"
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        probe.write_text("x", encoding="ascii")
+        probe.unlink()
+        free = shutil.disk_usage(results).free
+    except OSError as error:
+        raise BenchError(f"results folder {str(results)!r} cannot be written: {error.strerror}; try --results DIR") from error
+    if free < FREE_BYTES_NEEDED:
+        raise BenchError(f"less than 50 MB is free where {str(results)!r} lies; free some space or try --results DIR")
