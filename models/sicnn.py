@@ -1,0 +1,154 @@
+"""SiCNN: scale-invariant convolutional neural networks.
+
+Xu, Xiao, Zhang, Yang, Zhang, "Scale-Invariant Convolutional Neural Networks", 2014, arXiv 1411.6369, sections 3.1 and 3.2.
+
+A stack of columns, one per scale. Column s convolves with the common filters resized by z_s: enlarged by repeating pixels,
+reduced by bilinear interpolation, then brought back to the L1 norm of the original. Columns do not see one another until the
+maximum over columns before the head.
+
+Shape letters: N batch, C channels in, O channels out, S columns, k filter size, K size of the largest resized filter, H, W map.
+Maps carry the columns in the channel axis, (N, S*C, H, W), channel s*C + c.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from models.layers.convolution import same_conv2d
+from models.layers.resampling import bilinear, centred, nearest
+from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
+from models.registry import register
+
+# ------------------------------------------------------------------------------------------------------- resized filters
+
+
+def bank_size(size: int, scales: Sequence[float]) -> int:
+    """K: the size of the zero-padded filter that all columns' filters are cut to; 1 x 1 filters are not resized."""
+    return size + 2 * math.ceil((math.floor(size * max(scales)) - size) / 2) if size > 1 else 1
+
+
+def resizing(size: int, scale: float, scales: Sequence[float], index: str = "ratio") -> Tensor:
+    """One axis of R_z on a filter of `size` taps: float64 (K, size).
+
+    Pad to K taps, resize to floor(K z), pad or crop back to K. `index` says which source pixel the enlarged filter repeats:
+    "ratio", floor(i K / h), as published (torch of 2019), or "factor", floor(i * float32(1/z)), what torch does today when it
+    is given a scale factor.
+    """
+    full = bank_size(size, scales)
+    padded = centred(torch.eye(size, dtype=torch.float64), full)
+    if scale == 1 or size == 1:
+        return padded
+    resized = math.floor(full * scale)
+    if scale < 1:
+        return centred(bilinear(full, resized, align_corners=True), full) @ padded
+    if index == "ratio":
+        sources = [i * full // resized for i in range(resized)]
+    else:
+        step = torch.tensor(1 / scale, dtype=torch.float32)
+        sources = [min(int(i * step), full - 1) for i in range(resized)]
+    return centred(nearest(sources, full), full) @ padded
+
+
+def own_support(matrix: Tensor) -> Tensor:
+    """Cut the rows that are zero, the same number at both ends, so that the centre stays the centre."""
+    used = matrix.abs().sum(dim=1).nonzero()
+    cut = min(int(used.min()), len(matrix) - 1 - int(used.max()))
+    return matrix[cut : len(matrix) - cut]
+
+
+class ResizedFilters(nn.Module):
+    """Weights (O, C, k, k) -> the filters of each column, all of one L1 norm."""
+
+    def __init__(self, size: int, scales: Sequence[float], index: str) -> None:
+        super().__init__()
+        self.scales = tuple(scales)
+        for s, scale in enumerate(scales):
+            self.register_buffer(f"resizing_{s}", own_support(resizing(size, scale, scales, index)), persistent=False)
+
+    def forward(self, weight: Tensor) -> list[Tensor]:
+        """Return for each column R_z(w) ||w||_1 / ||R_z(w)||_1 at its own support: (O, C, k_s, k_s), k_s odd."""
+        return [self._resized(weight, self.get_buffer(f"resizing_{s}"), scale) for s, scale in enumerate(self.scales)]
+
+    def _resized(self, weight: Tensor, matrix: Tensor, scale: float) -> Tensor:
+        matrix = matrix.to(weight.dtype)
+        filters = matrix @ weight @ matrix.mT
+        if scale == 1 or weight.shape[-1] == 1:
+            return filters
+        norms = _l1(filters)
+        # A filter whose few surviving taps are exactly zero stays zero instead of becoming 0/0.
+        return filters * (_l1(weight) / (norms + (norms == 0)))
+
+
+def _l1(filters: Tensor) -> Tensor:
+    return filters.abs().sum(dim=(2, 3), keepdim=True)
+
+
+# --------------------------------------------------------------------------------------------------------------- layers
+
+
+class ColumnConv(nn.Module):
+    """One convolution per column, section 3.1: (N, S*C, H, W) -> (N, S*O, H', W').
+
+    With `lifting`, the first layer, every column sees the same (N, C, H, W). Zero padding that keeps the size at stride 1.
+    Weight (O, C, k, k), no bias.
+    """
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        size: int,
+        scales: Sequence[float],
+        *,
+        lifting: bool = False,
+        stride: int = 1,
+        index: str = "ratio",
+    ) -> None:
+        super().__init__()
+        self.columns, self.lifting, self.stride = len(scales), lifting, stride
+        self.weight = nn.Parameter(torch.empty(channels_out, channels_in, size, size))
+        self.filters = ResizedFilters(size, scales, index)
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Convolve every column with its own filters."""
+        seen = [maps] * self.columns if self.lifting else maps.chunk(self.columns, dim=1)
+        filters = self.filters(self.weight)
+        return torch.cat([same_conv2d(x, k, self.stride) for x, k in zip(seen, filters, strict=True)], dim=1)
+
+
+class ColumnMax(nn.Module):
+    """The maximum over columns: (N, S*C, H, W) -> (N, C, H, W)."""
+
+    def __init__(self, columns: int) -> None:
+        super().__init__()
+        self.columns = columns
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return the maximum; its gradient goes to the column that attains it."""
+        by_column = maps.view(len(maps), self.columns, -1, *maps.shape[2:])
+        return by_column.max(dim=1).values
+
+
+# ------------------------------------------------------------------------------------------------------------- networks
+
+SCALES = (0.3, 0.45, 0.67, 1.0, 1.49, 2.23, 3.33)
+OPTIONS = {
+    "index": {"mnist-scale-*": ("ratio", "factor")},
+    "upsample": {"mnist-scale-56*": ("nearest", "bilinear")},
+}
+
+
+@register("sicnn", tasks="mnist-scale-*", paper="Xu et al. 2014, arXiv 1411.6369", options=OPTIONS)
+def sicnn(task: str, index: str = "ratio", upsample: str = "nearest") -> nn.Module:
+    """496,639 parameters: seven columns; batch normalisation has statistics of its own for every column."""
+    columns = len(SCALES)
+    body: list[nn.Module] = []
+    for channels_in, channels_out, pool in zip((1, *CHANNELS), CHANNELS, stage_pools(task), strict=False):
+        convolution = ColumnConv(channels_in, channels_out, 7, SCALES, lifting=not body, index=index)
+        body += [convolution, nn.ReLU(), pool, nn.BatchNorm2d(columns * channels_out)]
+    return mnist_net(task, [*body, ColumnMax(columns)], linear_head(4 * CHANNELS[-1]), upsample)
