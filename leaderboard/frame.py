@@ -1,0 +1,54 @@
+"""The records as a data frame, for a notebook."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from leaderboard.errors import one_line
+from leaderboard.runs import collect
+
+# Columns that a failed run leaves empty need types that know a missing value.
+_TYPES = {
+    "run_id": "str",
+    "status": "str",
+    "model": "str",
+    "task": "str",
+    "realization": "int64",
+    "protocol": "str",
+    "protocol_digest": "str",
+    "smoke": "bool",
+    "data_variant": "str",
+    "data_fingerprint": "str",
+    "test_error": "float64",
+    "test_count": "Int64",
+    "best_epoch": "Int64",
+    "parameters": "Int64",
+    "train_seconds_per_epoch": "float64",
+    "total_seconds": "float64",
+    "peak_memory_bytes": "Int64",
+    "device": "str",
+    "hardware": "str",
+    "threads": "int64",
+    "git_commit": "str",
+    "started": "datetime64[ns, UTC]",
+    "finished": "datetime64[ns, UTC]",
+    "schema_version": "int64",
+}
+
+
+def load_records(path: Path | str) -> pd.DataFrame:
+    """One row per run under the folder ``path``; errors in percent, times in seconds, moments in UTC.
+
+    ``train_seconds_per_epoch`` is the median of the run's samples. A failed run has no ``test_error``. An unreadable
+    record, or a run found more than once, gets a line on stderr. Raises RecordError when there is no such folder.
+    """
+    collection = collect(path)
+    for item in collection.unreadable:
+        print(f"warning: {one_line(item.path)} is left out: {item.reason}", file=sys.stderr)
+    for note in collection.notes:
+        print(f"warning: {note}", file=sys.stderr)
+    columns = {name: pd.Series([getattr(run, name) for run in collection.runs], dtype=dtype) for name, dtype in _TYPES.items()}
+    return pd.DataFrame(columns)

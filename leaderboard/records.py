@@ -1,0 +1,169 @@
+"""Records as files: one JSON per run, written once and atomically, and read with every oddity reported by name."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from leaderboard.atomic import write_atomically
+from leaderboard.errors import RecordError, one_line
+from leaderboard.schema import (
+    SCHEMA_VERSION,
+    DataUsed,
+    Failure,
+    Hardware,
+    Metrics,
+    ProtocolUsed,
+    Record,
+    ScaleBin,
+    Software,
+    Timings,
+)
+
+__all__ = [
+    "SCHEMA_VERSION", "DataUsed", "Failure", "Hardware", "Metrics", "ProtocolUsed", "Record", "ScaleBin", "Software",
+    "Timings", "Unreadable", "iterate_records", "read_all", "read_record", "record_path", "set_aside", "write_record",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A file or folder under the records folder that gave no record, and why (one line, without the path).
+
+    ``name`` is the path below that folder, with ``/`` on every platform.
+    """
+
+    path: Path
+    name: str
+    reason: str
+
+
+def record_path(root: Path, record: Record) -> Path:
+    """Where the record belongs: ``root/protocol/task/model/run_id.json``."""
+    return Path(root) / record.protocol.name / record.task / record.model / f"{record.run_id}.json"
+
+
+def write_record(root: Path, record: Record) -> Path:
+    """Write the record atomically and return its path.
+
+    Raises RecordError when an ok record or an unreadable file is already there (a failed record is replaced), and when
+    the file cannot be written.
+    """
+    path = record_path(root, record)
+    content = _to_json(record).encode("utf-8")
+    if os.path.lexists(path) and read_record(path).status == "ok":
+        raise RecordError(f"{one_line(path)} holds a finished run already and is never overwritten; move it away to run again")
+    write_atomically(path, content)
+    return path
+
+
+def _to_json(record: Record) -> str:
+    """One line per field and per field's field: a change shows as a line, and a long curve stays on one."""
+    lines = []
+    for name, value in record.model_dump(mode="json").items():
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        if isinstance(value, dict) and value:
+            inner = (f"  {json.dumps(k)}: {json.dumps(v, ensure_ascii=False, allow_nan=False)}" for k, v in value.items())
+            text = "{\n" + ",\n".join(inner) + "\n }"
+        lines.append(f" {json.dumps(name)}: {text}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def read_record(path: Path) -> Record:
+    """The record in the file ``path``. Raises RecordError, in one line, for anything that is not one."""
+    try:
+        return _parse(Path(path))
+    except RecordError as error:
+        raise RecordError(f"{one_line(path)} is no readable record: {error}") from None
+
+
+def _parse(path: Path) -> Record:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RecordError(one_line(error.strerror or type(error).__name__)) from None
+    try:
+        record = Record.model_validate_json(content, strict=True)
+    except ValidationError as error:
+        raise RecordError(_reason(content, error)) from None
+    if "schema_version" not in record.model_fields_set:
+        raise RecordError("it has no schema_version")
+    return record
+
+
+def _reason(content: bytes, error: ValidationError) -> str:
+    try:
+        data = json.loads(content)
+    except (ValueError, RecursionError) as problem:
+        return f"truncated or damaged JSON ({one_line(problem, 120)})"
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if version is not None and version != SCHEMA_VERSION:
+        return (
+            f"schema version {one_line(repr(version), 40)}; this scalebench reads {SCHEMA_VERSION}, use the one that wrote it"
+        )
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    where = ".".join(str(part) for part in problems[0]["loc"]) or "record"
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return one_line(f"{one_line(where, 80)}: {problems[0]['msg']}") + more
+
+
+def iterate_records(root: Path) -> Iterator[Record | Unreadable]:
+    """Each file of ``root/**/*.json`` in the order of the paths, one at a time: a record holds thousands of answers.
+
+    Raises RecordError when ``root`` is no folder.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise RecordError(f"{one_line(root)} is no folder of records; give one that exists, or make it with: bench run --all")
+    for path, problem in sorted(_walk(root).items()):
+        try:
+            if problem:
+                raise RecordError(problem)
+            yield _parse(path)
+        except RecordError as error:
+            yield Unreadable(path, path.relative_to(root).as_posix(), str(error))
+
+
+def _walk(root: Path) -> dict[Path, str]:
+    """Every .json path, with a reason for each thing that cannot be looked into."""
+    found: dict[Path, str] = {}
+
+    def closed(error: OSError) -> None:
+        found[Path(error.filename)] = one_line(error.strerror or type(error).__name__)
+
+    for folder, folders, files in os.walk(root, onerror=closed):
+        found |= {Path(folder, name): "" for name in files if name.endswith(".json")}
+        links = (path for name in folders if (path := Path(folder, name)).is_symlink())
+        found |= {path: "a link to a folder; links are not followed" for path in links}
+    return found
+
+
+def read_all(root: Path) -> tuple[list[Record], list[Unreadable]]:
+    """Every record under ``root`` and everything there that could not be read, both in the order of their paths.
+
+    Raises RecordError when ``root`` is no folder.
+    """
+    found = list(iterate_records(root))
+    return [f for f in found if isinstance(f, Record)], [f for f in found if isinstance(f, Unreadable)]
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file to ``NAME.json.unreadable`` (numbered if taken), so that the run can be done again; the new path.
+
+    Raises RecordError when it cannot be renamed.
+    """
+    path = Path(path)
+    target, number = path.with_name(f"{path.name}.unreadable"), 1
+    while os.path.lexists(target):
+        number += 1
+        target = path.with_name(f"{path.name}.unreadable.{number}")
+    try:
+        return path.rename(target)
+    except OSError as error:
+        reason = one_line(error.strerror or type(error).__name__)
+        raise RecordError(f"{one_line(path)} could not be set aside: {reason}; rename it by hand") from None

@@ -1,0 +1,150 @@
+"""The part of each record that tables need, and one run per run id however many copies of its record there are."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from leaderboard.errors import RecordError
+from leaderboard.records import Record, Unreadable, iterate_records
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A record without its curves and answers (a few hundred bytes in place of a hundred thousand); same units.
+
+    ``expected`` is how many realizations the protocol asks for, when its recipe says so; ``epochs`` those trained.
+    """
+
+    run_id: str
+    status: Literal["ok", "failed", "diverged"]
+    model: str
+    task: str
+    realization: int
+    protocol: str
+    protocol_digest: str
+    smoke: bool
+    data_variant: str
+    data_fingerprint: str
+    test_error: float | None
+    test_count: int | None
+    best_epoch: int | None
+    parameters: int | None
+    train_seconds: tuple[float, ...]
+    total_seconds: float | None
+    peak_memory_bytes: int | None
+    device: str
+    hardware: str
+    threads: int
+    git_commit: str | None
+    started: datetime
+    finished: datetime
+    schema_version: int
+    git_dirty: bool
+    shared_device: bool
+    expected: int | None
+    epochs: int | None
+    command: str
+    failure_kind: str
+    failure_message: str
+
+    @property
+    def train_seconds_per_epoch(self) -> float | None:
+        """Median of the samples."""
+        return statistics.median(self.train_seconds) if self.train_seconds else None
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What a set of records gave: runs in a fixed order, what was unreadable, and a line on each run found twice."""
+
+    runs: tuple[Run, ...]
+    unreadable: tuple[Unreadable, ...]
+    notes: tuple[str, ...]
+
+
+def collect(source: Path | str | Iterable[Record]) -> Collection:
+    """The runs of a folder of records, or of records at hand.
+
+    Of several records with one run id (copied from several machines) the earliest finished ok one is used. Raises
+    RecordError when the folder is missing, or when records share a run id without being of the same run.
+    """
+    found = iterate_records(Path(source)) if isinstance(source, str | Path) else iter(source)
+    copies: defaultdict[str, list[Run]] = defaultdict(list)
+    unreadable = []
+    for item in found:
+        if isinstance(item, Unreadable):
+            unreadable.append(item)
+        else:
+            copies[item.run_id].append(_run(item))
+    notes = []
+    for run_id, runs in sorted(copies.items()):
+        if len(runs) > 1:
+            _check_same(runs)
+            runs.sort(key=lambda run: (run.status != "ok", run.finished, repr(run)))
+            moment = runs[0].finished.isoformat()
+            notes.append(f"run {run_id} was found {len(runs)} times; used: {runs[0].status}, finished {moment}")
+    kept = sorted((runs[0] for runs in copies.values()), key=_order)
+    return Collection(tuple(kept), tuple(unreadable), tuple(notes))
+
+
+def _order(run: Run) -> tuple[str | int, ...]:
+    return (run.protocol, run.data_variant, run.task, run.protocol_digest, run.model, run.realization, run.run_id)
+
+
+def _check_same(runs: list[Run]) -> None:
+    for field in ("model", "task", "realization", "protocol", "protocol_digest", "smoke", "data_variant", "data_fingerprint"):
+        values = sorted({str(getattr(run, field)) for run in runs})
+        if len(values) > 1:
+            raise RecordError(
+                f"records of run {runs[0].run_id} disagree on {field} ({values[0]!r}, {values[1]!r}), so they are not "
+                "copies of one run; keep one of them in the records folder"
+            )
+
+
+def _run(record: Record) -> Run:
+    metrics, timings, failure = record.metrics, record.timings, record.failure
+    return Run(
+        run_id=record.run_id,
+        status=record.status,
+        model=record.model,
+        task=record.task,
+        realization=record.realization,
+        protocol=record.protocol.name,
+        protocol_digest=record.protocol.digest,
+        smoke=record.protocol.smoke,
+        data_variant=record.data.variant,
+        data_fingerprint=record.data.fingerprint,
+        test_error=metrics.test_error if metrics else None,
+        test_count=metrics.test_count if metrics else None,
+        best_epoch=metrics.best_epoch if metrics else None,
+        parameters=record.parameters,
+        train_seconds=tuple(timings.train_seconds_per_epoch) if timings else (),
+        total_seconds=timings.total_seconds if timings else None,
+        peak_memory_bytes=record.peak_memory_bytes,
+        device=record.hardware.device,
+        hardware=record.hardware.name,
+        threads=record.hardware.threads,
+        git_commit=record.software.git_commit,
+        started=record.started,
+        finished=record.finished,
+        schema_version=record.schema_version,
+        git_dirty=bool(record.software.git_dirty),
+        shared_device=bool(record.hardware.other_processes),
+        expected=_expected(record.protocol.recipe.get("realizations")),
+        epochs=len(metrics.train_loss_curve) if metrics else None,
+        command=record.command,
+        failure_kind=failure.kind if failure else "",
+        failure_message=failure.message if failure else "",
+    )
+
+
+def _expected(realizations: object) -> int | None:
+    if isinstance(realizations, list):
+        return len(realizations)
+    return realizations if isinstance(realizations, int) and not isinstance(realizations, bool) else None

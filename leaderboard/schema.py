@@ -1,0 +1,181 @@
+"""What one run leaves behind: the fields of a record, their units, and what makes a record impossible."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from leaderboard.errors import clean
+
+SCHEMA_VERSION = 1
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+@=,-]*", text) or ".." in text:
+        raise ValueError("only letters, digits and . _ + @ = , - are allowed, a letter or digit first, and no '..'")
+    return text
+
+
+def _utc(moment: datetime) -> datetime:
+    if not 1971 <= moment.year <= 2260:  # what a data frame's nanoseconds can hold in any time zone
+        raise ValueError("the year must lie between 1971 and 2260")
+    return moment.astimezone(UTC)
+
+
+def _plain_json(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings as they will be read back; what JSON or UTF-8 cannot hold is an error now and not after the run."""
+    try:
+        text = json.dumps(settings, allow_nan=False, ensure_ascii=False)
+        text.encode("utf-8")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"not plain JSON: {error}") from None
+    plain: dict[str, Any] = json.loads(text)
+    return plain
+
+
+Name = Annotated[str, Field(max_length=200), AfterValidator(_name)]
+Text = Annotated[str, BeforeValidator(clean)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Seed = Annotated[int, Field(ge=-(2**64), le=2**64)]
+Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ProtocolUsed(_Part):
+    """The training recipe with every setting resolved for the run's task; ``digest`` is a short hash of ``recipe``."""
+
+    name: Name
+    smoke: bool
+    digest: Text
+    recipe: Annotated[dict[str, Any], AfterValidator(_plain_json)]
+
+
+class DataUsed(_Part):
+    """Which split sizes (``10k-2k-50k``) and, by ``fingerprint``, exactly which data."""
+
+    variant: Text
+    fingerprint: Text
+
+
+class ScaleBin(_Part):
+    """Test images with a scale factor in [low, high): how many, and how many of them were answered wrongly."""
+
+    low: Finite
+    high: Finite
+    count: Count
+    wrong: Count
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.low > self.high or self.wrong > self.count:
+            raise ValueError("a bin needs low <= high and wrong <= count")
+        return self
+
+
+class Metrics(_Part):
+    """Errors in percent; ``wrong_answers`` holds (index in the test split, answer given) of every wrong answer."""
+
+    test_error: Percent
+    test_count: Annotated[Count, Field(gt=0)]
+    best_epoch: Count
+    validation_error_curve: list[Percent]
+    train_loss_curve: list[Finite]
+    error_by_scale: list[ScaleBin]
+    wrong_answers: list[tuple[Count, Count]]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        wrong = len(self.wrong_answers)
+        if abs(self.test_error * self.test_count / 100 - wrong) >= 0.5:
+            raise ValueError(f"a test error of {self.test_error} % of {self.test_count} images is not {wrong} wrong answers")
+        indices = {index for index, _ in self.wrong_answers}
+        if len(indices) < wrong or (wrong and max(indices) >= self.test_count):
+            raise ValueError("wrong_answers names an image twice, or one outside the test split")
+        if sum(b.count for b in self.error_by_scale) > self.test_count or sum(b.wrong for b in self.error_by_scale) > wrong:
+            raise ValueError("error_by_scale counts more images or more wrong answers than there are")
+        return self
+
+
+class Timings(_Part):
+    """Wall-clock seconds; the samples per epoch are raw."""
+
+    train_seconds_per_epoch: list[Amount]
+    validation_seconds_per_epoch: list[Amount]
+    test_seconds: Amount | None
+    total_seconds: Amount
+
+
+class Hardware(_Part):
+    """What the run ran on; ``device`` is "cpu" or "cuda", ``name`` the processor's or the card's own name."""
+
+    device: Literal["cpu", "cuda"]
+    name: Text
+    cores: Count
+    threads: Count
+    memory_bytes: Count
+    driver: Text | None
+    clocks_mhz: dict[str, Count] | None
+    power_cap_watts: Amount | None
+    other_processes: Count | None
+
+
+class Software(_Part):
+    """Versions, and the commit of the working tree (``git_dirty``: it held uncommitted changes)."""
+
+    python: Text
+    torch: Text
+    numpy: Text
+    platform: Text
+    cuda: Text | None
+    git_commit: Text | None
+    git_dirty: bool | None
+    scalebench: Text
+
+
+class Failure(_Part):
+    """Why there is no result; ``kind`` is the exception's class or "diverged"."""
+
+    kind: Text
+    message: Text
+    traceback_tail: list[Text]
+
+
+class Record(_Part):
+    """One run. ``command`` repeats it; ``started`` and ``finished`` are in UTC; ``parameters`` counts trainable ones."""
+
+    schema_version: Annotated[int, Field(strict=True, ge=SCHEMA_VERSION, le=SCHEMA_VERSION)] = SCHEMA_VERSION
+    run_id: Name
+    status: Literal["ok", "failed", "diverged"]
+    model: Name
+    task: Name
+    realization: Annotated[Count, Field(le=10**6)]
+    protocol: ProtocolUsed
+    data: DataUsed
+    parameters: Count | None
+    metrics: Metrics | None
+    timings: Timings | None
+    peak_memory_bytes: Count | None
+    hardware: Hardware
+    software: Software
+    seeds: dict[str, Seed]
+    started: Moment
+    finished: Moment
+    command: Text
+    failure: Failure | None
+
+    @model_validator(mode="after")
+    def _status_fits(self) -> Self:
+        ok = self.status == "ok"
+        if ok != (self.metrics is not None) or ok != (self.failure is None):
+            raise ValueError("status ok goes with metrics and no failure; failed and diverged with a failure and no metrics")
+        return self
