@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 import torch
+from torch.utils import deterministic
 
 from bench.errors import BenchError
 
@@ -36,6 +37,7 @@ def set_numerics(precision: str) -> None:
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
+    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid that writes every buffer twice
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:

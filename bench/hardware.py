@@ -17,20 +17,22 @@ import torch
 from leaderboard.records import Hardware, Software
 
 ROOT = Path(__file__).resolve().parents[1]
+UNKNOWN: dict[str, Any] = dict.fromkeys(("driver", "clocks_mhz", "power_cap_watts", "other_processes"))
 
 
 def describe_hardware(device: torch.device) -> Hardware:
     """Read the device's name, size and state now."""
-    common: dict[str, Any] = {
-        "device": device.type,
-        "cores": psutil.cpu_count(logical=True) or 1,
-        "threads": torch.get_num_threads(),
-    }
-    if device.type == "cuda":
-        return Hardware(**common, **_gpu_state(device))
-    memory = psutil.virtual_memory().total
-    nothing = dict.fromkeys(("driver", "clocks_mhz", "power_cap_watts", "other_processes"))
-    return Hardware(**common, name=_cpu_name(), memory_bytes=memory, **nothing)
+    state = _gpu_state(device) if device.type == "cuda" else _cpu_state()
+    return Hardware(
+        device="cuda" if device.type == "cuda" else "cpu",
+        cores=psutil.cpu_count(logical=True) or 1,
+        threads=torch.get_num_threads(),
+        **{**UNKNOWN, **state},
+    )
+
+
+def _cpu_state() -> dict[str, Any]:
+    return {"name": _cpu_name(), "memory_bytes": psutil.virtual_memory().total}
 
 
 def _cpu_name() -> str:
@@ -43,15 +45,13 @@ def _cpu_name() -> str:
 
 def _gpu_state(device: torch.device) -> dict[str, Any]:
     properties = torch.cuda.get_device_properties(device)
-    state: dict[str, Any] = {"name": properties.name, "memory_bytes": properties.total_memory}
-    return {**state, **_nvml_state(properties)}
+    return {"name": properties.name, "memory_bytes": properties.total_memory, **_nvml_state(properties)}
 
 
 def _nvml_state(properties: Any) -> dict[str, Any]:
-    """Driver, clocks, power cap and neighbours of the card, or None where the driver does not say."""
+    """Driver, clocks, power cap and neighbours of the card, where the driver says."""
     import pynvml
 
-    unknown = dict.fromkeys(("driver", "clocks_mhz", "power_cap_watts", "other_processes"))
     try:
         pynvml.nvmlInit()
         handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{properties.uuid}")
@@ -66,7 +66,7 @@ def _nvml_state(properties: Any) -> dict[str, Any]:
             "other_processes": sum(process.pid != os.getpid() for process in processes),
         }
     except pynvml.NVMLError:
-        return unknown
+        return {}
 
 
 def describe_software() -> Software:

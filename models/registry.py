@@ -183,19 +183,24 @@ def infos() -> list[ModelInfo]:
 def list_models(task: str | None = None) -> list[str]:
     """Names of the registered models, sorted; with `task` those that have a network for it.
 
-    Raises ModelError: no model knows this task.
+    Raises ModelError: unknown task.
     """
-    names = sorted({model.name for model in _all() if task is None or model.supports(task)})
-    if not names:
-        raise ModelError(f"unknown task {task!r}{suggestion(str(task), TASKS)}; tasks: {', '.join(TASKS)}")
-    return names
+    if task is not None:
+        _check_task(task)
+    return sorted({model.name for model in _all() if task is None or model.supports(task)})
+
+
+def _check_task(task: str) -> None:
+    if task not in TASKS:
+        raise ModelError(f"unknown task {task!r}{suggestion(task, TASKS)}; tasks: {', '.join(TASKS)}")
 
 
 def info(name: str, task: str) -> ModelInfo:
     """What is known of a model on a task; options in the name are ignored.
 
-    Raises ModelError: unknown name, or no network for this task.
+    Raises ModelError: unknown name, unknown task, or no network for this task.
     """
+    _check_task(task)
     base = name.partition("@")[0]
     known = list_models()
     if base not in known:

@@ -22,14 +22,17 @@ def leaderboard(
     ] = False,
 ) -> int:
     """Rebuild LEADERBOARD.md from the records, or check that it is up to date."""
+    from leaderboard.errors import RecordError
     from leaderboard.files import check_board, write_board
-    from leaderboard.records import RecordError, read_all, set_aside
+    from leaderboard.records import read_all, set_aside
 
     unreadable = read_all(records)[1]
     if unreadable:
-        places = [str(bad.path if check else set_aside(bad.path)) for bad in unreadable]
-        done = "is unreadable" if check else "was unreadable and is set aside"
-        raise RecordError(f"record {'; '.join(places)} {done} ({unreadable[0].reason}); repeat the run, or delete the file")
+        # Only what should have been a record is moved out of the way, and nothing at all when only checking.
+        movable = [bad.path for bad in unreadable if bad.path.is_file() and not check]
+        kept = f"; set aside as {', '.join(set_aside(path).name for path in movable)}" if movable else ""
+        others = f" and {len(unreadable) - 1} more" if len(unreadable) > 1 else ""
+        raise RecordError(f"record {unreadable[0].path}{others} is unreadable ({unreadable[0].reason}){kept}; repeat its run")
     if check:
         fresh = check_board(records, output, readme)
         print(

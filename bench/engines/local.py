@@ -43,10 +43,10 @@ def run_all(
             yield record
 
 
-def _steps_bar(run: Run) -> tqdm[None]:
-    return tqdm(
-        total=None, desc=f"{run.model} {run.task} r{run.realization}", unit="step", position=1, leave=False, disable=None
-    )
+def _steps_bar(run: Run) -> tqdm[Any]:
+    title = f"{run.model} {run.task} r{run.realization}"
+    bar: tqdm[Any] = tqdm(desc=title, unit="step", position=1, leave=False, disable=None)
+    return bar
 
 
 def _on_step(bar: tqdm[Any], run: Run) -> Callable[[int, int], None]:
