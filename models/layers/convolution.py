@@ -1,7 +1,7 @@
 """Same-size convolution with large filters, done the cheapest way.
 
-Scale-equivariant layers convolve small maps with large filters (15 x 15 on 14 x 14 pixels). Three things make that cheap, and
-none changes the result beyond rounding:
+Scale-equivariant layers convolve small maps with large filters (15 x 15 on 14 x 14 pixels), some of them dilated. Three things
+make that cheap, and none changes the result beyond rounding:
 
 - taps that can only ever meet the zero padding are cut: a filter never needs more than 2H - 1 taps (`clip_taps`);
 - where the counted operations say so, the convolution is a product in the Fourier domain (`fourier.py`);
@@ -23,27 +23,32 @@ from models.layers.fourier import fourier_conv2d, fourier_cost
 DIRECT_ADVANTAGE = 3.0
 
 
-def clip_taps(filters: Tensor, height: int, width: int) -> Tensor:
+def clip_taps(filters: Tensor, height: int, width: int, dilation: int = 1) -> Tensor:
     """Cut the taps of (O, C, K, K) filters that only meet padding on an H x W map; the centre stays the centre."""
     size = filters.shape[-1]
-    cut_rows, cut_columns = (max(0, (size - 1) // 2 - (extent - 1)) for extent in (height, width))
+    cut_rows, cut_columns = (max(0, (size - 1) // 2 - (extent - 1) // dilation) for extent in (height, width))
     return filters[..., cut_rows : size - cut_rows, cut_columns : size - cut_columns]
 
 
-def same_conv2d(maps: Tensor, filters: Tensor, stride: int = 1) -> Tensor:
-    """Convolve (N, C, H, W) with (O, C, K, K), K odd, zero padding (K-1)/2 -> (N, O, ceil(H/stride), ceil(W/stride))."""
+def same_conv2d(maps: Tensor, filters: Tensor, stride: int = 1, dilation: int = 1) -> Tensor:
+    """Convolve (N, C, H, W) with (O, C, K, K), K odd -> (N, O, ceil(H/stride), ceil(W/stride)).
+
+    Zero padding dilation * (K-1)/2; the taps are `dilation` pixels apart.
+    """
     height, width = maps.shape[-2:]
-    filters = clip_taps(filters, height, width)
-    if stride == 1 and _fourier_pays(maps, filters):
-        return fourier_conv2d(maps, filters)
-    return F.conv2d(maps, filters, stride=stride, padding=(filters.shape[-2] // 2, filters.shape[-1] // 2))
+    filters = clip_taps(filters, height, width, dilation)
+    if stride == 1 and _fourier_pays(maps, filters, dilation):
+        return fourier_conv2d(maps, filters, dilation)
+    padding = (dilation * (filters.shape[-2] // 2), dilation * (filters.shape[-1] // 2))
+    return F.conv2d(maps, filters, stride=stride, padding=padding, dilation=dilation)
 
 
-def _fourier_pays(maps: Tensor, filters: Tensor) -> bool:
+def _fourier_pays(maps: Tensor, filters: Tensor, dilation: int) -> bool:
     # Half precision means tensor cores (or AVX-512 bf16): the direct path is theirs, and complex halves do not exist.
     if maps.dtype not in (torch.float32, torch.float64) or torch.is_autocast_enabled(maps.device.type):
         return False
     batch, channels_in, height, width = maps.shape
     channels_out, _, rows, columns = filters.shape
     direct = 2 * batch * channels_in * channels_out * height * width * rows * columns
-    return direct > DIRECT_ADVANTAGE * fourier_cost(batch, channels_in, channels_out, (height, width), (rows, columns))
+    fourier = fourier_cost(batch, channels_in, channels_out, (height, width), (rows, columns), dilation)
+    return direct > DIRECT_ADVANTAGE * fourier

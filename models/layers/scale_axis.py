@@ -8,7 +8,15 @@ Shape letters: N batch, C channels, S scales, H, W map.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor, nn
+
+
+def stack_scales(maps: Sequence[Tensor]) -> Tensor:
+    """S maps (N, C, H, W) -> (N, C, S, H, W), scales outermost in memory."""
+    return torch.stack(list(maps)).permute(1, 2, 0, 3, 4)
 
 
 def fold_scales(maps: Tensor) -> Tensor:

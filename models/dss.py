@@ -1,0 +1,142 @@
+"""DSS: deep scale-spaces.
+
+Worrall & Welling, "Deep Scale-spaces: Equivariance Over Scale", NeurIPS 2019, arXiv 1905.11697.
+
+The image is lifted to a Gaussian scale-space (section 4.1); the convolutions use filters dilated by powers of an integer base
+(section 4.2, the semigroup correlation), which makes them exactly equivariant to subsampling by that base. The *scalar* network
+lifts anew and keeps the maximum over scales in every layer, the *vector* network lifts once and keeps the scale axis.
+
+Shape letters: N batch, C channels in, O channels out, S scales, L scale extent of a filter, k filter size, H, W map.
+Scale 0 is the finest.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from scipy.special import ive
+from torch import Tensor, nn
+
+from models.layers.convolution import same_conv2d
+from models.layers.scale_axis import ScaleBatchNorm, ScaleMaxPool, ScaleProjection, stack_scales
+from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
+from models.registry import register
+
+BASE = 2
+
+# ---------------------------------------------------------------------------------------------------------- scale-space
+
+
+def discrete_gaussian(variance: float) -> Tensor:
+    """exp(-t) I_|x|(t) for |x| <= 4 ceil(sqrt(t)), with sum 1: float64 (2r+1,), rounded to float32 as published."""
+    radius = 4 * math.ceil(math.sqrt(variance))
+    taps = ive(np.abs(np.arange(-radius, radius + 1)), variance)
+    return torch.from_numpy(taps / taps.sum()).float().double()
+
+
+class GaussianLifting(nn.Module):
+    """The lifting of section 4.1: (N, C, H, W) -> (N, C, S, H, W). No parameters.
+
+    Level 0 is the input, level l the input smoothed by the discrete Gaussian of variance z^2 (2^(2l) - 1), z the scale at which
+    the input itself is taken to stand. Zeros outside the image.
+    """
+
+    def __init__(self, scales: int, zero_scale: float) -> None:
+        super().__init__()
+        self.scales = scales
+        for level in range(1, scales):
+            kernel = discrete_gaussian(zero_scale**2 * (BASE ** (2 * level) - 1))
+            self.register_buffer(f"kernel_{level}", kernel, persistent=False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Smooth; the result is laid out scale by scale in memory."""
+        height, width = maps.shape[-2:]
+        levels = [maps]
+        for level in range(1, self.scales):
+            kernel = self.get_buffer(f"kernel_{level}").to(maps.dtype)
+            levels.append(_smoothing(kernel, height) @ (maps @ _smoothing(kernel, width)))
+        return stack_scales(levels)
+
+
+def _smoothing(kernel: Tensor, extent: int) -> Tensor:
+    """The symmetric matrix (extent, extent) that smooths an axis: entry (i, j) is the kernel's tap at distance |i - j|."""
+    one_side = torch.nn.functional.pad(kernel[len(kernel) // 2 :], (0, extent))
+    places = torch.arange(extent, device=kernel.device)
+    return one_side[(places[:, None] - places).abs()]
+
+
+# ---------------------------------------------------------------------------------------------------------------- layer
+
+
+class DilatedScaleConv(nn.Module):
+    """The scale correlation of section 4.2: (N, C, S', H, W) -> (N, O, S, H', W'), S <= S'.
+
+    y[n, o, s] = sum_i sum_c x[n, c, s + i] * w[o, c, i] for i < L, the filter dilated by 2^s, terms with s + i >= S dropped.
+    Zero padding 2^s (k-1)/2. Weight (O, C, L, k, k), no bias. `init`: "he" (MNIST) or "delta" (STL-10, section 5).
+    """
+
+    def __init__(
+        self, channels_in: int, channels_out: int, size: int, scales: int, *, extent: int = 1, stride: int = 1, init: str = "he"
+    ) -> None:
+        super().__init__()
+        self.scales, self.stride = scales, stride
+        self.weight = nn.Parameter(torch.empty(channels_out, channels_in, extent, size, size))
+        if init == "he":
+            nn.init.normal_(self.weight, std=math.sqrt(2 / (size * size * extent * channels_in)))
+        else:
+            delta_init(self.weight)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Convolve; the result is laid out scale by scale in memory."""
+        responses = []
+        for s in range(self.scales):
+            reach = min(self.weight.shape[2], self.scales - s)
+            seen = maps[:, :, s : s + reach].transpose(1, 2).flatten(1, 2)
+            filters = self.weight[:, :, :reach].transpose(1, 2).flatten(1, 2)
+            responses.append(same_conv2d(seen, filters, self.stride, dilation=BASE**s))
+        return stack_scales(responses)
+
+
+def delta_init(weight: Tensor) -> None:
+    """Nearly the identity: noise of +-0.01, and a centre tap of g / O for each pair of channels in the same of g groups.
+
+    `weight` is (O, C, L, k, k); g is the greatest common divisor of O and C.
+    """
+    channels_out, channels_in, _, size, _ = weight.shape
+    groups = math.gcd(channels_in, channels_out)
+    group_out = torch.arange(channels_out) * groups // channels_out
+    group_in = torch.arange(channels_in) * groups // channels_in
+    with torch.no_grad():
+        nn.init.uniform_(weight, -0.01, 0.01)
+        centre = weight[..., size // 2, size // 2]
+        centre[group_out[:, None] == group_in] = groups / channels_out
+
+
+# ------------------------------------------------------------------------------------------------------------- networks
+
+SCALES = 2
+ZERO_SCALE = 0.25
+OPTIONS = {"upsample": {"mnist-scale-56*": ("nearest", "bilinear")}}
+
+
+@register("dss-scalar", tasks="mnist-scale-*", paper="Worrall & Welling 2019, arXiv 1905.11697", options=OPTIONS)
+def dss_scalar(task: str, upsample: str = "nearest") -> nn.Module:
+    """494,359 parameters: every layer lifts all its channels, convolves and takes the maximum over scales."""
+    body: list[nn.Module] = []
+    for channels_in, channels_out, pool in zip((1, *CHANNELS), CHANNELS, stage_pools(task), strict=False):
+        convolution = DilatedScaleConv(channels_in, channels_out, 7, SCALES)
+        body += [GaussianLifting(SCALES, ZERO_SCALE), convolution, ScaleProjection()]
+        body += [nn.ReLU(), pool, nn.BatchNorm2d(channels_out)]
+    return mnist_net(task, body, linear_head(4 * CHANNELS[-1]), upsample)
+
+
+@register("dss-vector", tasks="mnist-scale-*", paper="Worrall & Welling 2019, arXiv 1905.11697", options=OPTIONS)
+def dss_vector(task: str, upsample: str = "nearest") -> nn.Module:
+    """494,359 parameters: the image is lifted once; the maximum over scales comes before the head."""
+    body: list[nn.Module] = [GaussianLifting(SCALES, ZERO_SCALE)]
+    for channels_in, channels_out, pool in zip((1, *CHANNELS), CHANNELS, stage_pools(task), strict=False):
+        convolution = DilatedScaleConv(channels_in, channels_out, 7, SCALES)
+        body += [convolution, nn.ReLU(), ScaleMaxPool(pool), ScaleBatchNorm(channels_out)]
+    return mnist_net(task, [*body, ScaleProjection()], linear_head(4 * CHANNELS[-1]), upsample)
