@@ -12,7 +12,6 @@ import typer
 if TYPE_CHECKING:
     from bench.estimate import Estimates
     from bench.plan import Run
-    from bench.protocol import Protocol
     from bench.stop import StopRequest
     from bench.work import Work
     from leaderboard.records import Hardware
@@ -40,18 +39,33 @@ def run(
     ] = False,
 ) -> int:
     """Run models on tasks. Finished runs are skipped, interrupted ones continued."""
-    from bench.estimate import estimates_from, read_results
-    from bench.hardware import describe_hardware
+    from bench.plan import match_models, match_tasks, parse_realizations, plan_runs
     from bench.protocol import load_protocol
     from bench.stop import StopRequest, parse_duration
-    from bench.work import work
 
+    # What needs no torch comes first: a mistyped name is answered at once.
     stop = StopRequest(None if time_budget is None else parse_duration(time_budget))
     _load_plugins(plugin or [])
     parts, planned_realizations = _what(everything, model, task, plan)
-    chosen_device, protocol_name, why = _where_and_how(device, protocol)
-    chosen = load_protocol(protocol_name)
-    runs = _runs(parts, realizations, planned_realizations, chosen, ["--protocol", protocol_name], plugin or [])
+    chosen = None if protocol is None else load_protocol(protocol)
+    numbers = None if realizations is None else parse_realizations(realizations)
+    for part in parts:
+        match_models(part.models, match_tasks(part.tasks))
+
+    from bench.device import choose_device
+    from bench.estimate import estimates_from, read_results
+    from bench.hardware import describe_hardware
+    from bench.work import work
+
+    chosen_device = choose_device(device)
+    why = "as asked"
+    if chosen is None:
+        protocol = "paper" if chosen_device.type == "cuda" else "quick"
+        chosen, why = load_protocol(protocol), f"the default on {chosen_device.type}; another: --protocol NAME"
+    if numbers is None:
+        numbers = chosen.realizations if planned_realizations is None or chosen.smoke else planned_realizations
+    repeat = ["--protocol", str(protocol), *(word for path in plugin or [] for word in ("--plugin", str(path)))]
+    runs = plan_runs(parts, numbers, chosen, tuple(repeat))
 
     hardware = describe_hardware(chosen_device)
     records = read_results(results, look_only=dry_run)
@@ -91,33 +105,6 @@ def _what(
     if not (everything or model or task):
         raise BenchError("say what to run: --all, --model NAME, --task NAME or --plan NAME (see `bench list models`)")
     return [PlanPart(models=model or ["*"], tasks=task or ["*"])], None
-
-
-def _where_and_how(device: str, protocol: str | None) -> tuple[Any, str, str]:
-    from bench.device import choose_device
-
-    chosen = choose_device(device)
-    if protocol is not None:
-        return chosen, protocol, "as asked"
-    name = "paper" if chosen.type == "cuda" else "quick"
-    return chosen, name, f"the default on {chosen.type}; another: --protocol NAME"
-
-
-def _runs(
-    parts: list[Any],
-    realizations: str | None,
-    planned: list[int] | None,
-    protocol: Protocol,
-    arguments: list[str],
-    plugins: Sequence[Path],
-) -> list[Run]:
-    from bench.plan import parse_realizations, plan_runs
-
-    default = protocol.realizations if planned is None or protocol.smoke else planned
-    numbers = default if realizations is None else parse_realizations(realizations)
-    for plugin in plugins:
-        arguments += ["--plugin", str(plugin)]
-    return plan_runs(parts, numbers, protocol, tuple(arguments))
 
 
 def _cost_line(runs: list[Run], todo: list[Run], estimates: Estimates, hardware: Hardware) -> str:

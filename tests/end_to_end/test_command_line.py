@@ -1,0 +1,167 @@
+"""The command line as a user meets it: every call is a process of its own."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bench.cli.main import main
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "bench"))
+from conftest import PLUGIN, TINY  # noqa: E402 - the small protocol and network of tests/bench
+
+
+@pytest.fixture
+def workplace(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    (tmp_path / "my_net.py").write_text(PLUGIN)
+    return tmp_path
+
+
+def bench(folder, *arguments, **environment):
+    call = [sys.executable, "-m", "bench", *map(str, arguments)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    return subprocess.run(call, cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False)
+
+
+RUN_TINY = ("run", "--protocol", "tiny.yaml", "--plugin", "my_net.py", "--device", "cpu")
+
+
+def records(folder):
+    return sorted(path for path in (folder / "results").rglob("*.json"))
+
+
+def test_help_is_quick_and_needs_no_torch(tmp_path):
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        done = bench(tmp_path, "--help")
+        seconds.append(time.perf_counter() - started)
+    assert "leaderboard" in done.stdout
+    assert min(seconds) < 0.5
+    blocked = "import sys; sys.modules['torch'] = None; from bench.cli.main import main; main(['list', 'models'])"
+    listed = subprocess.run([sys.executable, "-c", blocked], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "sesn-vector" in listed.stdout
+
+
+def test_run_skip_and_rebuild(workplace):
+    first = bench(workplace, *RUN_TINY, "--model", "tiny-net", "--task", "mnist-scale-28*")
+    assert first.returncode == 0, first.stderr
+    assert "2 runs, 0 already done" in first.stdout
+    before = {path: path.read_bytes() for path in records(workplace)}
+    assert len(before) == 2
+    second = bench(workplace, *RUN_TINY, "--model", "tiny-net", "--task", "mnist-scale-28*")
+    assert "2 already done, 0 to do" in second.stdout
+    assert {path: path.read_bytes() for path in records(workplace)} == before
+    board = (workplace / "results" / "LEADERBOARD.md").read_text()
+    assert board.count("`tiny-net`") == 2
+    assert "Smoke test" in board
+    built = bench(workplace, "leaderboard", "--records", "results", "--output", "B.md")
+    assert (built.returncode, (workplace / "B.md").read_text()) == (0, board)
+    assert bench(workplace, "leaderboard", "--records", "results", "--output", "B.md", "--check").returncode == 0
+    (workplace / "B.md").write_text(board + " ")
+    assert bench(workplace, "leaderboard", "--records", "results", "--output", "B.md", "--check").returncode == 1
+
+
+def test_failed_run_is_recorded_and_the_others_go_on(workplace):
+    done = bench(workplace, *RUN_TINY, "--model", "tiny-net", "--model", "raises-net", "--task", "mnist-scale-28")
+    assert done.returncode == 1
+    assert re.search(r"failed: raises-net_\S+; to repeat: bench run --model raises-net .*--plugin my_net.py", done.stderr)
+    assert sorted(json.loads(path.read_text())["status"] for path in records(workplace)) == ["failed", "ok"]
+    board = (workplace / "results" / "LEADERBOARD.md").read_text()
+    assert "no such luck" in board
+    assert "<b>" not in board
+
+
+def start(folder, *arguments):
+    call = [sys.executable, "-m", "bench", *map(str, arguments)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(call, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_interrupted_run_goes_on_and_ends_as_an_undisturbed_one(workplace):
+    (workplace / "tiny.yaml").write_text(TINY.replace("epochs: 3", "epochs: 12"))
+    command = (*RUN_TINY, "--model", "cnn", "--task", "mnist-scale-28")
+    process = start(workplace, *command)
+    deadline = time.monotonic() + 120
+    while not list(workplace.rglob("*.pt")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 75
+    assert "SIGINT received" in errors
+    assert "Traceback" not in errors
+    assert not records(workplace)
+
+    spent = bench(workplace, *command, "--time-budget", "0.001s")
+    assert spent.returncode == 75
+    assert "time budget spent" in spent.stderr
+    dry = bench(workplace, *command, "--dry-run")
+    assert "begun" in dry.stdout
+
+    assert bench(workplace, *command).returncode == 0
+    assert bench(workplace, *command, "--results", "reference").returncode == 0
+    whole = json.loads(next((workplace / "reference").rglob("*.json")).read_text())["metrics"]
+    assert json.loads(records(workplace)[0].read_text())["metrics"] == whole
+    assert not list(workplace.rglob("*.pt"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run"], "say what to run"),
+        (["run", "--al"], "--all"),
+        (["run", "--model", "sesn-vektor"], "did you mean 'sesn-vector'"),
+        (["run", "--task", "mnist-scale-82"], "did you mean"),
+        (["run", "--all", "--protocol", "papre"], "did you mean 'paper'"),
+        (["run", "--all", "--protocol", "bad.yaml"], "unknown key `recipes.mnist-scale-*.epochz`"),
+        (["run", "--all", "--realizations", "9"], "allowed: 0-5"),
+        (["run", "--all", "--device", "tpu"], "--device auto or cpu"),
+        (["run", "--all", "--device", "cuda:99"], "--device auto or cpu"),
+        (["run", "--all", "--time-budget", "soon"], "9m"),
+        (["run", "--plan", "report", "--all"], "leave out --all"),
+        (["run", "--model", "cnn", "--plugin", "explodes.py"], "raised on import: ValueError"),
+        (["run", "--model", "cnn", "--results", "a-file/results"], "cannot be written"),
+        (["list", "modles"], "did you mean 'models'"),
+        (["data", "--realizations", "7"], "allowed: 0-5"),
+        (["data", "--test-size", "7"], "50000"),
+        (["leaderboard", "--records", "nowhere"], "nowhere"),
+        (["leadrboard"], "leadrboard"),
+    ],
+)
+def test_bad_input_gets_one_line_and_exit_code_2(workplace, monkeypatch, capsys, arguments, said):
+    (workplace / "bad.yaml").write_text("extends: paper\nname: bad\nrecipes: {mnist-scale-*: {epochz: 3}}\n")
+    (workplace / "explodes.py").write_text("raise ValueError('boom')\n")
+    (workplace / "a-file").write_text("")
+    monkeypatch.chdir(workplace)
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    errors = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert said in errors
+    assert len(errors.strip().splitlines()) == 1
+
+
+def test_truncated_record_is_set_aside_by_name(workplace):
+    command = (*RUN_TINY, "--model", "tiny-net", "--task", "mnist-scale-28")
+    assert bench(workplace, *command).returncode == 0
+    path = records(workplace)[0]
+    whole = path.read_text()
+    path.write_text(whole[:500])
+    checked = bench(workplace, "leaderboard", "--records", "results", "--check")
+    assert checked.returncode == 2
+    assert path.exists()
+    board = bench(workplace, "leaderboard", "--records", "results")
+    assert board.returncode == 2
+    assert path.name in board.stderr
+    assert len(board.stderr.strip().splitlines()) == 1
+    assert path.with_name(path.name + ".unreadable").read_text() == whole[:500]
+    assert bench(workplace, *command).returncode == 0
+    assert json.loads(path.read_text())["metrics"] == json.loads(whole)["metrics"]
