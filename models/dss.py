@@ -2,9 +2,9 @@
 
 Worrall & Welling, "Deep Scale-spaces: Equivariance Over Scale", NeurIPS 2019, arXiv 1905.11697.
 
-The image is lifted to a Gaussian scale-space (section 4.1); the convolutions use filters dilated by powers of an integer base
-(section 4.2, the semigroup correlation), which makes them exactly equivariant to subsampling by that base. The *scalar* network
-lifts anew and keeps the maximum over scales in every layer, the *vector* network lifts once and keeps the scale axis.
+The image is lifted to a Gaussian scale-space; the convolutions use filters dilated by powers of an integer base (the paper's
+semigroup correlation), which makes them exactly equivariant to subsampling by that base. The *scalar* network lifts anew and
+keeps the maximum over scales in every layer, the *vector* network lifts once and keeps the scale axis.
 
 Shape letters: N batch, C channels in, O channels out, S scales, L scale extent of a filter, k filter size, H, W map.
 Scale 0 is the finest.
@@ -37,7 +37,7 @@ def discrete_gaussian(variance: float) -> Tensor:
 
 
 class GaussianLifting(nn.Module):
-    """The lifting of section 4.1: (N, C, H, W) -> (N, C, S, H, W). No parameters.
+    """The lifting: (N, C, H, W) -> (N, C, S, H, W). No parameters.
 
     Level 0 is the input, level l the input smoothed by the discrete Gaussian of variance z^2 (2^(2l) - 1), z the scale at which
     the input itself is taken to stand. Zeros outside the image.
@@ -71,10 +71,10 @@ def _smoothing(kernel: Tensor, extent: int) -> Tensor:
 
 
 class DilatedScaleConv(nn.Module):
-    """The scale correlation of section 4.2: (N, C, S', H, W) -> (N, O, S, H', W'), S <= S'.
+    """The scale correlation: (N, C, S', H, W) -> (N, O, S, H', W'), S <= S'.
 
     y[n, o, s] = sum_i sum_c x[n, c, s + i] * w[o, c, i] for i < L, the filter dilated by 2^s, terms with s + i >= S dropped.
-    Zero padding 2^s (k-1)/2. Weight (O, C, L, k, k), no bias. `init`: "he" (MNIST) or "delta" (STL-10, section 5).
+    Zero padding 2^s (k-1)/2. Weight (O, C, L, k, k), no bias. `init`: "he" (MNIST) or "delta" (STL-10).
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """SiCNN: scale-invariant convolutional neural networks.
 
-Xu, Xiao, Zhang, Yang, Zhang, "Scale-Invariant Convolutional Neural Networks", 2014, arXiv 1411.6369, sections 3.1 and 3.2.
+Xu, Xiao, Zhang, Yang, Zhang, "Scale-Invariant Convolutional Neural Networks", 2014, arXiv 1411.6369.
 
 A stack of columns, one per scale. Column s convolves with the common filters resized by z_s: enlarged by repeating pixels,
 reduced by bilinear interpolation, then brought back to the L1 norm of the original. Columns do not see one another until the
@@ -91,7 +91,7 @@ def _l1(filters: Tensor) -> Tensor:
 
 
 class ColumnConv(nn.Module):
-    """One convolution per column, section 3.1: (N, S*C, H, W) -> (N, S*O, H', W').
+    """One convolution per column: (N, S*C, H, W) -> (N, S*O, H', W').
 
     With `lifting`, the first layer, every column sees the same (N, C, H, W). Zero padding that keeps the size at stride 1.
     Weight (O, C, k, k), no bias.

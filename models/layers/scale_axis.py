@@ -9,6 +9,7 @@ Shape letters: N batch, C channels, S scales, H, W map.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,34 @@ def fold_scales(maps: Tensor) -> Tensor:
 def unfold_scales(maps: Tensor, scales: int) -> Tensor:
     """(S*N, C, H, W) -> (N, C, S, H, W), scales outermost in memory."""
     return maps.view(scales, -1, *maps.shape[1:]).permute(1, 2, 0, 3, 4)
+
+
+def first_maximum(maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """The elementwise maximum of S equal-sized maps and which of them attains it first (uint8).
+
+    As `torch.stack(maps).max(dim=0)`, but for the backward pass it keeps one byte per element and no copy of the maps.
+    """
+    result: tuple[Tensor, Tensor] = _FirstMaximum.apply(*maps)
+    return result
+
+
+class _FirstMaximum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, *maps: Tensor) -> tuple[Tensor, Tensor]:
+        best, which = maps[0].clone(), torch.zeros_like(maps[0], dtype=torch.uint8)
+        for s, candidate in enumerate(maps[1:], start=1):
+            larger = (candidate > best).view(torch.uint8) * s
+            which = torch.maximum(which, larger)  # s only ever grows
+            best = torch.maximum(best, candidate)
+        ctx.mark_non_differentiable(which)
+        ctx.save_for_backward(which)
+        ctx.count = len(maps)
+        return best, which
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+        (which,) = ctx.saved_tensors
+        return tuple(gradients[0] * (which == s) for s in range(ctx.count))
 
 
 class ScaleMaxPool(nn.Module):
