@@ -19,7 +19,7 @@ lint: env
 	$(BIN)/mypy
 
 board: env
-	$(BIN)/bench leaderboard
+	$(BIN)/bench leaderboard --readme README.md
 
 env: $(VENV)/ready
 

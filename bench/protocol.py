@@ -20,6 +20,7 @@ from bench.errors import BenchError
 from models.scan import suggestion
 
 BUILT_IN = Path(__file__).parent / "protocols"
+MAX_EXTENDS = 3  # a file may extend one that extends another, not itself
 
 
 class Settings(BaseModel):
@@ -139,7 +140,7 @@ def _read(path: Path, depth: int = 0) -> dict[str, Any]:
     parent = content.pop("extends", None)
     if parent is None:
         return content
-    if parent not in built_in_protocols() or depth:
+    if parent not in built_in_protocols() or depth > MAX_EXTENDS:
         raise BenchError(f"protocol {path}: `extends: {parent}` is unknown; it can extend {', '.join(built_in_protocols())}")
     merged: dict[str, Any] = _merge(_read(BUILT_IN / f"{parent}.yaml", depth + 1), content)
     return merged

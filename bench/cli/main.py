@@ -10,7 +10,7 @@ import typer
 import datasets
 import leaderboard
 import models
-from bench.cli import data, leaderboard_verb, list_verb, run
+from bench.cli import data, leaderboard_verb, list_verb, run, time_verb
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("data")(data.data)
+app.command("time")(time_verb.time_models)
 app.command("list")(list_verb.list_things)
 app.command("leaderboard")(leaderboard_verb.leaderboard)
 
