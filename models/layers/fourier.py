@@ -26,13 +26,27 @@ def fourier_cost(
     batch: int, channels_in: int, channels_out: int, extents: tuple[int, int], taps: tuple[int, int], dilation: int = 1
 ) -> int:
     """Real operations of one forward pass of `fourier_conv2d` (a complex multiply-add counts 8)."""
-    (height, width), (rows, columns) = extents, taps
-    p, q = _period(height, rows, dilation), _period(width, columns, dilation)
-    r = q // 2 + 1
-    maps = 4 * height * width * r + 8 * p * height * r
-    filters = 4 * rows * columns * r + 8 * p * rows * r
-    product = 8 * p * r * batch * channels_in * channels_out
-    return product + batch * (channels_in + channels_out) * maps + channels_in * channels_out * filters
+    periods = (_period(extents[0], taps[0], dilation), _period(extents[1], taps[1], dilation))
+    return cost(batch, channels_in, channels_out, extents, extents, taps, periods)
+
+
+def cost(
+    batch: int,
+    channels_in: int,
+    channels_out: int,
+    extents_in: tuple[int, int],
+    extents_out: tuple[int, int],
+    taps: tuple[int, int],
+    periods: tuple[int, int],
+) -> int:
+    """Real operations of: transform maps of `extents_in` and the filters, multiply, synthesise maps of `extents_out`."""
+    p, r = periods[0], periods[1] // 2 + 1
+
+    def transform(rows: int, columns: int) -> int:
+        return 4 * rows * columns * r + 8 * p * rows * r
+
+    maps = batch * (channels_in * transform(*extents_in) + channels_out * transform(*extents_out))
+    return maps + channels_in * channels_out * (transform(*taps) + 8 * p * r * batch)
 
 
 def fourier_conv2d(maps: Tensor, filters: Tensor, dilation: int = 1) -> Tensor:
@@ -40,39 +54,43 @@ def fourier_conv2d(maps: Tensor, filters: Tensor, dilation: int = 1) -> Tensor:
 
     Equal to torch's `conv2d` up to rounding, in float32 or float64.
     """
-    (batch, channels_in, height, width), (channels_out, _, rows, columns) = maps.shape, filters.shape
+    (height, width), (rows, columns) = maps.shape[-2:], filters.shape[-2:]
     p, q = _period(height, rows, dilation), _period(width, columns, dilation)
-    r = q // 2 + 1
+    r, kind = q // 2 + 1, (maps.dtype, maps.device)
 
-    spectra = _transform(maps, p, q, range(height), range(width), sign=-1)
+    spectra = transform(maps, exponentials(p, range(height), p, -1, *kind), exponentials(r, range(width), q, -1, *kind))
     # Cross-correlation: the filter's transform is taken with the opposite sign, its centre at the origin.
-    responses = _transform(filters, p, q, _places(rows, dilation), _places(columns, dilation), sign=+1)
-    product = torch.bmm(spectra.view(p * r, batch, channels_in), responses.view(p * r, channels_out, channels_in).mT)
-
-    synthesis = _exponentials(p, range(height), p, +1, maps.dtype, maps.device).mT / p
-    by_row = (synthesis @ product.view(p, r * batch * channels_out)).view(height, r, batch, channels_out)
-    pairs = torch.view_as_real(by_row.permute(2, 3, 0, 1).contiguous()).view(-1, 2 * r)
-    return (pairs @ _real_synthesis(q, width, maps.dtype, maps.device)).view(batch, channels_out, height, width)
+    at_rows, at_columns = (range(-dilation * (k // 2), dilation * (k // 2) + 1, dilation) for k in (rows, columns))
+    responses = transform(filters, exponentials(p, at_rows, p, +1, *kind), exponentials(r, at_columns, q, +1, *kind))
+    synthesis = exponentials(p, range(height), p, +1, *kind).mT / p
+    return synthesise(products(spectra, responses), synthesis, real_synthesis(q, width, *kind))
 
 
-def _places(taps: int, dilation: int) -> range:
-    """Where the taps of a filter stand, its centre at 0."""
-    return range(-dilation * (taps // 2), dilation * (taps // 2) + 1, dilation)
-
-
-def _transform(values: Tensor, p: int, q: int, at_rows: range, at_columns: range, sign: int) -> Tensor:
-    """Transform real (A, B, rows, columns) -> complex (P, R, A, B); where rows and columns stand in the period is given."""
-    a, b, rows, columns = values.shape
-    r = q // 2 + 1
-    along_columns = _exponentials(r, at_columns, q, sign, values.dtype, values.device)
+def transform(values: Tensor, along_rows: Tensor, along_columns: Tensor) -> Tensor:
+    """Transform real (A, B, rows, columns) -> complex (P, R, A, B) with complex (P, rows) and (R, columns)."""
+    (a, b, rows, columns), (r, _) = values.shape, along_columns.shape
     pairs = torch.view_as_real(along_columns).permute(1, 0, 2).reshape(columns, 2 * r)
     by_column = torch.view_as_complex((values.reshape(-1, columns) @ pairs).view(a * b, rows, r, 2))
-    along_rows = _exponentials(p, at_rows, p, sign, values.dtype, values.device)
-    return (along_rows @ by_column.permute(1, 2, 0).reshape(rows, r * a * b)).view(p, r, a, b)
+    return (along_rows @ by_column.permute(1, 2, 0).reshape(rows, r * a * b)).view(-1, r, a, b)
+
+
+def products(spectra: Tensor, responses: Tensor) -> Tensor:
+    """At each frequency the maps' channels times the filters': (P, R, N, C), (P, R, O, C) -> (P, R, N, O)."""
+    products = torch.bmm(spectra.flatten(0, 1), responses.flatten(0, 1).mT)
+    return products.view(*spectra.shape[:3], -1)
+
+
+def synthesise(spectra: Tensor, along_rows: Tensor, along_columns: Tensor) -> Tensor:
+    """Back to maps: complex (P, R, N, O) -> real (N, O, H, W) with complex (H, P) and real (2R, W)."""
+    p, r, n, o = spectra.shape
+    by_row = (along_rows @ spectra.reshape(p, r * n * o)).view(-1, r, n, o)
+    pairs = torch.view_as_real(by_row.permute(2, 3, 0, 1).contiguous()).view(-1, 2 * r)
+    return (pairs @ along_columns).view(n, o, len(along_rows), -1)
 
 
 @lru_cache(maxsize=256)
-def _exponentials(frequencies: int, samples: range, period: int, sign: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+@torch.inference_mode(False)  # kept for training steps, even when an evaluation is the first to ask
+def exponentials(frequencies: int, samples: range, period: int, sign: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """exp(sign 2 pi i f t / period) for f = 0 .. frequencies-1 and t in samples, complex (f, t)."""
     f = torch.arange(frequencies, dtype=torch.float64)
     t = torch.tensor(samples, dtype=torch.float64)
@@ -81,12 +99,13 @@ def _exponentials(frequencies: int, samples: range, period: int, sign: int, dtyp
 
 
 @lru_cache(maxsize=256)
-def _real_synthesis(period: int, samples: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+@torch.inference_mode(False)
+def real_synthesis(period: int, samples: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Matrix (2R, samples) from half a spectrum, as (real, imaginary) pairs, to the first real samples of the period."""
     r = period // 2 + 1
     weight = torch.full((r, 1), 2.0, dtype=torch.float64)
     weight[0] = 1
     if period % 2 == 0:
         weight[-1] = 1
-    wave = _exponentials(r, range(samples), period, +1, torch.float64, torch.device("cpu")) * weight / period
+    wave = exponentials(r, range(samples), period, +1, torch.float64, torch.device("cpu")) * weight / period
     return torch.stack([wave.real, -wave.imag], dim=1).reshape(2 * r, samples).to(device=device, dtype=dtype)

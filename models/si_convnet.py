@@ -1,0 +1,123 @@
+"""SI-ConvNet: locally scale-invariant convolutional neural networks.
+
+Kanazawa, Sharma, Jacobs, "Locally Scale-Invariant Convolutional Neural Networks", NIPS 2014 Deep Learning and Representation
+Learning Workshop, arXiv 1412.5104.
+
+Each layer rescales its input to several sizes, convolves all of them with the same filters, undoes the rescaling and keeps the
+largest response at each pixel. It is the plain network with another convolution.
+
+Shape letters: N batch, C channels in, O channels out, k filter size, H, W map. D_z denotes the rescaling by z: bilinear,
+corners aligned, to floor(H z) pixels, then centred zero padding or cropping back to H.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.layers.convolution import same_conv2d
+from models.layers.resampled_convolution import ResampledAxis, resampled_conv2d
+from models.layers.resampling import bilinear, centred
+from models.layers.scale_axis import first_maximum
+from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
+from models.registry import register
+
+# ------------------------------------------------------------------------------------------------------------ rescaling
+
+
+def rescaling(extent: int, scale: float) -> Tensor:
+    """One axis of D_z: float64 (extent, extent)."""
+    return centred(bilinear(extent, math.floor(extent * scale), align_corners=True), extent)
+
+
+@lru_cache(maxsize=1024)
+def inside(extent: int, scale: float) -> slice:
+    """The pixels of one axis that D_z fills; around them it leaves zeros (z < 1 only)."""
+    filled = rescaling(extent, scale).abs().sum(dim=1).nonzero()
+    return slice(int(filled.min()), int(filled.max()) + 1)
+
+
+@lru_cache(maxsize=1024)
+def rescaled_axis(extent: int, scale: float, taps: int, stride: int) -> ResampledAxis:
+    """One axis of D_{1/z} conv(D_z x), without the zeros around the result that z > 1 leaves."""
+    strided = math.ceil(extent / stride)
+    back = rescaling(strided, 1 / scale)[inside(strided, 1 / scale)]
+    return ResampledAxis(rescaling(extent, scale), back, taps, stride)
+
+
+@lru_cache(maxsize=256)
+@torch.inference_mode(False)
+def border_floor(height: int, width: int, scales: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """What a response cannot be less than (H, W): 0 where some D_{1/z} leaves zeros, elsewhere minus infinity."""
+    first_row, first_column = (max(inside(extent, 1 / scale).start for scale in scales) for extent in (height, width))
+    last_row, last_column = (min(inside(extent, 1 / scale).stop for scale in scales) for extent in (height, width))
+    floor = torch.zeros(height, width)
+    floor[first_row:last_row, first_column:last_column] = -math.inf
+    return floor.to(device=device, dtype=dtype)
+
+
+# ---------------------------------------------------------------------------------------------------------------- layer
+
+
+class ScaleInvariantConv(nn.Module):
+    """The locally scale-invariant convolution: (N, C, H, W) -> (N, O, H', W').
+
+    y = max over z of D_{1/z}(conv(D_z(x)) + b), zero padding (k-1)/2. Where D_{1/z} leaves zeros (z > 1, near the border),
+    these take part in the maximum, without the bias, as published. Weight (O, C, k, k), bias (O) or none.
+    """
+
+    def __init__(
+        self, channels_in: int, channels_out: int, size: int, scales: Sequence[float], *, stride: int = 1, bias: bool = False
+    ) -> None:
+        super().__init__()
+        self.scales, self.stride = tuple(scales), stride
+        plain = nn.Conv2d(channels_in, channels_out, size, bias=bias)  # torch's initialisation
+        self.weight, self.bias = plain.weight, plain.bias
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Convolve at every scale and keep the largest response."""
+        largest, _ = first_maximum([self._response(maps, scale) for scale in self.scales])
+        if self.bias is not None:
+            # Inside, D_{1/z} keeps constants, so the bias may come after it and after the maximum.
+            largest = largest + self.bias[:, None, None]
+        if max(self.scales) > 1:
+            floor = border_floor(*largest.shape[2:], self.scales, largest.dtype, largest.device)
+            largest = torch.maximum(largest, floor)
+        return largest
+
+    def _response(self, maps: Tensor, scale: float) -> Tensor:
+        """D_{1/z} conv(D_z x), minus infinity where D_{1/z} leaves zeros: (N, O, H', W')."""
+        if scale == 1:
+            return same_conv2d(maps, self.weight, self.stride)
+        extents, taps = maps.shape[2:], self.weight.shape[-1]
+        axes = (rescaled_axis(extent, scale, taps, self.stride) for extent in extents)
+        response = resampled_conv2d(maps, self.weight, *axes)
+        if scale < 1:
+            return response
+        margins: list[int] = []
+        for extent in reversed(extents):
+            strided = math.ceil(extent / self.stride)
+            filled = inside(strided, 1 / scale)
+            margins += [filled.start, strided - filled.stop]
+        return F.pad(response, margins, value=-math.inf)
+
+
+# -------------------------------------------------------------------------------------------------------------- network
+
+SCALES = (0.3, 0.45, 0.67, 1.0, 1.49, 2.23, 3.33)
+OPTIONS = {"upsample": {"mnist-scale-56*": ("nearest", "bilinear")}}
+
+
+@register("si-convnet", tasks="mnist-scale-*", paper="Kanazawa et al. 2014, arXiv 1412.5104", options=OPTIONS)
+def si_convnet(task: str, upsample: str = "nearest") -> nn.Module:
+    """494,549 parameters: the plain network with seven scales in every convolution."""
+    body: list[nn.Module] = []
+    for channels_in, channels_out, pool in zip((1, *CHANNELS), CHANNELS, stage_pools(task), strict=False):
+        convolution = ScaleInvariantConv(channels_in, channels_out, 7, SCALES, bias=True)
+        body += [convolution, nn.ReLU(), pool, nn.BatchNorm2d(channels_out)]
+    return mnist_net(task, body, linear_head(4 * CHANNELS[-1]), upsample)
