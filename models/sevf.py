@@ -1,0 +1,225 @@
+"""SEVF: scale equivariance with vector fields.
+
+Marcos, Kellenberger, Lobry, Tuia, "Scale equivariance in CNNs with vector fields", FAIM/ICML workshop 2018, arXiv 1807.11783.
+
+Each layer convolves its input at several sizes with the same filters and keeps, at each pixel, the largest response and the
+angle that stands for the size it came from: a field of 2-vectors (u, v). The *scalar* network passes on only the lengths, the
+*vector* network convolves the vectors, turning the filters with the size.
+
+Shape letters: N batch, C channels in, O channels out, k filter size, H, W map. Vector fields are (N, 2, C, H, W), u then v.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.layers.convolution import same_conv2d
+from models.layers.resampled_convolution import ResampledAxis, resampled_conv2d
+from models.layers.resampling import bilinear
+from models.layers.scale_axis import first_maximum
+from models.mnist_net import CHANNELS, convolutional_head, mnist_net, stage_pools
+from models.registry import register
+
+# --------------------------------------------------------------------------------------------------------------- levels
+
+SMALLER, LARGER = 4, 3  # levels below and above the input's own size
+STEP = 1.26
+LEVELS = range(-SMALLER, LARGER + 1)
+FACTORS = tuple(STEP**level for level in LEVELS)
+ANGLES = tuple(level * (2 * math.pi / 3) / (SMALLER + LARGER) for level in LEVELS)
+
+
+@lru_cache(maxsize=1024)
+def resized_axis(extent: int, factor: float, taps: int, stride: int) -> ResampledAxis:
+    """One axis of: resize to round(H z) pixels, convolve, resize to floor(H / stride). Half-pixel centres."""
+    resized = round(extent * factor)
+    before = bilinear(extent, resized, align_corners=False)
+    after = bilinear(math.ceil(resized / stride), extent // stride, align_corners=False)
+    return ResampledAxis(before, after, taps, stride)
+
+
+# --------------------------------------------------------------------------------------------------------------- layers
+
+
+class _LargestResponse(nn.Module):
+    """From the responses of all levels to the vector field: length ReLU(max), angle that of the first largest."""
+
+    def __init__(self, factors: Sequence[float], angles: Sequence[float], stride: int) -> None:
+        super().__init__()
+        self.factors, self.angles, self.stride = tuple(factors), tuple(angles), stride
+        table = torch.tensor(angles, dtype=torch.float64)
+        self.register_buffer("directions", torch.stack([table.cos(), table.sin()]), persistent=False)
+
+    def responses(self, maps: Tensor, filters: Sequence[Tensor]) -> list[Tensor]:
+        """Each level's (N, O, H', W') from maps (N, C, H, W) and that level's filters (O, C, k, k)."""
+        return [self._response(maps, weight, factor) for weight, factor in zip(filters, self.factors, strict=True)]
+
+    def _response(self, maps: Tensor, weight: Tensor, factor: float) -> Tensor:
+        (height, width), taps = maps.shape[2:], weight.shape[-1]
+        if factor == 1 and self.stride == 1:
+            return same_conv2d(maps, weight)
+        axes = (resized_axis(extent, factor, taps, self.stride) for extent in (height, width))
+        return resampled_conv2d(maps, weight, *axes)
+
+    def vectors(self, responses: Sequence[Tensor]) -> Tensor:
+        """S maps (N, O, H, W) -> (N, 2, O, H, W)."""
+        largest, level = first_maximum(responses)
+        directions = self.get_buffer("directions").to(largest.dtype)[:, level.long()]
+        return F.relu(largest)[:, None] * directions.transpose(0, 1)
+
+
+class ImageToVectorConv(_LargestResponse):
+    """The convolution of an image: (N, C, H, W) -> vectors (N, 2, O, H', W'). Weight (O, C, k, k), no bias."""
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        size: int,
+        factors: Sequence[float] = FACTORS,
+        angles: Sequence[float] = ANGLES,
+        *,
+        stride: int = 1,
+    ) -> None:
+        super().__init__(factors, angles, stride)
+        self.weight = nn.Parameter(torch.empty(channels_out, channels_in, size, size))
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Convolve at every size; keep the largest response and its angle."""
+        return self.vectors(self.responses(maps, [self.weight] * len(self.factors)))
+
+
+class VectorConv(_LargestResponse):
+    """The convolution of a vector field: (N, 2, C, H, W) -> (N, 2, O, H', W'). Weights `a`, `b` (O, C, k, k), no bias.
+
+    The filter vectors (a, b) turn with the level, by -theta in the published code ("reference"). Enlarging the map by one level
+    turns its vectors by +theta, so "corrected" turns the filters by +theta.
+    """
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        size: int,
+        factors: Sequence[float] = FACTORS,
+        angles: Sequence[float] = ANGLES,
+        *,
+        stride: int = 1,
+        sign: str = "reference",
+    ) -> None:
+        super().__init__(factors, angles, stride)
+        self.sign = -1 if sign == "reference" else 1
+        self.a = nn.Parameter(torch.empty(channels_out, channels_in, size, size))
+        self.b = nn.Parameter(torch.empty(channels_out, channels_in, size, size))
+        for weight in (self.a, self.b):
+            nn.init.kaiming_uniform_(weight, a=math.sqrt(5))
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Convolve at every size with the filters turned; keep the largest response and its angle."""
+        return self.vectors(self.responses(vectors.flatten(1, 2), [self._turned(self.sign * angle) for angle in self.angles]))
+
+    def _turned(self, angle: float) -> Tensor:
+        """The filter vectors turned by an angle: (O, 2C, k, k), as the channels of a flattened field."""
+        cos, sin = math.cos(angle), math.sin(angle)
+        return torch.cat([self.a * cos - self.b * sin, self.a * sin + self.b * cos], dim=1)
+
+
+class Length(nn.Module):
+    """The length of each vector: (N, 2, C, H, W) -> (N, C, H, W). Its gradient at a zero vector is zero."""
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Return the lengths."""
+        return length(vectors)
+
+
+def length(vectors: Tensor) -> Tensor:
+    """sqrt(u^2 + v^2) over axis 1, with gradient zero at zero vectors."""
+    squared = vectors.square().sum(dim=1)
+    is_zero = squared == 0
+    return torch.where(is_zero, 0, torch.where(is_zero, 1, squared).sqrt())
+
+
+class VectorMaxPool(nn.Module):
+    """The longest vector of each window: (N, 2, C, H, W) -> (N, 2, C, H', W'), windows as `pool`'s."""
+
+    def __init__(self, pool: nn.MaxPool2d) -> None:
+        super().__init__()
+        self.pool = pool
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Pick the vectors."""
+        with torch.no_grad():
+            size, stride, padding = self.pool.kernel_size, self.pool.stride, self.pool.padding
+            lengths = vectors.square().sum(dim=1)
+            _, places = F.max_pool2d(lengths, size, stride, padding, return_indices=True)
+        picked = vectors.flatten(3).gather(3, places.flatten(2)[:, None].expand(-1, 2, -1, -1))
+        return picked.view(*vectors.shape[:3], *places.shape[2:])
+
+
+class VectorBatchNorm(nn.Module):
+    """Divide vectors by the standard deviation of their lengths, per channel: (N, 2, C, H, W) -> same.
+
+    Statistics over batch and pixels; no centring, no scale. As published the running variance has momentum 0.5, and a weight of
+    C ones, here `unused`, is a parameter without any effect.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.5) -> None:
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        self.unused = nn.Parameter(torch.ones(channels))
+        self.running_var: Tensor
+        self.register_buffer("running_var", torch.ones(1, channels, 1, 1))
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Normalise; in training mode update the running variance."""
+        variance = self.running_var
+        if self.training:
+            lengths = length(vectors)
+            variance = lengths.var(dim=(0, 2, 3), correction=0, keepdim=True)
+            count = lengths.numel() // lengths.shape[1]
+            with torch.no_grad():
+                self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
+        return vectors / (variance + self.eps).sqrt()
+
+
+# ------------------------------------------------------------------------------------------------------------- networks
+
+VECTOR_CHANNELS = (23, 45, 68)
+UPSAMPLE = {"upsample": {"mnist-scale-56*": ("nearest", "bilinear")}}
+VECTOR_OPTIONS = {
+    "sign": {"mnist-scale-*": ("reference", "corrected")},
+    "upsample": {"mnist-scale-56*": ("nearest", "bilinear")},
+}
+
+
+@register("sevf-scalar", tasks="mnist-scale-*", paper="Marcos et al. 2018, arXiv 1807.11783", options=UPSAMPLE)
+def sevf_scalar(task: str, upsample: str = "nearest") -> nn.Module:
+    """494,425 parameters: lengths pass from layer to layer."""
+    first, second, third = CHANNELS
+    pool_1, pool_2, pool_3 = stage_pools(task)
+    body: list[nn.Module] = [
+        *[ImageToVectorConv(1, first, 7), Length(), pool_1, nn.BatchNorm2d(first)],
+        *[ImageToVectorConv(first, second, 7), Length(), pool_2, nn.BatchNorm2d(second)],
+        *[ImageToVectorConv(second, third, 7), Length(), pool_3],
+    ]
+    return mnist_net(task, body, convolutional_head(4 * third), upsample)
+
+
+@register("sevf-vector", tasks="mnist-scale-*", paper="Marcos et al. 2018, arXiv 1807.11783", options=VECTOR_OPTIONS)
+def sevf_vector(task: str, sign: str = "reference", upsample: str = "nearest") -> nn.Module:
+    """475,475 parameters, of which 68 influence nothing: vectors pass from layer to layer, their lengths to the head."""
+    first, second, third = VECTOR_CHANNELS
+    pool_1, pool_2, pool_3 = (VectorMaxPool(pool) for pool in stage_pools(task))
+    body: list[nn.Module] = [
+        *[ImageToVectorConv(1, first, 7), pool_1, VectorBatchNorm(first)],
+        *[VectorConv(first, second, 7, sign=sign), pool_2, VectorBatchNorm(second)],
+        *[VectorConv(second, third, 7, sign=sign), pool_3, Length()],
+    ]
+    return mnist_net(task, body, convolutional_head(4 * third), upsample)
