@@ -1,0 +1,63 @@
+"""Direct against Fourier convolution, forward and backward, alternating in one process: python benchmarks/convolution.py
+
+Prints for each shape the median seconds of both, their ratio, and the ratio of counted operations by which
+models/layers/convolution.py chooses.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from models.layers.convolution import DIRECT_ADVANTAGE
+from models.layers.fourier import fourier_conv2d, fourier_cost
+
+BATCH, REPEATS = 128, 5
+# (channels in, channels out, map size, filter size): the shapes of the MNIST-scale networks.
+SHAPES = [
+    *[(1, 32, 28, size) for size in (5, 11, 15)],
+    *[(1, 32, 56, size) for size in (7, 15)],
+    *[(32, 63, 14, size) for size in (5, 7, 11, 15)],
+    *[(32, 63, 28, size) for size in (7, 11, 15)],
+    *[(63, 95, 7, size) for size in (5, 7, 13)],
+    *[(63, 95, 14, size) for size in (7, 9, 15)],
+]
+
+
+def seconds(convolve: Callable[[Tensor, Tensor], Tensor], maps: Tensor, filters: Tensor) -> float:
+    """Forward and backward, once."""
+    started = time.perf_counter()
+    convolve(maps, filters).sum().backward()
+    return time.perf_counter() - started
+
+
+def direct(maps: Tensor, filters: Tensor) -> Tensor:
+    """torch's own convolution."""
+    return F.conv2d(maps, filters, padding=filters.shape[-1] // 2)
+
+
+def main() -> None:
+    """Measure every shape."""
+    print(
+        f"batch {BATCH}, float32, {torch.get_num_threads()} threads, median of {REPEATS}; Fourier is chosen above {DIRECT_ADVANTAGE}"
+    )
+    print("| C | O | H | K | direct ms | Fourier ms | time ratio | operations ratio |\n|---|---|---|---|---|---|---|---|")
+    for channels_in, channels_out, extent, size in SHAPES:
+        maps = torch.randn(BATCH, channels_in, extent, extent, requires_grad=channels_in > 1)
+        filters = torch.randn(channels_out, channels_in, size, size, requires_grad=True)
+        samples = [(seconds(direct, maps, filters), seconds(fourier_conv2d, maps, filters)) for _ in range(REPEATS + 1)][1:]
+        slow, fast = (statistics.median(column) for column in zip(*samples, strict=True))
+        operations = 2 * BATCH * channels_in * channels_out * extent**2 * size**2
+        counted = operations / fourier_cost(BATCH, channels_in, channels_out, (extent, extent), (size, size))
+        print(
+            f"| {channels_in} | {channels_out} | {extent} | {size} | {1000 * slow:.0f} | {1000 * fast:.0f} "
+            f"| {slow / fast:.2f} | {counted:.2f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
