@@ -41,9 +41,8 @@ def direct(maps: Tensor, filters: Tensor) -> Tensor:
 
 def main() -> None:
     """Measure every shape."""
-    print(
-        f"batch {BATCH}, float32, {torch.get_num_threads()} threads, median of {REPEATS}; Fourier is chosen above {DIRECT_ADVANTAGE}"
-    )
+    threads = torch.get_num_threads()
+    print(f"batch {BATCH}, float32, {threads} threads, median of {REPEATS}; Fourier is chosen above {DIRECT_ADVANTAGE}")
     print("| C | O | H | K | direct ms | Fourier ms | time ratio | operations ratio |\n|---|---|---|---|---|---|---|---|")
     for channels_in, channels_out, extent, size in SHAPES:
         maps = torch.randn(BATCH, channels_in, extent, extent, requires_grad=channels_in > 1)
