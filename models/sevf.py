@@ -96,6 +96,17 @@ class ImageToVectorConv(_LargestResponse):
         return self.vectors(self.responses(maps, [self.weight] * len(self.factors)))
 
 
+class ImageToLengthConv(ImageToVectorConv):
+    """The lengths alone of `ImageToVectorConv`'s vectors: (N, C, H, W) -> (N, O, H', W').
+
+    cos^2 + sin^2 = 1, so the length is the rectified largest response and no angle is needed.
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Convolve at every size; keep the largest response, rectified."""
+        return F.relu(first_maximum(self.responses(maps, [self.weight] * len(self.factors)))[0])
+
+
 class VectorConv(_LargestResponse):
     """The convolution of a vector field: (N, 2, C, H, W) -> (N, 2, O, H', W'). Weights `a`, `b` (O, C, k, k), no bias.
 
@@ -205,9 +216,9 @@ def sevf_scalar(task: str, upsample: str = "nearest") -> nn.Module:
     first, second, third = CHANNELS
     pool_1, pool_2, pool_3 = stage_pools(task)
     body: list[nn.Module] = [
-        *[ImageToVectorConv(1, first, 7), Length(), pool_1, nn.BatchNorm2d(first)],
-        *[ImageToVectorConv(first, second, 7), Length(), pool_2, nn.BatchNorm2d(second)],
-        *[ImageToVectorConv(second, third, 7), Length(), pool_3],
+        *[ImageToLengthConv(1, first, 7), pool_1, nn.BatchNorm2d(first)],
+        *[ImageToLengthConv(first, second, 7), pool_2, nn.BatchNorm2d(second)],
+        *[ImageToLengthConv(second, third, 7), pool_3],
     ]
     return mnist_net(task, body, convolutional_head(4 * third), upsample)
 

@@ -13,6 +13,7 @@ from models.sevf import (
     ANGLES,
     FACTORS,
     LEVELS,
+    ImageToLengthConv,
     ImageToVectorConv,
     VectorBatchNorm,
     VectorConv,
@@ -94,6 +95,19 @@ def test_angles_are_those_of_the_levels_and_lengths_are_responses():
     distance = (torch.atan2(v, u)[positive][:, None] - torch.tensor(ANGLES, dtype=torch.float64)).abs().amin(dim=1)
     assert positive.any()
     assert distance.max() < 1e-6
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_scalar_layer_gives_the_lengths(stride):
+    vectors, lengths = (kind(2, 3, 7, stride=stride).double() for kind in (ImageToVectorConv, ImageToLengthConv))
+    lengths.load_state_dict(vectors.state_dict())
+    image, weight = noise(2, 2, 14, 14), noise(2, 3, 14 // stride, 14 // stride, seed=1)
+    torch.testing.assert_close(lengths(image), length(vectors(image)), **EXACT)
+    gradients = [
+        torch.autograd.grad((out * weight).sum(), layer.weight)[0]
+        for out, layer in ((lengths(image), lengths), (length(vectors(image)), vectors))
+    ]
+    torch.testing.assert_close(*gradients, rtol=1e-10, atol=1e-10)
 
 
 def test_one_level_is_a_plain_convolution():
