@@ -50,7 +50,8 @@ def test_synthetic_images_equal_pillow(kind: str, low: float, high: float, centr
 def test_digits_equal_pillow(published: object, low: float, high: float) -> None:
     generator = np.random.default_rng(8)
     images, scales = load_cached().images[::35], generator.uniform(low, high, 2000)
-    np.testing.assert_array_equal(in_a_batch(images, scales, 14.5), by_pillow(images, scales, 14.5))
+    batch = scale_affine(torch.from_numpy(images)[:, None], torch.from_numpy(scales))  # about 14.5, unless told otherwise
+    np.testing.assert_array_equal(batch[:, 0].numpy(), by_pillow(images, scales, 14.5))
 
 
 @pytest.mark.slow
@@ -61,7 +62,8 @@ def test_all_digits_equal_pillow(published: object, low: float, high: float) -> 
     np.testing.assert_array_equal(in_a_batch(images, scales, 14.5), by_pillow(images, scales, 14.5))
 
 
-@pytest.mark.parametrize("scale", [0.25, 1 / 3, 0.5, 2 / 3, 0.75, 0.8, 1.0, 1.25, 4 / 3, 1.5, 2.0, 28.0, 0.01])
+# The last one has a pixel that looks exactly at the image's edge, position 0.
+@pytest.mark.parametrize("scale", [0.25, 1 / 3, 0.5, 2 / 3, 0.75, 0.8, 1.0, 1.25, 4 / 3, 1.5, 2.0, 28.0, 0.01, 1 / 14.5])
 def test_ties_round_as_in_pillow(scale: float) -> None:
     images = random_images("noise", 60, np.random.default_rng(10))
     scales = np.full(60, scale)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import shutil
@@ -14,7 +15,7 @@ import pytest
 from filelock import FileLock
 
 import datasets
-from datasets import hashes, idx, mnist_scale_cache
+from datasets import hashes, idx, mnist_scale_cache, paths
 
 LOAD = "import datasets; print(datasets.load('mnist-scale-28', 0, 'validation')[0].shape)"
 
@@ -160,6 +161,20 @@ def test_a_full_disk_is_one_line(raw_file: Path, cache: Path, tmp_path: Path) ->
     assert message.startswith(f"DataError: cache folder {cache} cannot be written: ") and "BENCH_CACHE" in message
     assert "Traceback" not in done.stdout + done.stderr
     assert {path.name for path in cache.iterdir()} <= {"mnist-scale.lock"}
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    file = tmp_path / "x.npz"
+    paths.save_arrays(file, {"x": np.arange(3)})
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(datasets.DataError, match="No space left on device; free space or set BENCH_CACHE"):
+        paths.save_arrays(file, {"x": np.arange(4)})
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["x.npz"]
+    with np.load(file) as stored:
+        assert stored["x"].tolist() == [0, 1, 2]
 
 
 def test_what_a_building_process_says_last_is_passed_on(cache: Path) -> None:
