@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
 
 import numpy as np
 import pytest
@@ -190,10 +190,14 @@ def test_mirrors_are_tried_in_order_before_npm(
 def test_a_mirror_that_never_answers_is_left(monkeypatch: pytest.MonkeyPatch, lines: list[str]) -> None:
     monkeypatch.setattr(mnist_sources, "MIRROR_TIMEOUT", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as server:
+        release = Timer(8, server.shutdown, [socket.SHUT_RDWR])  # so that a client without a limit fails and does not hang
+        release.daemon = True
+        release.start()
         set_mirrors(monkeypatch, f"http://127.0.0.1:{server.getsockname()[1]}/")
         started = time.monotonic()
         with pytest.raises(datasets.DataError):
             mnist.load(lines.append)
+        release.cancel()
     assert time.monotonic() - started < 5
     assert "timed out" in lines[1]
     assert socket.getdefaulttimeout() is None
