@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from datasets.augment import draw_scales, scale_affine
-from datasets.mnist_scale import MNIST_SCALE_MEAN, MNIST_SCALE_STD
 from torch import Tensor
 
 import datasets
 from bench.plan import Run
 from bench.protocol import Augmentation
+from datasets.augment import draw_scales, scale_affine
+from datasets.mnist_scale import MNIST_SCALE_MEAN, MNIST_SCALE_STD
 
 
 @dataclass(frozen=True)
