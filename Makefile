@@ -11,7 +11,7 @@ bench: env
 	$(BIN)/bench run --all $(ARGS)
 
 test: env lint
-	$(BIN)/pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto $(ARGS)
 
 lint: env
 	$(BIN)/ruff check .

@@ -15,7 +15,7 @@ from bench.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "bench"))
-from conftest import PLUGIN, TINY  # noqa: E402 - the small protocol and network of tests/bench
+from tiny import PLUGIN, TINY  # noqa: E402 - of tests/bench
 
 
 @pytest.fixture
