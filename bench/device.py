@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -11,6 +12,8 @@ import torch
 from torch.utils import deterministic
 
 from bench.errors import BenchError
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -40,6 +43,21 @@ def set_numerics(precision: str) -> None:
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid that writes every buffer twice
 
 
+def reuse_memory() -> None:
+    """Let this process keep the memory that it frees, for the next step to use (glibc only, elsewhere nothing happens).
+
+    Left alone, glibc returns every large tensor to the system and gets it back page by page, zeroed: up to a third of a
+    training step's time on the CPU.
+    """
+    for option, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 2**26)):
+        _glibc("mallopt", option, value)
+
+
+def _glibc(function: str, *arguments: int) -> None:
+    with suppress(OSError, AttributeError):
+        getattr(ctypes.CDLL("libc.so.6"), function)(*arguments)
+
+
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
     """The context that a forward pass runs in."""
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
@@ -50,6 +68,7 @@ def reset_peak_memory(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     else:
+        _glibc("malloc_trim", 0)
         with suppress(OSError):  # not Linux, or not allowed: `peak_memory` then counts from the start of the process
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 

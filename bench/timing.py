@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import models
-from bench.device import choose_device, peak_memory, reset_peak_memory, set_numerics
+from bench.device import choose_device, peak_memory, reset_peak_memory, reuse_memory, set_numerics
 from bench.errors import BenchError
 
 WARM_UP = 2
@@ -71,6 +71,7 @@ def measure(model: str, task: str, device_name: str, batch_size: int, repeats: i
     """Time one model in this process: float32, synthetic images, Adam."""
     device = choose_device(device_name)
     set_numerics("float32")
+    reuse_memory()
     rate = _matmul_rate(device)
     network = models.create(model, task).to(device)
     optimizer = torch.optim.Adam(network.parameters())

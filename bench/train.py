@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 import models
 from bench.checkpoint import Checkpoint, Progress, UnreadableCheckpoint
-from bench.device import autocast, set_numerics
+from bench.device import autocast, reuse_memory, set_numerics
 from bench.errors import Diverged, Stopped
 from bench.plan import Run
 from bench.protocol import Recipe
@@ -52,6 +52,7 @@ def train(run: Run, device: torch.device, checkpoint: Checkpoint, watch: Watch) 
     """
     recipe = run.recipe
     set_numerics(recipe.precision)
+    reuse_memory()
     training, validation = load_split(run, "train", device), load_split(run, "validation", device)
     network, optimizer, progress = _start_or_resume(run, device, checkpoint, watch)
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from models.layers.convolution import same_conv2d
-from models.layers.scale_axis import ScaleBatchNorm, ScaleMaxPool, ScaleProjection
+from models.layers.scale_axis import ScaleBatchNorm, ScaleMaxPool, first_maximum, stack_scales
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
 from models.registry import register
 
@@ -100,7 +100,8 @@ class ScaleConv(nn.Module):
     """The convolution over scale and translation, equation 10: (N, C, S, H, W) -> (N, O, S, H', W').
 
     y[n, o, s] = sum_j sum_c x[n, c, s + j] * k[o, c, j, s] + b[o] for j < L, with zeros beyond the coarsest scale. The filter's
-    scale is that of the output. Zero padding (K-1)/2. Weight (O, C, L, F), bias (O) or none.
+    scale is that of the output. Zero padding (K-1)/2. Weight (O, C, L, F), bias (O) or none. `project` keeps the maximum over
+    scales alone, (N, O, H', W').
     """
 
     def __init__(
@@ -114,11 +115,12 @@ class ScaleConv(nn.Module):
         extent: int = 1,
         stride: int = 1,
         bias: bool = False,
+        project: bool = False,
         max_order: int | None = None,
         mult: float = 1.4,
     ) -> None:
         super().__init__()
-        self.stride = stride
+        self.stride, self.project = stride, project
         self.weight = nn.Parameter(torch.empty(channels_out, channels_in, extent, effective_size**2))
         self.bias = nn.Parameter(torch.zeros(channels_out)) if bias else None
         self.filters = SteerableFilters(size, scales, effective_size, max_order, mult)
@@ -132,13 +134,14 @@ class ScaleConv(nn.Module):
             reach = min(filters.shape[2], scales - s)
             seen = maps[:, :, s : s + reach].transpose(1, 2).flatten(1, 2)
             responses.append(same_conv2d(seen, filters[:, :, :reach].transpose(1, 2).flatten(1, 2), self.stride))
-        return _stack_scales(responses, self.bias)
+        return _with_bias(responses, self.bias, self.project)
 
 
 class LiftingConv(nn.Module):
     """The convolution from an image to scale-space, equation 9: (N, C, H, W) -> (N, O, S, H', W').
 
-    y[n, o, s] = sum_c x[n, c] * k[o, c, s] + b[o]. Zero padding (K-1)/2. Weight (O, C, F), bias (O) or none.
+    y[n, o, s] = sum_c x[n, c] * k[o, c, s] + b[o]. Zero padding (K-1)/2. Weight (O, C, F), bias (O) or none. `project` keeps
+    the maximum over scales alone, (N, O, H', W').
     """
 
     def __init__(
@@ -151,11 +154,12 @@ class LiftingConv(nn.Module):
         *,
         stride: int = 1,
         bias: bool = False,
+        project: bool = False,
         max_order: int | None = None,
         mult: float = 1.4,
     ) -> None:
         super().__init__()
-        self.stride = stride
+        self.stride, self.project = stride, project
         self.weight = nn.Parameter(torch.empty(channels_out, channels_in, effective_size**2))
         self.bias = nn.Parameter(torch.zeros(channels_out)) if bias else None
         self.filters = SteerableFilters(size, scales, effective_size, max_order, mult)
@@ -163,7 +167,8 @@ class LiftingConv(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Convolve; the result is laid out scale by scale in memory."""
-        return _stack_scales([same_conv2d(maps, filters, self.stride) for filters in self.filters(self.weight)], self.bias)
+        responses = [same_conv2d(maps, filters, self.stride) for filters in self.filters(self.weight)]
+        return _with_bias(responses, self.bias, self.project)
 
 
 class ScaleConv1x1(nn.Module):
@@ -181,12 +186,13 @@ class ScaleConv1x1(nn.Module):
         return torch.einsum("oc,ncshw->noshw", self.weight[:, :, 0, 0], seen)
 
 
-def _stack_scales(responses: Sequence[Tensor], bias: Tensor | None) -> Tensor:
-    """S maps (N, O, H, W) -> (N, O, S, H, W), scales outermost in memory (see scale_axis.py)."""
-    stacked = torch.stack(list(responses))
-    if bias is not None:
-        stacked = stacked + bias[:, None, None]
-    return stacked.permute(1, 2, 0, 3, 4)
+def _with_bias(responses: Sequence[Tensor], bias: Tensor | None, project: bool) -> Tensor:
+    """S maps (N, O, H, W), plus the bias -> (N, O, S, H, W), or their maximum, (N, O, H, W)."""
+    if project:  # the bias, the same at every scale, comes after the maximum
+        largest, _ = first_maximum(responses)
+        return largest if bias is None else largest + bias[:, None, None]
+    stacked = stack_scales(responses)
+    return stacked if bias is None else stacked + bias[:, None, None, None]
 
 
 # ------------------------------------------------------------------------------------------------------------- networks
@@ -234,16 +240,20 @@ EFFECTIVE_SIZE = 7
 MAX_ORDER = 4
 
 
+def _convolution(
+    kind: type[LiftingConv | ScaleConv], config: Configuration, channels_in: int, channels_out: int, *, project: bool = False
+) -> nn.Module:
+    basis = (config.size, config.sigmas, EFFECTIVE_SIZE)
+    return kind(channels_in, channels_out, *basis, bias=True, project=project, max_order=MAX_ORDER, mult=config.mult)
+
+
 @register("sesn-scalar", tasks="mnist-scale-*", paper="Sosnovik et al. 2020, arXiv 1910.11093", options=OPTIONS)
 def sesn_scalar(task: str, config: str, upsample: str = "nearest") -> nn.Module:
     """494,549 parameters: three lifting convolutions, each followed by the maximum over scales."""
-    c = SCALAR[config]
     body: list[nn.Module] = []
     for channels_in, channels_out, pool in zip((1, *CHANNELS), CHANNELS, stage_pools(task), strict=False):
-        lifting = LiftingConv(
-            channels_in, channels_out, c.size, c.sigmas, EFFECTIVE_SIZE, bias=True, max_order=MAX_ORDER, mult=c.mult
-        )
-        body += [lifting, ScaleProjection(), nn.ReLU(), pool, nn.BatchNorm2d(channels_out)]
+        lifting = _convolution(LiftingConv, SCALAR[config], channels_in, channels_out, project=True)
+        body += [lifting, nn.ReLU(), pool, nn.BatchNorm2d(channels_out)]
     return mnist_net(task, body, linear_head(4 * CHANNELS[-1]), upsample)
 
 
@@ -253,13 +263,9 @@ def sesn_vector(task: str, config: str, upsample: str = "nearest") -> nn.Module:
     c = VECTOR[config]
     first, second, third = CHANNELS
     pool_1, pool_2, pool_3 = stage_pools(task)
-
-    def convolution(kind: type[LiftingConv | ScaleConv], channels_in: int, channels_out: int) -> nn.Module:
-        return kind(channels_in, channels_out, c.size, c.sigmas, EFFECTIVE_SIZE, bias=True, max_order=MAX_ORDER, mult=c.mult)
-
     body: list[nn.Module] = [
-        *[convolution(LiftingConv, 1, first), nn.ReLU(), ScaleMaxPool(pool_1), ScaleBatchNorm(first)],
-        *[convolution(ScaleConv, first, second), nn.ReLU(), ScaleMaxPool(pool_2), ScaleBatchNorm(second)],
-        *[convolution(ScaleConv, second, third), ScaleProjection(), nn.ReLU(), pool_3, nn.BatchNorm2d(third)],
+        *[_convolution(LiftingConv, c, 1, first), nn.ReLU(), ScaleMaxPool(pool_1), ScaleBatchNorm(first)],
+        *[_convolution(ScaleConv, c, first, second), nn.ReLU(), ScaleMaxPool(pool_2), ScaleBatchNorm(second)],
+        *[_convolution(ScaleConv, c, second, third, project=True), nn.ReLU(), pool_3, nn.BatchNorm2d(third)],
     ]
     return mnist_net(task, body, linear_head(4 * third), upsample)

@@ -12,6 +12,8 @@ Shape letters: N batch, C channels in, O channels out, H, W map, K filter size (
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -21,6 +23,8 @@ from models.layers.fourier import fourier_conv2d, fourier_cost
 # A direct convolution of few channels runs at a fraction of the matrix rate and the Fourier path pays for its copies; below
 # this ratio of counted operations, direct wins (measured on two CPU cores: docs/performance.md).
 DIRECT_ADVANTAGE = 3.0
+# The direct convolution on the CPU (oneDNN) takes three times as long per operation for filters wider than this (same place).
+WIDEST = 14
 
 
 def clip_taps(filters: Tensor, height: int, width: int, dilation: int = 1) -> Tensor:
@@ -40,7 +44,24 @@ def same_conv2d(maps: Tensor, filters: Tensor, stride: int = 1, dilation: int = 
     if stride == 1 and _fourier_pays(maps, filters, dilation):
         return fourier_conv2d(maps, filters, dilation)
     padding = (dilation * (filters.shape[-2] // 2), dilation * (filters.shape[-1] // 2))
+    if filters.shape[-1] > WIDEST and dilation == 1 and maps.device.type == "cpu":
+        return _in_strips(F.pad(maps, (padding[1], padding[1], padding[0], padding[0])), filters, stride)
     return F.conv2d(maps, filters, stride=stride, padding=padding, dilation=dilation)
+
+
+def _in_strips(padded: Tensor, filters: Tensor, stride: int) -> Tensor:
+    """Convolve padded maps, no further padding, as the sum over strips of at most WIDEST columns of the filters."""
+    columns = filters.shape[-1]
+    reach = (padded.shape[-1] - columns) // stride * stride  # from the first output pixel's first tap to the last one's
+    strips = filters.tensor_split(math.ceil(columns / WIDEST), dim=-1)
+    result, first = None, 0
+    for strip in strips:
+        seen = padded[..., first : first + reach + strip.shape[-1]]
+        response = F.conv2d(seen, strip, stride=stride)
+        result = response if result is None else result.add_(response)
+        first += strip.shape[-1]
+    assert result is not None
+    return result
 
 
 def _fourier_pays(maps: Tensor, filters: Tensor, dilation: int) -> bool:

@@ -7,20 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from models.dss import DilatedScaleConv, GaussianLifting, delta_init
-
-
-def plain(layer, maps):
-    """The layer written with torch's dilated convolution."""
-    scales, size = layer.scales, layer.weight.shape[-1]
-    outputs = []
-    for s in range(scales):
-        terms = [
-            F.conv2d(maps[:, :, s + i], w, stride=layer.stride, dilation=2**s, padding=2**s * (size // 2))
-            for i, w in enumerate(layer.weight.unbind(2))
-            if s + i < scales
-        ]
-        outputs.append(torch.stack(terms).sum(0))
-    return torch.stack(outputs, dim=2)
+from models.reference import plain
 
 
 @pytest.mark.parametrize(("scales", "extent", "stride"), [(2, 1, 1), (3, 2, 1), (3, 2, 2), (2, 3, 1)])

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 import models
 from models.layers.scale_axis import ScaleProjection
+from models.reference import plain
 from models.sesn import SCALAR, VECTOR, LiftingConv, ScaleConv, ScaleConv1x1, function_orders, steerable_basis, support_sizes
 
 STL_SCALES = [0.9, 1.269, 1.78929]
@@ -94,22 +95,6 @@ def over_scales(extent=1, channels_in=2, channels_out=3, size=7, scales=STL_SCAL
     return ScaleConv(channels_in, channels_out, size, scales, 3, extent=extent, **settings).double()
 
 
-def plain(layer, maps):
-    """The layer written with torch's convolution of zero-padded filters, term by term of its equation."""
-    filters = layer.filters(layer.weight)
-    outputs = []
-    for s, k in enumerate(filters):
-        k = padded(k.flatten(0, -3), 7).unflatten(0, k.shape[:-2])  # noqa: PLW2901
-        if maps.ndim == 4:
-            outputs.append(F.conv2d(maps, k, layer.bias, layer.stride, 3))
-            continue
-        terms = [
-            F.conv2d(maps[:, :, s + j], k[:, :, j], None, layer.stride, 3) for j in range(k.shape[2]) if s + j < maps.shape[2]
-        ]
-        outputs.append(torch.stack(terms).sum(0) + (0 if layer.bias is None else layer.bias[:, None, None]))
-    return torch.stack(outputs, dim=2)
-
-
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("channels", [1, 12])
 def test_convolutions_equal_their_equations(stride, channels):
@@ -120,6 +105,22 @@ def test_convolutions_equal_their_equations(stride, channels):
     for extent in (1, 2, 3, 4):
         layer = over_scales(extent, channels, channels_out=20, stride=stride)
         torch.testing.assert_close(layer(maps), plain(layer, maps), **EXACT)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_projecting_inside_the_layer_is_projecting_after_it(bias):
+    image, maps = noise(4, 2, 11, 10).requires_grad_(), noise(4, 2, 3, 11, 10).requires_grad_()
+    for make, inputs in ((lifting, image), (over_scales, maps)):
+        layer = make(bias=bias, project=True)
+        if bias:
+            torch.nn.init.normal_(layer.bias)
+        parameters = [inputs, *layer.parameters()]
+        fast, slow = layer(inputs), plain(layer, inputs)
+        torch.testing.assert_close(fast, slow, **EXACT)
+        weight = noise(*fast.shape, seed=1)
+        gradients = (torch.autograd.grad((outputs * weight).sum(), parameters) for outputs in (fast, slow))
+        for found, expected in zip(*gradients, strict=True):
+            torch.testing.assert_close(found, expected, **EXACT)
 
 
 def test_translation_and_homogeneity():

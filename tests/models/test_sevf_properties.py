@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from models.layers.resampled_convolution import _in_fourier_domain, resampled_conv2d_direct
+from models.reference import plain, resized
 from models.sevf import (
     ANGLES,
     FACTORS,
@@ -23,38 +24,13 @@ from models.sevf import (
 )
 
 
-def resized(maps, weight, factor, stride):
-    """T_z with torch's interpolation and convolution."""
-    height, width = maps.shape[2:]
-    size = [round(extent * factor) for extent in (height, width)]
-    seen = F.interpolate(maps, size, mode="bilinear", align_corners=False)
-    response = F.conv2d(seen, weight, stride=stride, padding=weight.shape[-1] // 2)
-    return F.interpolate(response, [height // stride, width // stride], mode="bilinear", align_corners=False)
-
-
-def plain(layer, vectors):
-    """The vector layer as its equations say; of an image, with b = 0."""
-    responses = []
-    for factor, angle in zip(layer.factors, layer.angles, strict=True):
-        if isinstance(layer, ImageToVectorConv):
-            responses.append(resized(vectors, layer.weight, factor, layer.stride))
-            continue
-        turn = layer.sign * angle
-        a = layer.a * math.cos(turn) - layer.b * math.sin(turn)
-        b = layer.a * math.sin(turn) + layer.b * math.cos(turn)
-        u, v = vectors.unbind(1)
-        responses.append(resized(u, a, factor, layer.stride) + resized(v, b, factor, layer.stride))
-    largest, level = torch.stack(responses).max(dim=0)
-    angle = torch.tensor(layer.angles, dtype=torch.float64)[level]
-    return torch.stack([largest.relu() * angle.cos(), largest.relu() * angle.sin()], dim=1)
-
-
 @pytest.mark.parametrize(
     ("layer", "shape"),
     [
         (ImageToVectorConv(3, 4, 7), (6, 3, 28, 28)),
         (ImageToVectorConv(3, 4, 7), (6, 3, 7, 7)),
         (ImageToVectorConv(3, 4, 3, stride=2), (2, 3, 14, 12)),
+        (ImageToLengthConv(3, 4, 7), (6, 3, 14, 14)),
         (VectorConv(3, 4, 7), (6, 2, 3, 14, 17)),
         (VectorConv(3, 4, 7, sign="corrected"), (6, 2, 3, 7, 7)),
     ],

@@ -1,33 +1,13 @@
 """What must hold of SI-ConvNet whatever the weights."""
 
-import math
-
 import pytest
 import torch
 from properties import EXACT, assert_homogeneous, bumps, noise
 from torch.nn import functional as F
 
 from models.layers.resampled_convolution import _in_fourier_domain, resampled_conv2d_direct
+from models.reference import plain
 from models.si_convnet import SCALES, ScaleInvariantConv, rescaled_axis
-
-
-def rescale(maps, scale):
-    """D_z with torch's interpolation, padding and cropping."""
-    height, width = maps.shape[2:]
-    size = [math.floor(extent * scale) for extent in (height, width)]
-    resized = F.interpolate(maps, size, mode="bilinear", align_corners=True)
-    top, left = (math.floor((extent - new) / 2) for extent, new in zip((height, width), size, strict=True))
-    return F.pad(resized, (left, width - size[1] - left, top, height - size[0] - top))
-
-
-def plain(layer, maps):
-    """The layer as its equation says, every map at full size."""
-    responses = []
-    for scale in layer.scales:
-        seen = maps if scale == 1 else rescale(maps, scale)
-        response = F.conv2d(seen, layer.weight, layer.bias, stride=layer.stride, padding=layer.weight.shape[-1] // 2)
-        responses.append(response if scale == 1 else rescale(response, 1 / scale))
-    return torch.stack(responses).amax(dim=0)
 
 
 @pytest.mark.parametrize(("size", "scales", "stride"), [(7, SCALES, 1), (3, (0.5, 1.0, 2.0), 2), (3, (0.6, 1.4), 1)])
