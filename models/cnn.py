@@ -1,15 +1,18 @@
 """The plain convolutional network that every method is compared with.
 
-Same skeleton, same number of channels and parameters as the scale-equivariant networks, ordinary 7 x 7 filters
-(Sosnovik et al. 2020, arXiv 1910.11093, section 5.1).
+Same skeleton, same number of channels and parameters as the scale-equivariant networks, ordinary filters: 7 x 7 on MNIST-scale
+(Sosnovik et al. 2020, arXiv 1910.11093, section 5.1), the WRN-16-8 of Zagoruyko & Komodakis 2016 on STL-10 (section 5.2).
 """
 
 from __future__ import annotations
+
+from typing import Unpack
 
 from torch import nn
 
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
 from models.registry import register
+from models.wide_resnet import Parts, Size, wide_resnet
 
 
 @register(
@@ -25,3 +28,10 @@ def mnist_cnn(task: str, upsample: str = "nearest") -> nn.Module:
         convolution = nn.Conv2d(channels_in, channels_out, 7, padding=3)
         body += [convolution, nn.ReLU(), pool, nn.BatchNorm2d(channels_out)]
     return mnist_net(task, body, linear_head(4 * CHANNELS[-1]), upsample)
+
+
+@register("cnn", tasks="stl10+", paper="WRN-16-8 of Zagoruyko & Komodakis 2016, arXiv 1605.07146")
+def wrn_cnn(task: str, **size: Unpack[Size]) -> nn.Module:
+    """10,961,370 parameters: the plain WRN-16-8. `size`: depth, widen_factor, classes, dropout, as in every stl10+ network."""
+    del task
+    return wide_resnet(Parts(), **size)

@@ -13,6 +13,8 @@ Scale 0 is the finest.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -23,6 +25,7 @@ from models.layers.convolution import same_conv2d
 from models.layers.scale_axis import ScaleBatchNorm, ScaleMaxPool, ScaleProjection, stack_scales
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
 from models.registry import register
+from models.wide_resnet import Parts, Place, Size, wide_resnet
 
 BASE = 2
 
@@ -140,3 +143,55 @@ def dss_vector(task: str, upsample: str = "nearest") -> nn.Module:
         convolution = DilatedScaleConv(channels_in, channels_out, 7, SCALES)
         body += [convolution, nn.ReLU(), ScaleMaxPool(pool), ScaleBatchNorm(channels_out)]
     return mnist_net(task, [*body, ScaleProjection()], linear_head(4 * CHANNELS[-1]), upsample)
+
+
+STL_SCALES = 4
+STL_ZERO_SCALE = 0.5
+
+
+class WideScaleSpaces(Parts):
+    """The skeleton on four scales, of which the first blocks of groups 1 and 2 each consume one.
+
+    There the first convolution combines neighbouring scales (extent 2); the second, and the shortcut, leave the coarsest out.
+    """
+
+    def widths(self, widen_factor: int) -> tuple[int, int, int, int]:
+        """The second group is narrower, 240 channels in WRN-16-8: its share of the weights that extent 2 adds."""
+        return 16, 16 * widen_factor, math.ceil(32 / math.sqrt(8 / 7)) * widen_factor, 64 * widen_factor
+
+    def stem(self, channels_out: int) -> nn.Module:
+        """Lift, then convolve."""
+        lifting = GaussianLifting(STL_SCALES, STL_ZERO_SCALE)
+        return nn.Sequential(lifting, DilatedScaleConv(3, channels_out, 3, STL_SCALES, init="delta"))
+
+    def convolution(self, place: Place, channels_in: int, channels_out: int, stride: int) -> nn.Module:
+        """Of extent 2 where a scale is consumed, else 1."""
+        before, after = self._scales(place)
+        consumes = before > after and place.which == 1
+        scales, extent = (before, 2) if consumes else (after, 1)
+        return DilatedScaleConv(channels_in, channels_out, 3, scales, extent=extent, stride=stride, init="delta")
+
+    def shortcut(self, place: Place, channels_in: int, channels_out: int, stride: int) -> nn.Module:
+        """One matrix for all scales that are left."""
+        return DilatedScaleConv(channels_in, channels_out, 1, self._scales(place)[1], stride=stride, init="delta")
+
+    def norm(self, channels: int) -> nn.Module:
+        """Statistics over scales too."""
+        return ScaleBatchNorm(channels)
+
+    def tail(self, channels: int) -> Sequence[nn.Module]:
+        """The maximum over scales comes after normalisation and rectifier."""
+        return [self.norm(channels), nn.ReLU(), ScaleProjection(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+
+    @staticmethod
+    def _scales(place: Place) -> tuple[int, int]:
+        """The number of scales before and after a block."""
+        after = max(STL_SCALES - place.group, 2)
+        return (min(STL_SCALES + 1 - place.group, after + 1) if place.block == 0 else after), after
+
+
+@register("dss", tasks="stl10+", paper="Worrall & Welling 2019, arXiv 1905.11697")
+def dss_wrn(task: str, **size: Unpack[Size]) -> nn.Module:
+    """10,939,482 parameters: WRN-16-8 on a scale-space of four levels. `widen_factor` is at least 2."""
+    del task
+    return wide_resnet(WideScaleSpaces(), **size)

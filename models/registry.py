@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, get_args, get_origin, get_type_hints
 
 from models.errors import ModelError
 from models.scan import Registration, folder_and_name, scan_package, suggestion
@@ -254,7 +254,7 @@ def create(name: str, task: str, **overrides: Any) -> nn.Module:
     arguments: dict[str, Any] = {**defaults, **_options(name, task), **overrides}
     if model not in _builders:
         importlib.import_module(model.module)
-    accepted = [parameter for parameter in inspect.signature(_builders[model]).parameters if parameter != "task"]
+    accepted = _overrides(_builders[model])
     for override in overrides:
         if override not in accepted:
             raise ModelError(
@@ -262,3 +262,14 @@ def create(name: str, task: str, **overrides: Any) -> nn.Module:
                 f"it takes: {', '.join(accepted) or 'nothing'}"
             )
     return _builders[model](task, **arguments)
+
+
+def _overrides(builder: Callable[..., nn.Module]) -> list[str]:
+    """The names of a builder's arguments besides the task; for `**size: Unpack[Size]` the keys of the TypedDict."""
+    names: list[str] = []
+    for parameter in inspect.signature(builder).parameters.values():
+        if parameter.kind is not parameter.VAR_KEYWORD:
+            names.append(parameter.name)
+        elif get_origin(unpacked := get_type_hints(builder)[parameter.name]) is Unpack:
+            names += get_type_hints(get_args(unpacked)[0])
+    return [name for name in names if name != "task"]

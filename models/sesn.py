@@ -16,14 +16,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
 from models.layers.convolution import same_conv2d
-from models.layers.scale_axis import ScaleBatchNorm, ScaleMaxPool, first_maximum, stack_scales
+from models.layers.scale_axis import ScaleBatchNorm, ScaleMaxPool, ScaleProjection, first_maximum, stack_scales
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
 from models.registry import register
+from models.wide_resnet import Parts, Place, Size, he_normal, wide_resnet
 
 # ---------------------------------------------------------------------------------------------------------------- basis
 
@@ -269,3 +271,65 @@ def sesn_vector(task: str, config: str, upsample: str = "nearest") -> nn.Module:
         *[_convolution(ScaleConv, c, second, third, project=True), nn.ReLU(), pool_3, nn.BatchNorm2d(third)],
     ]
     return mnist_net(task, body, linear_head(4 * third), upsample)
+
+
+STL_SIZE, STL_EFFECTIVE_SIZE, STL_STEP = 7, 3, 1.41
+
+
+class WideSteerable(Parts):
+    """The skeleton on three scales.
+
+    `project_groups`: groups whose first convolution is a projection followed by a lifting (the shortcut keeps all scales).
+    `extent`: the scale extent of the very first convolution of the blocks; all others have 1.
+    """
+
+    def __init__(self, sigma_min: float, project_groups: Sequence[int] = (), extent: int = 1) -> None:
+        self.basis = (STL_SIZE, [sigma_min * STL_STEP**i for i in range(3)], STL_EFFECTIVE_SIZE)
+        self.project_groups, self.extent = project_groups, extent
+
+    def stem(self, channels_out: int) -> nn.Module:
+        """From the image to scale-space."""
+        return he_normal(LiftingConv(3, channels_out, *self.basis))
+
+    def convolution(self, place: Place, channels_in: int, channels_out: int, stride: int) -> nn.Module:
+        """Without interaction between scales, but for the two exceptions above."""
+        opens = place.block == 0 and place.which == 1
+        if opens and place.group in self.project_groups:
+            return nn.Sequential(
+                ScaleProjection(), he_normal(LiftingConv(channels_in, channels_out, *self.basis, stride=stride))
+            )
+        extent = self.extent if opens and place.group == 1 else 1
+        return he_normal(ScaleConv(channels_in, channels_out, *self.basis, extent=extent, stride=stride))
+
+    def shortcut(self, place: Place, channels_in: int, channels_out: int, stride: int) -> nn.Module:
+        """One matrix for all scales."""
+        return he_normal(ScaleConv1x1(channels_in, channels_out, stride=stride))
+
+    def norm(self, channels: int) -> nn.Module:
+        """Statistics over scales too."""
+        return ScaleBatchNorm(channels)
+
+    def tail(self, channels: int) -> Sequence[nn.Module]:
+        """The projection comes first."""
+        return [ScaleProjection(), nn.BatchNorm2d(channels), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+
+
+@register("sesn-a", tasks="stl10+", paper="Sosnovik et al. 2020, arXiv 1910.11093")
+def sesn_a(task: str, **size: Unpack[Size]) -> nn.Module:
+    """10,961,370 parameters: WRN-16-8 with all scales kept to the end."""
+    del task
+    return wide_resnet(WideSteerable(0.9), **size)
+
+
+@register("sesn-b", tasks="stl10+", paper="Sosnovik et al. 2020, arXiv 1910.11093")
+def sesn_b(task: str, **size: Unpack[Size]) -> nn.Module:
+    """10,961,370 parameters: as `sesn-a`, with a projection and a new lifting at the start of groups 2 and 3."""
+    del task
+    return wide_resnet(WideSteerable(0.9, project_groups=(2, 3)), **size)
+
+
+@register("sesn-c", tasks="stl10+", paper="Sosnovik et al. 2020, arXiv 1910.11093")
+def sesn_c(task: str, **size: Unpack[Size]) -> nn.Module:
+    """10,979,802 parameters: as `sesn-a`, with one convolution that combines neighbouring scales (extent 2)."""
+    del task
+    return wide_resnet(WideSteerable(1.1, extent=2), **size)

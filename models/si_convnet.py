@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ from models.layers.resampling import bilinear, centred
 from models.layers.scale_axis import first_maximum
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
 from models.registry import register
+from models.wide_resnet import Parts, Place, Size, he_normal, wide_resnet
 
 # ------------------------------------------------------------------------------------------------------------ rescaling
 
@@ -107,9 +109,10 @@ class ScaleInvariantConv(nn.Module):
         return F.pad(response, margins, value=-math.inf)
 
 
-# -------------------------------------------------------------------------------------------------------------- network
+# ------------------------------------------------------------------------------------------------------------- networks
 
 SCALES = (0.3, 0.45, 0.67, 1.0, 1.49, 2.23, 3.33)
+STL_SCALES = (0.5, 1.0, 2.0)
 OPTIONS = {"upsample": {"mnist-scale-56*": ("nearest", "bilinear")}}
 
 
@@ -121,3 +124,22 @@ def si_convnet(task: str, upsample: str = "nearest") -> nn.Module:
         convolution = ScaleInvariantConv(channels_in, channels_out, 7, SCALES, bias=True)
         body += [convolution, nn.ReLU(), pool, nn.BatchNorm2d(channels_out)]
     return mnist_net(task, body, linear_head(4 * CHANNELS[-1]), upsample)
+
+
+class WideScaleInvariant(Parts):
+    """The skeleton with three scales in every 3 x 3 convolution; the shortcuts are ordinary."""
+
+    def stem(self, channels_out: int) -> nn.Module:
+        """The first layer is like the others."""
+        return he_normal(ScaleInvariantConv(3, channels_out, 3, STL_SCALES))
+
+    def convolution(self, place: Place, channels_in: int, channels_out: int, stride: int) -> nn.Module:
+        """The maximum over rescaled maps."""
+        return he_normal(ScaleInvariantConv(channels_in, channels_out, 3, STL_SCALES, stride=stride))
+
+
+@register("si-convnet", tasks="stl10+", paper="Kanazawa et al. 2014, arXiv 1412.5104")
+def si_convnet_wrn(task: str, **size: Unpack[Size]) -> nn.Module:
+    """10,961,370 parameters: WRN-16-8 with three scales in every 3 x 3 convolution."""
+    del task
+    return wide_resnet(WideScaleInvariant(), **size)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from models.layers.convolution import same_conv2d
 from models.layers.resampling import bilinear, centred, nearest
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
 from models.registry import register
+from models.wide_resnet import Parts, Place, Size, he_normal, wide_resnet
 
 # ------------------------------------------------------------------------------------------------------- resized filters
 
@@ -137,6 +139,7 @@ class ColumnMax(nn.Module):
 # ------------------------------------------------------------------------------------------------------------- networks
 
 SCALES = (0.3, 0.45, 0.67, 1.0, 1.49, 2.23, 3.33)
+STL_SCALES = (0.67, 1.0, 1.5)
 OPTIONS = {
     "index": {"mnist-scale-*": ("ratio", "factor")},
     "upsample": {"mnist-scale-56*": ("nearest", "bilinear")},
@@ -152,3 +155,38 @@ def sicnn(task: str, index: str = "ratio", upsample: str = "nearest") -> nn.Modu
         convolution = ColumnConv(channels_in, channels_out, 7, SCALES, lifting=not body, index=index)
         body += [convolution, nn.ReLU(), pool, nn.BatchNorm2d(columns * channels_out)]
     return mnist_net(task, [*body, ColumnMax(columns)], linear_head(4 * CHANNELS[-1]), upsample)
+
+
+class WideColumns(Parts):
+    """The skeleton with a column per scale; every convolution, the 1 x 1 ones too, is a column convolution."""
+
+    def __init__(self, index: str) -> None:
+        self.index = index
+
+    def stem(self, channels_out: int) -> nn.Module:
+        """Every column sees the image."""
+        return he_normal(ColumnConv(3, channels_out, 3, STL_SCALES, lifting=True, index=self.index))
+
+    def convolution(self, place: Place, channels_in: int, channels_out: int, stride: int) -> nn.Module:
+        """Resized 3 x 3 filters."""
+        return he_normal(ColumnConv(channels_in, channels_out, 3, STL_SCALES, stride=stride, index=self.index))
+
+    def shortcut(self, place: Place, channels_in: int, channels_out: int, stride: int) -> nn.Module:
+        """One matrix for all columns."""
+        return he_normal(ColumnConv(channels_in, channels_out, 1, STL_SCALES, stride=stride))
+
+    def norm(self, channels: int) -> nn.Module:
+        """Statistics and affine of its own for every column."""
+        return nn.BatchNorm2d(len(STL_SCALES) * channels)
+
+    def tail(self, channels: int) -> Sequence[nn.Module]:
+        """The maximum over columns comes after the average."""
+        average = [self.norm(channels), nn.ReLU(), nn.AdaptiveAvgPool2d(1)]
+        return [*average, ColumnMax(len(STL_SCALES)), nn.Flatten()]
+
+
+@register("sicnn", tasks="stl10+", paper="Xu et al. 2014, arXiv 1411.6369", options={"index": {"stl10+": ("ratio", "factor")}})
+def sicnn_wrn(task: str, index: str = "ratio", **size: Unpack[Size]) -> nn.Module:
+    """10,975,770 parameters: WRN-16-8 of three columns."""
+    del task
+    return wide_resnet(WideColumns(index), **size)

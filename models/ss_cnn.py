@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from models.layers.convolution import same_conv2d
 from models.layers.scale_axis import first_maximum
 from models.mnist_net import convolutional_head, image_size, mnist_net, stage_pools
 from models.registry import register
+from models.wide_resnet import Parts, Place, Size, wide_resnet
 
 # ---------------------------------------------------------------------------------------------------------------- basis
 
@@ -165,3 +167,53 @@ def ss_cnn(task: str, dead: str = "keep", normalise: str = "separate", upsample:
     if keep:
         body.append(Unused(nn.BatchNorm2d(channels[-1])))
     return mnist_net(task, body, convolutional_head(4 * channels[-1]), upsample)
+
+
+STL_SIZES, STL_REFERENCE, STL_ORDERS = (3, 5, 7), 3, (1.0,)
+STL_OPTIONS = {"dead": {"stl10+": ("keep", "drop")}, "normalise": {"stl10+": ("separate", "pair")}}
+
+
+class WideSteerable(Parts):
+    """The skeleton with steerable filters, without a rectifier inside them; the shortcuts are ordinary.
+
+    `block_sizes`: the filter sizes inside the blocks. The published code gives its list of sizes to the first layer only: in
+    the blocks a single size, 3, is left, and with it no choice of scale.
+    """
+
+    def __init__(self, block_sizes: Sequence[int], dead: str, normalise: str) -> None:
+        self.block_sizes, self.dead, self.normalise = block_sizes, dead == "keep", normalise
+
+    def widths(self, widen_factor: int) -> tuple[int, int, int, int]:
+        """Fewer channels, for the filters have more coefficients: 11, 88, 176, 352 in WRN-16-8."""
+        return 11, 11 * widen_factor, 22 * widen_factor, 44 * widen_factor
+
+    def stem(self, channels_out: int) -> nn.Module:
+        """The largest of three sizes."""
+        return self._steerable(3, channels_out, STL_SIZES, 1)
+
+    def convolution(self, place: Place, channels_in: int, channels_out: int, stride: int) -> nn.Module:
+        """The largest of `block_sizes`."""
+        return self._steerable(channels_in, channels_out, self.block_sizes, stride)
+
+    def _steerable(self, channels_in: int, channels_out: int, sizes: Sequence[int], stride: int) -> nn.Module:
+        basis, normalise, dead = (sizes, STL_REFERENCE, STL_ORDERS), self.normalise, self.dead
+        return SteerableConv(channels_in, channels_out, *basis, stride=stride, relu=False, normalise=normalise, dead=dead)
+
+
+@register("ss-cnn", tasks="stl10+", paper="Ghosh & Gupta 2019, arXiv 1906.03861", options=STL_OPTIONS)
+def ss_cnn_wrn(task: str, dead: str = "keep", normalise: str = "separate", **size: Unpack[Size]) -> nn.Module:
+    """10,846,835 parameters, as published: three filter sizes in the first layer, one in all others."""
+    del task
+    return wide_resnet(WideSteerable((3,), dead, normalise), **size)
+
+
+@register(
+    "ss-cnn-multisize",
+    tasks="stl10+",
+    paper="Ghosh & Gupta 2019, corrected here: all sizes in every block",
+    options=STL_OPTIONS,
+)
+def ss_cnn_multisize(task: str, dead: str = "keep", normalise: str = "separate", **size: Unpack[Size]) -> nn.Module:
+    """10,846,835 parameters: three filter sizes in every layer, as the paper describes it; not the published network."""
+    del task
+    return wide_resnet(WideSteerable(STL_SIZES, dead, normalise), **size)
