@@ -7,6 +7,7 @@ models/layers/convolution.py chooses.
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,15 +16,18 @@ from torch.nn import functional as F
 from models.layers.convolution import DIRECT_ADVANTAGE
 from models.layers.fourier import fourier_conv2d, fourier_cost
 
-BATCH, REPEATS = 128, 5
-# (channels in, channels out, map size, filter size): the shapes of the MNIST-scale networks.
+REPEATS = 5
+# (batch, channels in, channels out, map size, filter size): the shapes of the MNIST-scale and STL-10 networks.
 SHAPES = [
-    *[(1, 32, 28, size) for size in (5, 11, 15)],
-    *[(1, 32, 56, size) for size in (7, 15)],
-    *[(32, 63, 14, size) for size in (5, 7, 11, 15)],
-    *[(32, 63, 28, size) for size in (7, 11, 15)],
-    *[(63, 95, 7, size) for size in (5, 7, 13)],
-    *[(63, 95, 14, size) for size in (7, 9, 15)],
+    *[(128, 1, 32, 28, size) for size in (5, 11, 15)],
+    *[(128, 1, 32, 56, size) for size in (7, 15)],
+    *[(128, 32, 63, 14, size) for size in (5, 7, 11, 15)],
+    *[(128, 32, 63, 28, size) for size in (7, 11, 15)],
+    *[(128, 63, 95, 7, size) for size in (5, 7, 13)],
+    *[(128, 63, 95, 14, size) for size in (7, 9, 15)],
+    *[(4, 128, 128, 96, size) for size in (3, 5, 7)],
+    *[(4, 256, 256, 48, size) for size in (3, 5, 7)],
+    *[(4, 512, 512, 24, size) for size in (3, 5, 7)],
 ]
 
 
@@ -42,18 +46,20 @@ def direct(maps: Tensor, filters: Tensor) -> Tensor:
 def main() -> None:
     """Measure every shape."""
     threads = torch.get_num_threads()
-    print(f"batch {BATCH}, float32, {threads} threads, median of {REPEATS}; Fourier is chosen above {DIRECT_ADVANTAGE}")
-    print("| C | O | H | K | direct ms | Fourier ms | time ratio | operations ratio |\n|---|---|---|---|---|---|---|---|")
-    for channels_in, channels_out, extent, size in SHAPES:
-        maps = torch.randn(BATCH, channels_in, extent, extent, requires_grad=channels_in > 1)
+    print(f"float32, {threads} threads, median of {REPEATS}; Fourier is chosen above {DIRECT_ADVANTAGE}")
+    print("| N | C | O | H | K | direct ms | Fourier ms | tile | time ratio | operations ratio |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for batch, channels_in, channels_out, extent, size in SHAPES:
+        operations = 2 * batch * channels_in * channels_out * extent**2 * size**2
+        counted, tile = fourier_cost(batch, channels_in, channels_out, (extent, extent), (size, size))
+        fourier = partial(fourier_conv2d, tile=tile)
+        maps = torch.randn(batch, channels_in, extent, extent, requires_grad=channels_in > 1)
         filters = torch.randn(channels_out, channels_in, size, size, requires_grad=True)
-        samples = [(seconds(direct, maps, filters), seconds(fourier_conv2d, maps, filters)) for _ in range(REPEATS + 1)][1:]
+        samples = [(seconds(direct, maps, filters), seconds(fourier, maps, filters)) for _ in range(REPEATS + 1)][1:]
         slow, fast = (statistics.median(column) for column in zip(*samples, strict=True))
-        operations = 2 * BATCH * channels_in * channels_out * extent**2 * size**2
-        counted = operations / fourier_cost(BATCH, channels_in, channels_out, (extent, extent), (size, size))
         print(
-            f"| {channels_in} | {channels_out} | {extent} | {size} | {1000 * slow:.0f} | {1000 * fast:.0f} "
-            f"| {slow / fast:.2f} | {counted:.2f} |",
+            f"| {batch} | {channels_in} | {channels_out} | {extent} | {size} | {1000 * slow:.0f} | {1000 * fast:.0f} "
+            f"| {tile or '-'} | {slow / fast:.2f} | {operations / counted:.2f} |",
             flush=True,
         )
 

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch.nn import functional as F
 
+import datasets
 import models
 from bench.device import peak_memory, reset_peak_memory, reuse_memory, set_numerics
 from models.reference import plain_layers
@@ -42,7 +43,7 @@ def row(model: str, task: str, batch_size: int, repeats: int) -> str:
     torch.manual_seed(0)
     network = models.create(model, task)
     optimizer = torch.optim.Adam(network.parameters())
-    images, labels = torch.randn(batch_size, 1, 28, 28), torch.arange(batch_size) % 10
+    images, labels = torch.randn(batch_size, *datasets.image_shape(task)), torch.arange(batch_size) % 10
 
     def step(layers: AbstractContextManager[None]) -> float:
         started = time.perf_counter()

@@ -22,7 +22,7 @@ from models.layers.fourier import fourier_conv2d, fourier_cost
 
 # A direct convolution of few channels runs at a fraction of the matrix rate and the Fourier path pays for its copies; below
 # this ratio of counted operations, direct wins (measured on two CPU cores: docs/performance.md).
-DIRECT_ADVANTAGE = 3.0
+DIRECT_ADVANTAGE = 2.7
 # The direct convolution on the CPU (oneDNN) takes three times as long per operation for filters wider than this (same place).
 WIDEST = 14
 
@@ -41,8 +41,12 @@ def same_conv2d(maps: Tensor, filters: Tensor, stride: int = 1, dilation: int = 
     """
     height, width = maps.shape[-2:]
     filters = clip_taps(filters, height, width, dilation)
-    if stride == 1 and _fourier_pays(maps, filters, dilation):
-        return fourier_conv2d(maps, filters, dilation)
+    if stride == 1 and _may_use_fourier(maps):
+        (batch, channels_in), (channels_out, _, rows, columns) = maps.shape[:2], filters.shape
+        direct = 2 * batch * channels_in * channels_out * height * width * rows * columns
+        fourier, tile = fourier_cost(batch, channels_in, channels_out, (height, width), (rows, columns), dilation)
+        if direct > DIRECT_ADVANTAGE * fourier:
+            return fourier_conv2d(maps, filters, dilation, tile)
     padding = (dilation * (filters.shape[-2] // 2), dilation * (filters.shape[-1] // 2))
     if filters.shape[-1] > WIDEST and dilation == 1 and maps.device.type == "cpu":
         return _in_strips(F.pad(maps, (padding[1], padding[1], padding[0], padding[0])), filters, stride)
@@ -64,12 +68,6 @@ def _in_strips(padded: Tensor, filters: Tensor, stride: int) -> Tensor:
     return result
 
 
-def _fourier_pays(maps: Tensor, filters: Tensor, dilation: int) -> bool:
+def _may_use_fourier(maps: Tensor) -> bool:
     # Half precision means tensor cores (or AVX-512 bf16): the direct path is theirs, and complex halves do not exist.
-    if maps.dtype not in (torch.float32, torch.float64) or torch.is_autocast_enabled(maps.device.type):
-        return False
-    batch, channels_in, height, width = maps.shape
-    channels_out, _, rows, columns = filters.shape
-    direct = 2 * batch * channels_in * channels_out * height * width * rows * columns
-    fourier = fourier_cost(batch, channels_in, channels_out, (height, width), (rows, columns), dilation)
-    return direct > DIRECT_ADVANTAGE * fourier
+    return maps.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled(maps.device.type)

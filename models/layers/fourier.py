@@ -4,6 +4,9 @@ A same-size convolution of an H-pixel axis with a filter reaching r pixels to ea
 wraps around falls outside the H pixels that are kept. Periods are small and odd sizes are common (35, 21, 13), where a
 matrix product beats a fast transform; one axis after the other, so that its cost stays far below the convolution's.
 
+A large map is cut into square tiles, each with a rim of what its outputs read beyond it; the period is then a tile's, not the
+map's, and so is the size of the filters' transforms.
+
 The matrices are made in float64 and rounded once.
 
 Shape letters: N batch, C channels in, O channels out, H, W map, P, Q periods, R = Q//2 + 1 real frequencies of the second axis.
@@ -16,6 +19,12 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+
+TILES = (8, 12, 16, 24)
+# A filter's transform is made, read and thrown away at every step, which takes as long as so many operations per entry.
+OPERATIONS_PER_ENTRY = 120
 
 
 def _period(extent: int, taps: int, dilation: int) -> int:
@@ -24,10 +33,17 @@ def _period(extent: int, taps: int, dilation: int) -> int:
 
 def fourier_cost(
     batch: int, channels_in: int, channels_out: int, extents: tuple[int, int], taps: tuple[int, int], dilation: int = 1
-) -> int:
-    """Real operations of one forward pass of `fourier_conv2d` (a complex multiply-add counts 8)."""
+) -> tuple[int, int | None]:
+    """Real operations of one forward pass of `fourier_conv2d` (a complex multiply-add counts 8), and the best size of tiles."""
     periods = (_period(extents[0], taps[0], dilation), _period(extents[1], taps[1], dilation))
-    return cost(batch, channels_in, channels_out, extents, extents, taps, periods)
+    best: tuple[int, int | None] = (cost(batch, channels_in, channels_out, extents, extents, taps, periods), None)
+    for tile in TILES:
+        if tile < max(extents):
+            tiles = math.ceil(extents[0] / tile) * math.ceil(extents[1] / tile)
+            seen = (tile + dilation * (taps[0] - 1), tile + dilation * (taps[1] - 1))
+            tiled = cost(batch * tiles, channels_in, channels_out, seen, (tile, tile), taps, seen)
+            best = min(best, (tiled, tile), key=lambda choice: choice[0])
+    return best
 
 
 def cost(
@@ -46,14 +62,16 @@ def cost(
         return 4 * rows * columns * r + 8 * p * rows * r
 
     maps = batch * (channels_in * transform(*extents_in) + channels_out * transform(*extents_out))
-    return maps + channels_in * channels_out * (transform(*taps) + 8 * p * r * batch)
+    return maps + channels_in * channels_out * (transform(*taps) + (8 * batch + OPERATIONS_PER_ENTRY) * p * r)
 
 
-def fourier_conv2d(maps: Tensor, filters: Tensor, dilation: int = 1) -> Tensor:
+def fourier_conv2d(maps: Tensor, filters: Tensor, dilation: int = 1, tile: int | None = None) -> Tensor:
     """Convolve (N, C, H, W) with (O, C, kh, kw), odd sizes, zero padding dilation * (k-1)/2, stride 1 -> (N, O, H, W).
 
-    Equal to torch's `conv2d` up to rounding, in float32 or float64.
+    `tile`: cut the map into tiles of so many pixels. Equal to torch's `conv2d` up to rounding, in float32 or float64.
     """
+    if tile is not None:
+        return _in_tiles(maps, filters, dilation, tile)
     (height, width), (rows, columns) = maps.shape[-2:], filters.shape[-2:]
     p, q = _period(height, rows, dilation), _period(width, columns, dilation)
     r, kind = q // 2 + 1, (maps.dtype, maps.device)
@@ -64,6 +82,29 @@ def fourier_conv2d(maps: Tensor, filters: Tensor, dilation: int = 1) -> Tensor:
     responses = transform(filters, exponentials(p, at_rows, p, +1, *kind), exponentials(r, at_columns, q, +1, *kind))
     synthesis = exponentials(p, range(height), p, +1, *kind).mT / p
     return synthesise(products(spectra, responses), synthesis, real_synthesis(q, width, *kind))
+
+
+def _in_tiles(maps: Tensor, filters: Tensor, dilation: int, tile: int) -> Tensor:
+    (n, c, height, width), (o, _, rows, columns) = maps.shape, filters.shape
+    down, across, kind = math.ceil(height / tile), math.ceil(width / tile), (maps.dtype, maps.device)
+    rim, side = dilation * (rows // 2), dilation * (columns // 2)
+    p, q = tile + 2 * rim, tile + 2 * side
+    r = q // 2 + 1
+    padded = F.pad(maps, (side, across * tile - width + side, rim, down * tile - height + rim))
+
+    # As `transform`, each axis cut into overlapping tiles just before it is transformed.
+    pairs = torch.view_as_real(exponentials(r, range(q), q, -1, *kind)).permute(1, 0, 2).reshape(q, 2 * r)
+    by_column = (padded.unfold(3, q, tile).reshape(-1, q) @ pairs).view(n, c, padded.shape[2], across, r, 2)
+    tiles = torch.view_as_complex(by_column).unfold(2, p, tile).permute(5, 4, 0, 2, 3, 1)  # (P, R, N, down, across, C)
+    spectra = (exponentials(p, range(p), p, -1, *kind) @ tiles.reshape(p, -1)).view(p, r, n * down * across, c)
+
+    # A tile begins with its rim, so that the first tap is at the origin.
+    at_rows, at_columns = (range(0, dilation * k, dilation) for k in (rows, columns))
+    responses = transform(filters, exponentials(p, at_rows, p, +1, *kind), exponentials(r, at_columns, q, +1, *kind))
+    synthesis = exponentials(p, range(tile), p, +1, *kind).mT / p
+    result = synthesise(products(spectra, responses), synthesis, real_synthesis(q, tile, *kind))
+    result = result.view(n, down, across, o, tile, tile).permute(0, 3, 1, 4, 2, 5).reshape(n, o, down * tile, across * tile)
+    return result[..., :height, :width]
 
 
 def transform(values: Tensor, along_rows: Tensor, along_columns: Tensor) -> Tensor:

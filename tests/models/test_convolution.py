@@ -18,8 +18,10 @@ SHAPES = [
     (2, 2, 3, 40, 40, 15, 1, 2),  # dilated: no strips
     (8, 6, 7, 14, 14, 11, 1, 1),  # Fourier
     (8, 6, 7, 7, 7, 15, 1, 1),  # clipped, Fourier
-    (8, 12, 14, 24, 20, 11, 1, 2),  # dilated, Fourier
+    (16, 24, 25, 13, 12, 9, 1, 2),  # dilated, clipped, Fourier
     (2, 3, 4, 12, 11, 3, 2, 1),  # direct
+    (2, 64, 65, 49, 50, 7, 1, 1),  # Fourier in tiles, which do not fill the map
+    (2, 64, 65, 40, 33, 7, 1, 2),  # dilated, in tiles
 ]
 
 
@@ -41,14 +43,20 @@ def test_equals_torch(shape):
 
 def test_which_path_is_taken(monkeypatch):
     taken = []
-    for path in ("fourier_conv2d", "_in_strips"):
-        original = getattr(convolution, path)
-        monkeypatch.setattr(convolution, path, lambda *a, path=path, original=original: (taken.append(path), original(*a))[1])
+
+    def watch(module, name, note):
+        original = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *arguments: (taken.append(note(arguments)), original(*arguments))[1])
+
+    watch(convolution, "_in_strips", lambda arguments: "strips")
+    watch(convolution, "fourier_conv2d", lambda arguments: "Fourier" if arguments[3] is None else "Fourier in tiles")
+    paths = []
     for batch, channels_in, channels_out, height, width, size, stride, dilation in SHAPES:
-        taken.append(None)
+        taken.clear()
         same_conv2d(noise(batch, channels_in, height, width), noise(channels_out, channels_in, size, size), stride, dilation)
-    fourier, strips = "fourier_conv2d", "_in_strips"
-    assert taken == [None, strips, None, strips, None, strips, None, None, fourier, None, fourier, None, fourier, None]
+        paths.append(taken[0] if taken else "direct")
+    tiled = ["Fourier in tiles"] * 2
+    assert paths == ["strips", "strips", "strips", "direct", "Fourier", "Fourier", "Fourier", "direct", *tiled]
 
 
 def test_no_fourier_transform_in_half_precision():
