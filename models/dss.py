@@ -22,7 +22,13 @@ from scipy.special import ive
 from torch import Tensor, nn
 
 from models.layers.convolution import same_conv2d
-from models.layers.scale_axis import ScaleBatchNorm, ScaleMaxPool, ScaleProjection, stack_scales
+from models.layers.scale_axis import (
+    ScaleBatchNorm,
+    ScaleMaxPool,
+    ScaleProjection,
+    neighbouring_scales,
+    stack_scales,
+)
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
 from models.registry import register
 from models.wide_resnet import Parts, Place, Size, wide_resnet
@@ -93,12 +99,9 @@ class DilatedScaleConv(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Convolve; the result is laid out scale by scale in memory."""
-        responses = []
-        for s in range(self.scales):
-            reach = min(self.weight.shape[2], self.scales - s)
-            seen = maps[:, :, s : s + reach].transpose(1, 2).flatten(1, 2)
-            filters = self.weight[:, :, :reach].transpose(1, 2).flatten(1, 2)
-            responses.append(same_conv2d(seen, filters, self.stride, dilation=BASE**s))
+        weight, responses = self.weight.transpose(1, 2).flatten(1, 2), []
+        for s, seen in enumerate(neighbouring_scales(maps, self.scales, self.weight.shape[2])):
+            responses.append(same_conv2d(seen, weight[:, : seen.shape[1]], self.stride, dilation=BASE**s))
         return stack_scales(responses)
 
 

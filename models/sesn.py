@@ -22,7 +22,14 @@ import torch
 from torch import Tensor, nn
 
 from models.layers.convolution import same_conv2d
-from models.layers.scale_axis import ScaleBatchNorm, ScaleMaxPool, ScaleProjection, first_maximum, stack_scales
+from models.layers.scale_axis import (
+    ScaleBatchNorm,
+    ScaleMaxPool,
+    ScaleProjection,
+    first_maximum,
+    neighbouring_scales,
+    stack_scales,
+)
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
 from models.registry import register
 from models.wide_resnet import Parts, Place, Size, he_normal, wide_resnet
@@ -130,12 +137,10 @@ class ScaleConv(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Convolve; the result is laid out scale by scale in memory."""
-        scales = maps.shape[2]
-        responses = []
-        for s, filters in enumerate(self.filters(self.weight)):
-            reach = min(filters.shape[2], scales - s)
-            seen = maps[:, :, s : s + reach].transpose(1, 2).flatten(1, 2)
-            responses.append(same_conv2d(seen, filters[:, :, :reach].transpose(1, 2).flatten(1, 2), self.stride))
+        banks, responses = self.filters(self.weight), []
+        for seen, bank in zip(neighbouring_scales(maps, len(banks), self.weight.shape[2]), banks, strict=True):
+            filters = bank.transpose(1, 2).flatten(1, 2)[:, : seen.shape[1]]
+            responses.append(same_conv2d(seen, filters, self.stride))
         return _with_bias(responses, self.bias, self.project)
 
 

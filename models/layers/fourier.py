@@ -21,7 +21,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-
 TILES = (8, 12, 16, 24)
 # A filter's transform is made, read and thrown away at every step, which takes as long as so many operations per entry.
 OPERATIONS_PER_ENTRY = 120

@@ -20,6 +20,15 @@ def stack_scales(maps: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(maps)).permute(1, 2, 0, 3, 4)
 
 
+def neighbouring_scales(maps: Tensor, scales: int, extent: int) -> list[Tensor]:
+    """What output scale s of a convolution of `extent` scales sees of (N, C, S, H, W), for s = 0 .. scales-1.
+
+    Scales s to s+extent-1, as far as there are so many of the first `scales`, concatenated as channels: (N, reach*C, H, W).
+    """
+    levels = maps.movedim(2, 0).unbind(0)[:scales]  # unbound once: slices would each cost a map of zeros in the backward pass
+    return [levels[s] if extent == 1 else torch.cat(levels[s : s + extent], dim=1) for s in range(scales)]
+
+
 def fold_scales(maps: Tensor) -> Tensor:
     """(N, C, S, H, W) -> (S*N, C, H, W)."""
     return maps.permute(2, 0, 1, 3, 4).flatten(0, 1)

@@ -20,8 +20,8 @@ SHAPES = [
     (8, 6, 7, 7, 7, 15, 1, 1),  # clipped, Fourier
     (16, 24, 25, 13, 12, 9, 1, 2),  # dilated, clipped, Fourier
     (2, 3, 4, 12, 11, 3, 2, 1),  # direct
-    (2, 64, 65, 49, 50, 7, 1, 1),  # Fourier in tiles, which do not fill the map
-    (2, 64, 65, 40, 33, 7, 1, 2),  # dilated, in tiles
+    (2, 64, 65, 49, 50, 9, 1, 1),  # Fourier in tiles, which do not fill the map
+    (2, 96, 98, 48, 46, 9, 1, 2),  # dilated, in tiles
 ]
 
 
