@@ -43,7 +43,7 @@ def execute(run: Run, device: torch.device, results: Path, watch: Watch) -> Reco
     except (Stopped, BenchError, datasets.DataError):
         raise
     except Exception as error:  # a model may fail in any way; the others go on
-        outcome: dict[str, Any] = _failed(error)
+        outcome: dict[str, Any] = _failed(error, run)
     else:
         outcome = _succeeded(run, trained, time.perf_counter() - clock)
     return Record(
@@ -66,14 +66,21 @@ def execute(run: Run, device: torch.device, results: Path, watch: Watch) -> Reco
 
 
 def _protocol_used(run: Run) -> ProtocolUsed:
-    recipe = {**run.recipe.model_dump(mode="json"), "realizations": run.protocol.realizations}
+    recipe = {**run.recipe.settings, "realizations": run.protocol.realizations}
     return ProtocolUsed(name=run.protocol.name, smoke=run.protocol.smoke, digest=run.recipe.digest, recipe=recipe)
 
 
-def _failed(error: Exception) -> dict[str, Any]:
-    diverged = isinstance(error, Diverged)
+def _failed(error: Exception, run: Run) -> dict[str, Any]:
+    diverged, kind, message = isinstance(error, Diverged), type(error).__name__, str(error)
+    if diverged:
+        kind = "diverged"
+    elif isinstance(error, torch.OutOfMemoryError) or "not enough memory" in message:  # the latter: torch on the CPU
+        kind, parts, batch = "out of memory", run.recipe.batch_split, run.recipe.batch_size
+        message = (
+            f"a batch of {batch} in {parts} part(s) does not fit; try --batch-split {2 * parts} ({message.splitlines()[0]})"
+        )
     tail = "".join(traceback.format_exception(error)).splitlines()[-TRACEBACK_LINES:]
-    failure = Failure(kind="diverged" if diverged else type(error).__name__, message=str(error), traceback_tail=tail)
+    failure = Failure(kind=kind, message=message, traceback_tail=tail)
     nothing = dict.fromkeys(("parameters", "metrics", "timings"))
     return {"status": "diverged" if diverged else "failed", "failure": failure, **nothing}
 
@@ -102,6 +109,8 @@ def _succeeded(run: Run, trained: Trained, seconds: float) -> dict[str, Any]:
 
 
 def _error_by_scale(run: Run, wrong: Tensor) -> list[ScaleBin]:
+    if not datasets.has_scales(run.task):
+        return []
     scales = datasets.load_scales(run.task, run.realization, "test", test_size=run.recipe.data.test_size)[: len(wrong)]
     edges = torch.linspace(0.3, 1.0, SCALE_BINS + 1, dtype=torch.float64)
     bins = torch.bucketize(scales, edges[1:-1], right=True)

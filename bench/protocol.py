@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -30,24 +30,35 @@ class Settings(BaseModel):
 
 
 class Data(Settings):
-    """Which split, and how many images of each part (None: all)."""
+    """Which split, how many images of each part (None: all), and how many central pixels of them (None: all).
 
-    test_size: Literal[50_000, 48_000] = 50_000
+    `test_size` is 8,000 on STL-10, which has no validation part.
+    """
+
+    test_size: Literal[50_000, 48_000, 8_000] = 50_000
     train_images: int | None = Field(default=None, gt=0)
     validation_images: int | None = Field(default=None, gt=0)
     test_images: int | None = Field(default=None, gt=0)
+    central_pixels: int | None = Field(default=None, ge=24)
 
     @property
     def variant(self) -> str:
-        """The split as the board names it, e.g. 10k-2k-50k."""
-        return f"10k-2k-{self.test_size // 1000}k"
+        """The split as the board names it, e.g. 10k-2k-50k, or 5k-8k for STL-10."""
+        return "5k-8k" if self.test_size == 8_000 else f"10k-2k-{self.test_size // 1000}k"
 
 
-class Augmentation(Settings):
-    """The '+' tasks: every training image rescaled about `centre` by a factor drawn uniformly, anew at every visit."""
+class Rescaling(Settings):
+    """The '+' of mnist-scale: every training image rescaled about `centre` by a factor drawn uniformly, anew at every visit."""
 
     scale: tuple[float, float]
     centre: float
+
+
+class CropFlipCutout(Settings):
+    """The '+' of stl10: pad by `pad` and crop anew, flip half of the images, hide a square of side `cutout`."""
+
+    pad: int = Field(ge=0)
+    cutout: int = Field(ge=0)
 
 
 class Adam(Settings):
@@ -60,6 +71,16 @@ class Adam(Settings):
     weight_decay: float = Field(ge=0)
 
 
+class Sgd(Settings):
+    """Stochastic gradient descent as torch.optim.SGD names it; the weight decay acts on every trainable parameter."""
+
+    name: Literal["sgd"]
+    lr: float = Field(gt=0)
+    momentum: float = Field(ge=0)
+    nesterov: bool
+    weight_decay: float = Field(ge=0)
+
+
 class LearningRateSteps(Settings):
     """Multiply the learning rate by `factor` after each of these numbers of epochs."""
 
@@ -68,22 +89,42 @@ class LearningRateSteps(Settings):
 
 
 class Recipe(Settings):
-    """Everything that decides a run's numbers on one task, apart from the model and the realization."""
+    """Everything that decides a run's numbers on one task, apart from the model and the realization.
+
+    `select`: test the weights of the best validation epoch, or those of the last epoch. `batch_split`: each batch goes through
+    the network in so many parts, whose gradients are added up (batch normalisation sees one part at a time). `network`:
+    arguments of the builder; a run that sets any is of another network than the published one and never stands on the board.
+    """
 
     epochs: int = Field(gt=0)
     batch_size: int = Field(gt=1)
-    optimizer: Adam
+    optimizer: Annotated[Adam | Sgd, Field(discriminator="name")]
     learning_rate_steps: LearningRateSteps
-    augmentation: Augmentation | None
-    select: Literal["best-validation"]
+    augmentation: Rescaling | CropFlipCutout | None
+    select: Literal["best-validation", "last"]
     precision: Literal["float32", "tf32", "bf16"]
     data: Data
+    batch_split: int = Field(default=1, ge=1)
+    channels_last: bool = False
+    compile: bool = False
+    network: dict[str, int | float] = Field(default_factory=dict)
 
     @property
     def digest(self) -> str:
         """A short hash of all settings: two recipes are the same if and only if their digests are."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        text = json.dumps(self.settings, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """As plain JSON. Settings that came later are left out at their defaults, so that older digests stay what they were."""
+        settings = self.model_dump(mode="json")
+        for name in ("batch_split", "channels_last", "compile", "network"):
+            if settings[name] == Recipe.model_fields[name].get_default(call_default_factory=True):
+                del settings[name]
+        if settings["data"]["central_pixels"] is None:
+            del settings["data"]["central_pixels"]
+        return settings
 
 
 class Protocol(Settings):
@@ -94,6 +135,12 @@ class Protocol(Settings):
     smoke: bool = False
     realizations: list[int] = Field(min_length=1)
     recipes: dict[str, Recipe] = Field(min_length=1)
+
+    def with_settings(self, **settings: Any) -> Protocol:
+        """The same with these settings in every recipe; those that are None stay as they are."""
+        changes = {name: value for name, value in settings.items() if value is not None}
+        recipes = {pattern: recipe.model_copy(update=changes) for pattern, recipe in self.recipes.items()}
+        return self.model_copy(update={"recipes": recipes})
 
     def recipe(self, task: str) -> Recipe | None:
         """The recipe for a task, or None where the protocol has none. Only '+' tasks are augmented."""
@@ -156,6 +203,9 @@ def _merge(base: Any, changes: Any) -> Any:
 
 
 def _validate(name: str, content: dict[str, Any]) -> Protocol:
+    recipes = content.get("recipes")
+    if isinstance(recipes, dict):  # `stl10+: null` leaves out a recipe of the protocol that this one extends
+        content = {**content, "recipes": {task: recipe for task, recipe in recipes.items() if recipe is not None}}
     try:
         return Protocol.model_validate(content)
     except ValidationError as error:
@@ -170,8 +220,8 @@ def _allowed(error: Any) -> str:
     if error["type"] != "extra_forbidden":
         return f" (given: {str(error['input'])[:80]!r})"
     model: Any = Protocol
-    inside = {"recipes": Recipe, "data": Data, "augmentation": Augmentation, "optimizer": Adam}
-    inside["learning_rate_steps"] = LearningRateSteps
+    inside: dict[str, type[Settings]] = {"recipes": Recipe, "data": Data, "learning_rate_steps": LearningRateSteps}
+    inside |= {"Rescaling": Rescaling, "CropFlipCutout": CropFlipCutout, "adam": Adam, "sgd": Sgd}
     for part in error["loc"][:-1]:
         model = inside.get(str(part), model)
     keys = list(model.model_fields)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 import datasets
 from bench.plan import Run
-from bench.protocol import Augmentation
-from datasets.augment import draw_scales, scale_affine
+from bench.protocol import CropFlipCutout, Recipe, Rescaling
+from datasets.augment import Stl10Draws, crop_flip, cutout, draw_scales, draw_stl10, scale_affine
 from datasets.mnist_scale import MNIST_SCALE_MEAN, MNIST_SCALE_STD
+from datasets.stl10 import MEAN as STL10_MEAN
+from datasets.stl10 import STD as STL10_STD
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images uint8 (N, 1, 28, 28) and labels int64 (N,), on the device."""
+    """Images uint8 (N, C, H, W) and labels int64 (N,), on the device."""
 
     images: Tensor
     labels: Tensor
@@ -27,22 +31,59 @@ def load_split(run: Run, split: str, device: torch.device) -> Split:
     data = run.recipe.data
     images, labels = datasets.load(run.task, run.realization, split, test_size=data.test_size)
     count = getattr(data, f"{split}_images")
-    return Split(images[:count].to(device), labels[:count].to(device))
+    images, labels = images[:count], labels[:count]
+    if data.central_pixels is not None:
+        edge = (images.shape[-1] - data.central_pixels) // 2
+        images = images[..., edge : edge + data.central_pixels, edge : edge + data.central_pixels]
+    return Split(images.to(device), labels.to(device))
 
 
 def normalise(images: Tensor) -> Tensor:
-    """uint8 -> float32 with the published mean and standard deviation of MNIST-scale."""
-    return images.float().div_(255).sub_(MNIST_SCALE_MEAN).div_(MNIST_SCALE_STD)
+    """uint8 -> float32 with the published mean and standard deviation: of MNIST-scale (one channel) or STL-10 (three)."""
+    scaled = images.float().div_(255)
+    if images.shape[1] == 1:
+        return scaled.sub_(MNIST_SCALE_MEAN).div_(MNIST_SCALE_STD)
+    mean, std = _stl10_statistics(images.device)
+    return scaled.sub_(mean).div_(std)
 
 
-def epoch_images(split: Split, augmentation: Augmentation | None, generator: torch.Generator) -> Split:
-    """The training images of one epoch, augmented where the task says so, in a random order.
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
+def _stl10_statistics(device: torch.device) -> tuple[Tensor, Tensor]:
+    mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (STL10_MEAN, STL10_STD))
+    return mean, std
 
-    All draws are made on the CPU, so that every device sees the same epoch.
+
+class Epoch:
+    """The training images of one epoch in a random order, augmented where the task says so.
+
+    All draws are made on the CPU, so that every device sees the same epoch. The images lie on the device; a batch costs no
+    transfer.
     """
-    images, count = split.images, len(split.labels)
-    if augmentation is not None:
-        scales = draw_scales(count, *augmentation.scale, generator)
-        images = scale_affine(images, scales.to(images.device), centre=augmentation.centre)
-    order = torch.randperm(count, generator=generator).to(images.device)
-    return Split(images[order], split.labels[order])
+
+    def __init__(self, split: Split, recipe: Recipe, generator: torch.Generator) -> None:
+        images, count = split.images, len(split.labels)
+        augmentation, self.batch_size = recipe.augmentation, recipe.batch_size
+        self.cutout: int | None = None
+        self.draws: Stl10Draws | None = None
+        if isinstance(augmentation, Rescaling):
+            scales = draw_scales(count, *augmentation.scale, generator)
+            images = scale_affine(images, scales.to(images.device), centre=augmentation.centre)
+        elif isinstance(augmentation, CropFlipCutout):
+            draws = draw_stl10(count, generator, pad=augmentation.pad, extent=images.shape[-1]).to(images.device)
+            images = crop_flip(images, draws, pad=augmentation.pad)
+            self.draws, self.cutout = draws, augmentation.cutout
+        self.order = torch.randperm(count, generator=generator).to(images.device)
+        self.images, self.labels = images[self.order], split.labels[self.order]
+
+    def __len__(self) -> int:
+        """The number of batches; the last may be smaller."""
+        return math.ceil(len(self.labels) / self.batch_size)
+
+    def batch(self, number: int) -> Split:
+        """One batch, its images normalised: float32 (n, C, H, W)."""
+        part = slice(number * self.batch_size, (number + 1) * self.batch_size)
+        images = normalise(self.images[part])
+        if self.draws is not None and self.cutout:
+            images = cutout(images, self.draws.take(self.order[part]), side=self.cutout)
+        return Split(images, self.labels[part])

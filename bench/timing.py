@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+import datasets
 import models
 from bench.device import choose_device, peak_memory, reset_peak_memory, reuse_memory, set_numerics
 from bench.errors import BenchError
@@ -75,7 +76,7 @@ def measure(model: str, task: str, device_name: str, batch_size: int, repeats: i
     rate = _matmul_rate(device)
     network = models.create(model, task).to(device)
     optimizer = torch.optim.Adam(network.parameters())
-    images = torch.randn(batch_size, 1, 28, 28, device=device)
+    images = torch.randn(batch_size, *datasets.image_shape(task), device=device)
     labels = torch.arange(batch_size, device=device) % 10
 
     def step() -> None:

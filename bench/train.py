@@ -1,4 +1,4 @@
-"""One run: train, select on validation, test once.
+"""One run: train, select on validation (or take the last epoch, as the recipe says), test once.
 
 The random draws of an epoch (order, augmentation, dropout) come from a seed made of the run's id and the epoch, so that a run
 is the same whenever and however often it is resumed.
@@ -19,10 +19,10 @@ from bench.checkpoint import Checkpoint, Progress, UnreadableCheckpoint
 from bench.device import autocast, reuse_memory, set_numerics
 from bench.errors import Diverged, Stopped
 from bench.plan import Run
-from bench.protocol import Recipe
-from bench.splits import Split, epoch_images, load_split, normalise
+from bench.protocol import Adam, Recipe
+from bench.splits import Epoch, Split, load_split, normalise
 
-EVALUATION_BATCH = 250
+EVALUATION_PIXELS = 250 * 28 * 28  # a batch without gradients: 250 MNIST images, 21 of STL-10
 
 
 @dataclass(frozen=True)
@@ -53,18 +53,21 @@ def train(run: Run, device: torch.device, checkpoint: Checkpoint, watch: Watch) 
     recipe = run.recipe
     set_numerics(recipe.precision)
     reuse_memory()
-    training, validation = load_split(run, "train", device), load_split(run, "validation", device)
+    training = load_split(run, "train", device)
+    validation = load_split(run, "validation", device) if recipe.select == "best-validation" else None
     network, optimizer, progress = _start_or_resume(run, device, checkpoint, watch)
 
     while progress.epoch < recipe.epochs:
         _train_epoch(run, network, optimizer, training, progress, checkpoint, watch)
-        started = time.perf_counter()
-        wrong = (predict(network, validation.images, recipe.precision) != validation.labels).sum().item()
-        progress.validation_seconds.append(time.perf_counter() - started)
-        _finish_epoch(progress, network, 100 * wrong / len(validation.labels))
+        if validation is not None:
+            _validate(progress, network, validation, recipe)
+        progress.epoch, progress.step, progress.loss_sum, progress.epoch_seconds = progress.epoch + 1, 0, 0.0, 0.0
         checkpoint.save(progress, network, optimizer)
 
-    network.load_state_dict(progress.best_weights)
+    if validation is None:
+        progress.best_epoch = recipe.epochs - 1
+    else:
+        network.load_state_dict(progress.best_weights)
     test = load_split(run, "test", device)
     started = time.perf_counter()
     answers = predict(network, test.images, recipe.precision).cpu()
@@ -85,21 +88,18 @@ def _train_epoch(
     if progress.step == 0:
         torch.manual_seed(run.seed("dropout", progress.epoch))
     generator = torch.Generator().manual_seed(run.seed("epoch", progress.epoch))
-    epoch = epoch_images(training, recipe.augmentation, generator)
-    batches = list(zip(epoch.images.split(recipe.batch_size), epoch.labels.split(recipe.batch_size), strict=True))
+    epoch = Epoch(training, recipe, generator)
+    forward = torch.compile(network) if recipe.compile else network
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(recipe, progress.epoch)
 
     network.train()
     loss_sum = torch.tensor(progress.loss_sum, dtype=torch.float64, device=epoch.labels.device)
-    for step in range(progress.step, len(batches)):
-        images, labels = batches[step]
+    for step in range(progress.step, len(epoch)):
+        batch = epoch.batch(step)
         optimizer.zero_grad(set_to_none=True)
-        with autocast(recipe.precision, labels.device):
-            loss = F.cross_entropy(network(normalise(images)), labels)
-        loss.backward()
+        loss_sum += _gradients(forward, batch, recipe).double() * len(batch.labels)
         optimizer.step()
-        loss_sum += loss.detach().double() * len(labels)
         watch.on_step(progress.epoch, step)
         if watch.should_stop():
             progress.step, progress.loss_sum = step + 1, loss_sum.item()
@@ -113,20 +113,38 @@ def _train_epoch(
     progress.train_seconds.append(before + time.perf_counter() - started)
 
 
-def _finish_epoch(progress: Progress, network: nn.Module, validation_error: float) -> None:
-    """Count the epoch and keep its weights if they are strictly better than all before (the earliest best wins)."""
-    if validation_error < progress.best_error:
-        progress.best_error, progress.best_epoch = validation_error, progress.epoch
+def _gradients(forward: Callable[[Tensor], Tensor], batch: Split, recipe: Recipe) -> Tensor:
+    """Add the gradients of the batch's mean loss, part by part where the recipe splits it, and return that loss."""
+    count, loss = len(batch.labels), torch.zeros((), device=batch.labels.device)
+    parts = zip(batch.images.chunk(recipe.batch_split), batch.labels.chunk(recipe.batch_split), strict=True)
+    for images, labels in parts:
+        if recipe.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)  # noqa: PLW2901
+        with autocast(recipe.precision, labels.device):
+            part = F.cross_entropy(forward(images), labels) * (len(labels) / count)
+        part.backward()
+        loss += part.detach()
+    return loss
+
+
+def _validate(progress: Progress, network: nn.Module, validation: Split, recipe: Recipe) -> None:
+    """Keep the weights of this epoch if they are strictly better than all before (the earliest best wins)."""
+    started = time.perf_counter()
+    wrong = (predict(network, validation.images, recipe.precision) != validation.labels).sum().item()
+    progress.validation_seconds.append(time.perf_counter() - started)
+    error = 100 * wrong / len(validation.labels)
+    if error < progress.best_error:
+        progress.best_error, progress.best_epoch = error, progress.epoch
         progress.best_weights = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
-    progress.validation_error_curve.append(validation_error)
-    progress.epoch, progress.step, progress.loss_sum, progress.epoch_seconds = progress.epoch + 1, 0, 0.0, 0.0
+    progress.validation_error_curve.append(error)
 
 
 def predict(network: nn.Module, images: Tensor, precision: str = "float32") -> Tensor:
     """The class that the network gives to each uint8 image: (N, C, H, W) -> int64 (N,)."""
     network.eval()
+    batches = images.split(max(1, EVALUATION_PIXELS // images[0, 0].numel()))
     with torch.no_grad(), autocast(precision, images.device):
-        return torch.cat([network(normalise(batch)).argmax(dim=1) for batch in images.split(EVALUATION_BATCH)])
+        return torch.cat([network(normalise(batch)).argmax(dim=1) for batch in batches])
 
 
 def learning_rate(recipe: Recipe, epoch: int) -> float:
@@ -148,7 +166,11 @@ def _start_or_resume(
 
 def _fresh(run: Run, device: torch.device) -> tuple[nn.Module, torch.optim.Optimizer]:
     torch.manual_seed(run.seed("weights"))
-    network = models.create(run.model, run.task).to(device)
-    adam = run.recipe.optimizer
-    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    return network, torch.optim.Adam(trainable, adam.lr, adam.betas, adam.eps, adam.weight_decay)
+    network = models.create(run.model, run.task, **run.recipe.network).to(device)
+    if run.recipe.channels_last:
+        network = network.to(memory_format=torch.channels_last)
+    trainable, given = [parameter for parameter in network.parameters() if parameter.requires_grad], run.recipe.optimizer
+    if isinstance(given, Adam):
+        return network, torch.optim.Adam(trainable, given.lr, given.betas, given.eps, given.weight_decay)
+    sgd = torch.optim.SGD(trainable, given.lr, given.momentum, nesterov=given.nesterov, weight_decay=given.weight_decay)
+    return network, sgd

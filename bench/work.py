@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,7 @@ def work(todo: Sequence[Run], device: torch.device, results: Path, estimates: Es
     """
     _check_writable(results)
     stop.listen()
-    _prepare_data(todo)
+    todo = _with_data(todo)
     bad: list[Record] = []
     stopped = False
     try:
@@ -47,11 +48,25 @@ def work(todo: Sequence[Run], device: torch.device, results: Path, estimates: Es
     return Work(bad, stopped)
 
 
-def _prepare_data(todo: Sequence[Run]) -> None:
-    for test_size in sorted({run.recipe.data.test_size for run in todo}):
+def _with_data(todo: Sequence[Run]) -> list[Run]:
+    """Prepare the data and return the runs whose data are there; a line says which tasks are left out.
+
+    Raises DataError: no task's data can be had.
+    """
+    missing: dict[int, datasets.DataError] = {}
+    for test_size in sorted({run.recipe.data.test_size for run in todo}, reverse=True):
         of_this = [run for run in todo if run.recipe.data.test_size == test_size]
         realizations = sorted({run.realization for run in of_this})
-        datasets.prepare(sorted({run.task for run in of_this}), realizations, test_size=test_size)
+        try:
+            datasets.prepare(sorted({run.task for run in of_this}), realizations, test_size=test_size)
+        except datasets.DataError as error:
+            missing[test_size] = error
+            tasks = ", ".join(dict.fromkeys(run.task for run in of_this))
+            print(f"bench: {tasks}: {len(of_this)} runs left out: {error}", file=sys.stderr)
+    ready = [run for run in todo if run.recipe.data.test_size not in missing]
+    if missing and not ready:
+        raise next(iter(missing.values()))
+    return ready
 
 
 def _check_writable(results: Path) -> None:

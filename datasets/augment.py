@@ -1,4 +1,6 @@
-"""The '+' augmentation: rescaling a whole batch exactly as Pillow rescales one image.
+"""The '+' augmentations, on whole batches: the rescaling of MNIST-scale here first, crop, flip and cutout of STL-10 below.
+
+MNIST-scale: rescaling exactly as Pillow rescales one image.
 
 Pillow's `Image.transform(size, AFFINE, (a, 0, c, 0, a, c), BICUBIC)` with a = 1/s samples every output pixel centre at
 a*x + c by cubic convolution (coefficient -1) on 4 x 4 taps. A scaling is separable: cubics along the columns, then along the
@@ -11,8 +13,11 @@ Shape letters: N batch, H side of the (square) images.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from datasets.errors import DataError
 
@@ -63,3 +68,62 @@ def _cubic(values: Tensor, taps: list[Tensor], fraction: Tensor) -> Tensor:
     v1, v2, v3, v4 = (values.gather(2, tap[:, None, :].expand_as(values)) for tap in taps)
     d = fraction[:, None, :]
     return v2 + d * (v3 - v1 + d * (2 * (v1 - v2) + v3 - v4 + d * (v2 - v1 - v3 + v4)))
+
+
+# -------------------------------------------------------------------------------------------------------------- STL-10
+
+
+@dataclass(frozen=True)
+class Stl10Draws:
+    """The random numbers of N images: the crop's corner in the padded image, whether to flip, the cutout's centre."""
+
+    rows: Tensor  # int64 (N,), 0 .. 2 pad
+    columns: Tensor
+    flips: Tensor  # bool (N,)
+    cutout_rows: Tensor  # int64 (N,), 0 .. extent-1
+    cutout_columns: Tensor
+
+    def take(self, which: Tensor | slice) -> Stl10Draws:
+        """Those of some of the images."""
+        return Stl10Draws(*(getattr(self, part.name)[which] for part in fields(self)))
+
+    def to(self, device: torch.device) -> Stl10Draws:
+        """The same on another device."""
+        return Stl10Draws(*(getattr(self, part.name).to(device) for part in fields(self)))
+
+
+def draw_stl10(count: int, generator: torch.Generator, *, pad: int = 12, extent: int = 96) -> Stl10Draws:
+    """Draw for `count` images of `extent` pixels, on the generator's device."""
+
+    def below(limit: int) -> Tensor:
+        return torch.randint(limit, (count,), generator=generator, device=generator.device)
+
+    return Stl10Draws(below(2 * pad + 1), below(2 * pad + 1), below(2).bool(), below(extent), below(extent))
+
+
+def crop_flip(images: Tensor, draws: Stl10Draws, *, pad: int = 12) -> Tensor:
+    """Pad with zeros, crop to the old size, flip left and right where told: uint8 (N, C, H, W) -> uint8 (N, C, H, W)."""
+    count, channels, height, width = images.shape
+    padded = F.pad(images, (pad, pad, pad, pad))
+    device = images.device
+    rows = draws.rows[:, None] + torch.arange(height, device=device)
+    steps = torch.arange(width, device=device)
+    columns = draws.columns[:, None] + torch.where(draws.flips[:, None], width - 1 - steps, steps)
+    which, channel = torch.arange(count, device=device), torch.arange(channels, device=device)
+    return padded[which[:, None, None, None], channel[:, None, None], rows[:, None, :, None], columns[:, None, None, :]]
+
+
+def cutout(images: Tensor, draws: Stl10Draws, *, side: int = 32) -> Tensor:
+    """Set a square of each normalised image to 0, the mean colour, in all channels: float (N, C, H, W) -> a new one.
+
+    The square's rows are max(0, y - side/2) to min(H, y + side/2) - 1 about its centre's row y, and so its columns: at the
+    border it is cut off (DeVries & Taylor 2017, arXiv 1708.04552).
+    """
+
+    def hidden(centres: Tensor, extent: int) -> Tensor:
+        places = torch.arange(extent, device=images.device)
+        return (places >= centres[:, None] - side // 2) & (places < centres[:, None] + side // 2)
+
+    height, width = images.shape[-2:]
+    square = hidden(draws.cutout_rows, height)[:, None, :, None] & hidden(draws.cutout_columns, width)[:, None, None, :]
+    return images.masked_fill(square, 0)

@@ -34,6 +34,13 @@ def run(
     results: Annotated[Path, typer.Option(help="Where records, checkpoints and the board of these runs go.")] = Path("results"),
     plugin: Annotated[list[Path] | None, typer.Option(help="A Python file that registers models. Repeatable.")] = None,
     time_budget: Annotated[str | None, typer.Option(help="Stop cleanly after this time, e.g. 9m; run again to go on.")] = None,
+    batch_split: Annotated[
+        int | None,
+        typer.Option(min=1, help="Send each batch through the network in so many parts, to save memory (BN sees one part)."),
+    ] = None,
+    compiled: Annotated[
+        bool | None, typer.Option("--compile/--no-compile", help="Train the network through torch.compile.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say which runs there are, which are done, and the cost.")
     ] = False,
@@ -64,7 +71,10 @@ def run(
         chosen, why = load_protocol(protocol), f"the default on {chosen_device.type}; another: --protocol NAME"
     if numbers is None:
         numbers = chosen.realizations if planned_realizations is None or chosen.smoke else planned_realizations
+    chosen = chosen.with_settings(batch_split=batch_split, compile=compiled)
     repeat = ["--protocol", str(protocol), *(word for path in plugin or [] for word in ("--plugin", str(path)))]
+    repeat += [] if batch_split is None else ["--batch-split", str(batch_split)]
+    repeat += [] if compiled is None else ["--compile" if compiled else "--no-compile"]
     runs = plan_runs(parts, numbers, chosen, tuple(repeat))
 
     hardware = describe_hardware(chosen_device)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+import datasets
 from bench.errors import Stopped
 from bench.estimate import Estimates, clock_text
 from bench.execute import checkpoint_of, execute
@@ -50,7 +51,7 @@ def _steps_bar(run: Run) -> tqdm[Any]:
 
 
 def _on_step(bar: tqdm[Any], run: Run) -> Callable[[int, int], None]:
-    steps = math.ceil((run.recipe.data.train_images or 10_000) / run.recipe.batch_size)
+    steps = math.ceil((run.recipe.data.train_images or datasets.sizes(run.task)["train"]) / run.recipe.batch_size)
     bar.total = steps * run.recipe.epochs
 
     def on_step(epoch: int, step: int) -> None:

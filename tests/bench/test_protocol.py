@@ -45,7 +45,7 @@ def test_extends_changes_only_what_it_says(tmp_path):
         ("extends: paper\nname: mine\nepochz: 3\n", "unknown key `epochz`"),
         ("extends: paper\nname: mine\nrecipes: {mnist-scale-*: {epochz: 3}}\n", "did you mean 'epochs'"),
         ("extends: paper\nname: mine\nrecipes: {mnist-scale-*: {epochs: -1}}\n", "greater than 0"),
-        ("extends: paper\nname: mine\nrecipes: {mnist-scale-*: {data: {test_size: 7}}}\n", "50000 or 48000"),
+        ("extends: paper\nname: mine\nrecipes: {mnist-scale-*: {data: {test_size: 7}}}\n", "50000, 48000 or 8000"),
         ("extends: paper\nname: paper\n", "taken by a built-in"),
         ("extends: papper\nname: mine\n", "it can extend"),
         ("name: ../../etc\nextends: paper\n", "name"),

@@ -50,7 +50,7 @@ def built(raw_file: Path, shared_folder: Path) -> Path:
         copy = folder / f"copy{os.getpid()}"
         shutil.copyfile(raw_file, copy)
         copy.replace(folder / "mnist.npz")
-        datasets.prepare()
+        datasets.prepare(datasets.MNIST_SCALE)
     return folder
 
 

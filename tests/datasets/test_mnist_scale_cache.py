@@ -87,7 +87,7 @@ def test_a_damaged_split_does_not_hide_behind_a_whole_one(one_realization: Path,
 def test_nothing_is_built_twice(published: Path) -> None:
     before = {path.name: path.stat().st_mtime_ns for path in published.glob("*.npz")}
     lines: list[str] = []
-    datasets.prepare(say=lines.append)
+    datasets.prepare(datasets.MNIST_SCALE, say=lines.append)
     assert lines == []
     assert {path.name: path.stat().st_mtime_ns for path in published.glob("*.npz")} == before
 
@@ -117,7 +117,7 @@ def test_one_who_waits_says_so(one_realization: Path, built: Path) -> None:
         saved.rename(one_realization)
         lock.release()
 
-    datasets.prepare(realizations=[0], say=say)
+    datasets.prepare(datasets.MNIST_SCALE, realizations=[0], say=say)
     assert lines == [f"MNIST-scale: waiting for another process that is building in {one_realization.parent}"]
 
 
@@ -149,7 +149,8 @@ def test_a_full_disk_is_one_line(raw_file: Path, cache: Path, tmp_path: Path) ->
     for (name, shape), values in zip(idx.SHAPES.items(), parts, strict=True):
         header = bytes([0, 0, 8, len(shape)]) + b"".join(extent.to_bytes(4, "big") for extent in shape)
         (tmp_path / name).write_bytes(header + values.tobytes())
-    code = "import datasets\ntry: datasets.prepare()\nexcept datasets.DataError as error: print('DataError:', error)"
+    prepare = "import datasets\ntry: datasets.prepare(datasets.MNIST_SCALE)\n"
+    code = prepare + "except datasets.DataError as error: print('DataError:', error)"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -196,7 +197,7 @@ def test_an_unwritable_cache_is_one_line(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_lock_that_cannot_be_made_is_one_line(cache: Path) -> None:
     (cache / "mnist-scale.lock").mkdir(parents=True)
     with pytest.raises(datasets.DataError, match=r"cannot be written: .* BENCH_CACHE"):
-        datasets.prepare(realizations=[0])
+        datasets.prepare(datasets.MNIST_SCALE, realizations=[0])
 
 
 @pytest.mark.parametrize(
