@@ -16,6 +16,7 @@ import datasets
 from bench.checkpoint import Checkpoint
 from bench.device import peak_memory, reset_peak_memory
 from bench.errors import BenchError, Diverged, Stopped
+from bench.fit import is_out_of_memory, out_of_memory_advice
 from bench.hardware import describe_hardware, describe_software
 from bench.plan import Run
 from bench.train import Trained, Watch, train
@@ -43,7 +44,7 @@ def execute(run: Run, device: torch.device, results: Path, watch: Watch) -> Reco
     except (Stopped, BenchError, datasets.DataError):
         raise
     except Exception as error:  # a model may fail in any way; the others go on
-        outcome: dict[str, Any] = _failed(error, run)
+        outcome: dict[str, Any] = _failed(error, run, device)
     else:
         outcome = _succeeded(run, trained, time.perf_counter() - clock)
     return Record(
@@ -70,16 +71,14 @@ def _protocol_used(run: Run) -> ProtocolUsed:
     return ProtocolUsed(name=run.protocol.name, smoke=run.protocol.smoke, digest=run.recipe.digest, recipe=recipe)
 
 
-def _failed(error: Exception, run: Run) -> dict[str, Any]:
+def _failed(error: Exception, run: Run, device: torch.device) -> dict[str, Any]:
     diverged, kind, message = isinstance(error, Diverged), type(error).__name__, str(error)
+    tail = "".join(traceback.format_exception(error)).splitlines()[-TRACEBACK_LINES:]
     if diverged:
         kind = "diverged"
-    elif isinstance(error, torch.OutOfMemoryError) or "not enough memory" in message:  # the latter: torch on the CPU
-        kind, parts, batch = "out of memory", run.recipe.batch_split, run.recipe.batch_size
-        message = (
-            f"a batch of {batch} in {parts} part(s) does not fit; try --batch-split {2 * parts} ({message.splitlines()[0]})"
-        )
-    tail = "".join(traceback.format_exception(error)).splitlines()[-TRACEBACK_LINES:]
+    elif is_out_of_memory(error):
+        traceback.clear_frames(error.__traceback__)  # they hold the very tensors that did not fit
+        kind, message = "out of memory", f"{out_of_memory_advice(run, device)} ({message.splitlines()[0]})"
     failure = Failure(kind=kind, message=message, traceback_tail=tail)
     nothing = dict.fromkeys(("parameters", "metrics", "timings"))
     return {"status": "diverged" if diverged else "failed", "failure": failure, **nothing}

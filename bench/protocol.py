@@ -92,7 +92,7 @@ class Recipe(Settings):
     """Everything that decides a run's numbers on one task, apart from the model and the realization.
 
     `select`: test the weights of the best validation epoch, or those of the last epoch. `batch_split`: each batch goes through
-    the network in so many parts, whose gradients are added up (batch normalisation sees one part at a time). `network`:
+    the network in so many parts, to save memory; the update is that of the whole batch (models/layers/in_parts.py). `network`:
     arguments of the builder; a run that sets any is of another network than the published one and never stands on the board.
     """
 
@@ -114,6 +114,11 @@ class Recipe(Settings):
         """A short hash of all settings: two recipes are the same if and only if their digests are."""
         text = json.dumps(self.settings, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def as_plainly_computed(self) -> Recipe:
+        """The recipe without the settings that change results by rounding at most."""
+        return self.model_copy(update={"batch_split": 1, "channels_last": False, "compile": False})
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from bench.errors import Diverged, Stopped
 from bench.plan import Run
 from bench.protocol import Adam, Recipe
 from bench.splits import Epoch, Split, load_split, normalise
+from models.wide_resnet import split_batches
 
 EVALUATION_PIXELS = 250 * 28 * 28  # a batch without gradients: 250 MNIST images, 21 of STL-10
 
@@ -114,17 +115,12 @@ def _train_epoch(
 
 
 def _gradients(forward: Callable[[Tensor], Tensor], batch: Split, recipe: Recipe) -> Tensor:
-    """Add the gradients of the batch's mean loss, part by part where the recipe splits it, and return that loss."""
-    count, loss = len(batch.labels), torch.zeros((), device=batch.labels.device)
-    parts = zip(batch.images.chunk(recipe.batch_split), batch.labels.chunk(recipe.batch_split), strict=True)
-    for images, labels in parts:
-        if recipe.channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)  # noqa: PLW2901
-        with autocast(recipe.precision, labels.device):
-            part = F.cross_entropy(forward(images), labels) * (len(labels) / count)
-        part.backward()
-        loss += part.detach()
-    return loss
+    """Add the gradients of the batch's mean loss and return that loss."""
+    images = batch.images.contiguous(memory_format=torch.channels_last) if recipe.channels_last else batch.images
+    with autocast(recipe.precision, images.device):
+        loss = F.cross_entropy(forward(images), batch.labels)
+    loss.backward()
+    return loss.detach()
 
 
 def _validate(progress: Progress, network: nn.Module, validation: Split, recipe: Recipe) -> None:
@@ -156,20 +152,27 @@ def learning_rate(recipe: Recipe, epoch: int) -> float:
 def _start_or_resume(
     run: Run, device: torch.device, checkpoint: Checkpoint, watch: Watch
 ) -> tuple[nn.Module, torch.optim.Optimizer, Progress]:
-    network, optimizer = _fresh(run, device)
+    network, optimizer = fresh(run, device)
     try:
         return network, optimizer, checkpoint.load(network, optimizer) or Progress()
     except UnreadableCheckpoint as error:
         watch.say(f"{error} is damaged; {run.id} starts again from the beginning")
-        return *_fresh(run, device), Progress()
+        return *fresh(run, device), Progress()
 
 
-def _fresh(run: Run, device: torch.device) -> tuple[nn.Module, torch.optim.Optimizer]:
+def fresh(run: Run, device: torch.device, batch_split: int | None = None) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """A run's network before the first step and its optimizer. `batch_split`: another than the recipe's.
+
+    Raises ModelError: the network's batches cannot be split; and whatever a model may raise.
+    """
+    recipe, parts = run.recipe, batch_split or run.recipe.batch_split
     torch.manual_seed(run.seed("weights"))
-    network = models.create(run.model, run.task, **run.recipe.network).to(device)
-    if run.recipe.channels_last:
+    network = models.create(run.model, run.task, **recipe.network).to(device)
+    if recipe.channels_last:
         network = network.to(memory_format=torch.channels_last)
-    trainable, given = [parameter for parameter in network.parameters() if parameter.requires_grad], run.recipe.optimizer
+    if parts > 1:
+        split_batches(network, parts)
+    trainable, given = [parameter for parameter in network.parameters() if parameter.requires_grad], recipe.optimizer
     if isinstance(given, Adam):
         return network, torch.optim.Adam(trainable, given.lr, given.betas, given.eps, given.weight_decay)
     sgd = torch.optim.SGD(trainable, given.lr, given.momentum, nesterov=given.nesterov, weight_decay=given.weight_decay)

@@ -43,6 +43,11 @@ def direct(maps: Tensor, filters: Tensor) -> Tensor:
     return F.conv2d(maps, filters, padding=filters.shape[-1] // 2)
 
 
+def fourier(maps: Tensor, filters: Tensor, tile: int | None) -> Tensor:
+    """The product in the Fourier domain."""
+    return fourier_conv2d(maps, [filters], tile=tile)[0]
+
+
 def main() -> None:
     """Measure every shape."""
     threads = torch.get_num_threads()
@@ -51,11 +56,11 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|---|---|")
     for batch, channels_in, channels_out, extent, size in SHAPES:
         operations = 2 * batch * channels_in * channels_out * extent**2 * size**2
-        counted, tile = fourier_cost(batch, channels_in, channels_out, (extent, extent), (size, size))
-        fourier = partial(fourier_conv2d, tile=tile)
+        counted, tile = fourier_cost(batch, channels_in, channels_out, (extent, extent), [(size, size)])
+        transformed = partial(fourier, tile=tile)
         maps = torch.randn(batch, channels_in, extent, extent, requires_grad=channels_in > 1)
         filters = torch.randn(channels_out, channels_in, size, size, requires_grad=True)
-        samples = [(seconds(direct, maps, filters), seconds(fourier, maps, filters)) for _ in range(REPEATS + 1)][1:]
+        samples = [(seconds(direct, maps, filters), seconds(transformed, maps, filters)) for _ in range(REPEATS + 1)][1:]
         slow, fast = (statistics.median(column) for column in zip(*samples, strict=True))
         print(
             f"| {batch} | {channels_in} | {channels_out} | {extent} | {size} | {1000 * slow:.0f} | {1000 * fast:.0f} "

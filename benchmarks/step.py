@@ -59,8 +59,8 @@ def row(model: str, task: str, batch_size: int, repeats: int) -> str:
         step(layers)
         return ((peak_memory(CPU) or 0) - before) / 1e6
 
-    slow_memory, fast_memory = memory(plain_layers(network)), memory(nullcontext())
-    samples = [(step(plain_layers(network)), step(nullcontext())) for _ in range(1 + repeats)][1:]
+    slow_memory, fast_memory = memory(plain_layers(network)), memory(nullcontext())  # warms both up
+    samples = [(step(plain_layers(network)), step(nullcontext())) for _ in range(repeats)]
     slow, fast = (statistics.median(column) for column in zip(*samples, strict=True))
     return f"| {model} | {task} | {slow:.3f} | {fast:.3f} | {slow / fast:.1f} | {slow_memory:.0f} | {fast_memory:.0f} |"
 

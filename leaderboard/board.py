@@ -64,12 +64,13 @@ class Section:
 def build_sections(runs: Iterable[Run]) -> tuple[Section, ...]:
     """The sections in the board's order: ``paper`` first, then by name, smoke tests last.
 
-    No table mixes recipes (digests) or data variants. Raises RecordError when two runs of one table used different
-    data for the same realization, or when one realization was counted twice for one model.
+    No table mixes recipes (digests) or data variants, and runs of an altered network or of altered images are in none.
+    Raises RecordError when two runs of one table used different data for the same realization, or when one realization
+    was counted twice for one model.
     """
     groups: defaultdict[tuple[bool, bool, str, str], defaultdict[tuple[str, str], list[Run]]]
     groups = defaultdict(lambda: defaultdict(list))
-    for run in runs:
+    for run in (run for run in runs if not run.altered):
         section = (run.smoke, run.protocol != "paper", run.protocol, run.data_variant)
         groups[section][run.task, run.protocol_digest].append(run)
     return tuple(

@@ -136,6 +136,10 @@ def _leftovers(collection: Collection) -> list[str]:
     if collection.unreadable:
         lines += ["## Unreadable files", "", "These gave no record and are in no table.", ""]
         lines += [*_unreadable(collection.unreadable), ""]
+    altered = [run for run in collection.runs if run.altered]
+    if altered:
+        lines += ["## Kept off the board", "", "Another network, or other images, than the task's own; no number is shown.", ""]
+        lines += [*(f"- {code(run.run_id)}: {escape(run.altered)}" for run in altered), ""]
     if collection.notes:
         lines += ["## Runs found more than once", "", *(f"- {escape(note)}" for note in collection.notes), ""]
     return lines

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from leaderboard.errors import RecordError
 from leaderboard.records import Record, Unreadable, iterate_records
@@ -19,6 +19,7 @@ class Run:
     """A record without its curves and answers (a few hundred bytes in place of a hundred thousand); same units.
 
     ``expected`` is how many realizations the protocol asks for, when its recipe says so; ``epochs`` those trained.
+    ``altered`` says what about the network or the images is not the task's own; empty: nothing.
     """
 
     run_id: str
@@ -48,6 +49,7 @@ class Run:
     git_dirty: bool
     shared_device: bool
     expected: int | None
+    altered: str
     epochs: int | None
     command: str
     failure_kind: str
@@ -137,6 +139,7 @@ def _run(record: Record) -> Run:
         git_dirty=bool(record.software.git_dirty),
         shared_device=bool(record.hardware.other_processes),
         expected=_expected(record.protocol.recipe.get("realizations")),
+        altered=_altered(record.protocol.recipe),
         epochs=len(metrics.train_loss_curve) if metrics else None,
         command=record.command,
         failure_kind=failure.kind if failure else "",
@@ -148,3 +151,10 @@ def _expected(realizations: object) -> int | None:
     if isinstance(realizations, list):
         return len(realizations)
     return realizations if isinstance(realizations, int) and not isinstance(realizations, bool) else None
+
+
+def _altered(recipe: dict[str, Any]) -> str:
+    network, data = recipe.get("network"), recipe.get("data")
+    changes = [f"{name}={value}" for name, value in sorted(network.items())] if isinstance(network, dict) else []
+    pixels = data.get("central_pixels") if isinstance(data, dict) else None
+    return ", ".join([*changes, *([] if pixels is None else [f"central_pixels={pixels}"])])

@@ -256,7 +256,7 @@ def create(name: str, task: str, **overrides: Any) -> nn.Module:
         importlib.import_module(model.module)
     accepted = _overrides(_builders[model])
     for override in overrides:
-        if override not in accepted:
+        if accepted is not None and override not in accepted:
             raise ModelError(
                 f"model {model.name!r} takes no {override!r}{suggestion(override, accepted)}; "
                 f"it takes: {', '.join(accepted) or 'nothing'}"
@@ -264,12 +264,17 @@ def create(name: str, task: str, **overrides: Any) -> nn.Module:
     return _builders[model](task, **arguments)
 
 
-def _overrides(builder: Callable[..., nn.Module]) -> list[str]:
-    """The names of a builder's arguments besides the task; for `**size: Unpack[Size]` the keys of the TypedDict."""
+def _overrides(builder: Callable[..., nn.Module]) -> list[str] | None:
+    """The names of a builder's arguments besides the task; for `**size: Unpack[Size]` the keys of the TypedDict.
+
+    None: the builder takes whatever it is given, by a `**size` that says no more.
+    """
     names: list[str] = []
     for parameter in inspect.signature(builder).parameters.values():
         if parameter.kind is not parameter.VAR_KEYWORD:
             names.append(parameter.name)
-        elif get_origin(unpacked := get_type_hints(builder)[parameter.name]) is Unpack:
+        elif get_origin(unpacked := get_type_hints(builder).get(parameter.name)) is Unpack:
             names += get_type_hints(get_args(unpacked)[0])
+        else:
+            return None
     return [name for name in names if name != "task"]

@@ -21,7 +21,7 @@ from typing import Unpack
 import torch
 from torch import Tensor, nn
 
-from models.layers.convolution import same_conv2d
+from models.layers.convolution import same_conv2d, same_conv2d_bank
 from models.layers.scale_axis import (
     ScaleBatchNorm,
     ScaleMaxPool,
@@ -174,7 +174,7 @@ class LiftingConv(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Convolve; the result is laid out scale by scale in memory."""
-        responses = [same_conv2d(maps, filters, self.stride) for filters in self.filters(self.weight)]
+        responses = same_conv2d_bank(maps, self.filters(self.weight), self.stride)
         return _with_bias(responses, self.bias, self.project)
 
 

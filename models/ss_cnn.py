@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.layers.convolution import same_conv2d
+from models.layers.convolution import same_conv2d_bank
 from models.layers.scale_axis import first_maximum
 from models.mnist_net import convolutional_head, image_size, mnist_net, stage_pools
 from models.registry import register
@@ -125,7 +125,7 @@ class SteerableConv(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Convolve with every size and keep the largest response."""
-        largest, _ = first_maximum([same_conv2d(maps, filters, self.stride) for filters in self.filters()])
+        largest, _ = first_maximum(same_conv2d_bank(maps, self.filters(), self.stride))
         return F.relu(largest) if self.relu else largest
 
 

@@ -17,6 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.errors import ModelError
+from models.layers.in_parts import dropout_mask, normalised_in_parts
+
 CLASSES = 10
 DROPOUT = 0.3
 Layer = TypeVar("Layer", bound=nn.Module)
@@ -82,13 +85,32 @@ class Block(nn.Module):
         self.convolution2 = parts.convolution(second, channels_out, channels_out, 1)
         changes = channels_in != channels_out
         self.shortcut = parts.shortcut(second, channels_in, channels_out, stride) if changes else None
+        self.batch_split = 1
 
     def forward(self, maps: Tensor) -> Tensor:
         """(N, C, H, W), or whatever layout the convolutions have, to the same with the channels and size of the block."""
+        if self.training and self.batch_split > 1:
+            return self._in_parts(maps)
         active = F.relu(self.norm1(maps))
         beside = maps if self.shortcut is None else self.shortcut(active)
         result = F.relu(self.norm2(self.convolution1(active)))
         return torch.add(beside, self.convolution2(self.dropout(result)))
+
+    def _in_parts(self, maps: Tensor) -> Tensor:
+        """The same, a part of the batch at a time (layers/in_parts.py)."""
+        keep = 1 - self.dropout.p
+
+        def first(normal: Tensor) -> tuple[Tensor, ...]:
+            active = F.relu(normal)
+            result = self.convolution1(active)
+            return (result,) if self.shortcut is None else (result, self.shortcut(active))
+
+        def second(normal: Tensor, kept: Tensor, beside: Tensor) -> tuple[Tensor, ...]:
+            return (torch.add(beside, self.convolution2(F.relu(normal) * kept / keep)),)
+
+        result, *shortcut = normalised_in_parts(self.norm1, maps, self.batch_split, first)
+        others = (dropout_mask(result, self.dropout), *(shortcut or [maps]))
+        return normalised_in_parts(self.norm2, result, self.batch_split, second, *others)[0]
 
 
 def wide_resnet(
@@ -107,6 +129,18 @@ def wide_resnet(
     head = nn.Linear(channels_in, classes)
     nn.init.zeros_(head.bias)
     return nn.Sequential(*layers, *parts.tail(channels_in), head)
+
+
+def split_batches(network: nn.Module, parts: int) -> None:
+    """Make every training step of a wide residual network send its batch through the blocks in `parts` parts.
+
+    The update stays that of the whole batch (layers/in_parts.py). Raises ModelError: the network has no such blocks.
+    """
+    blocks = [module for module in network.modules() if isinstance(module, Block)]
+    if not blocks:
+        raise ModelError("its batches cannot be split: it is not made of the blocks in models/wide_resnet.py")
+    for block in blocks:
+        block.batch_split = parts
 
 
 def he_normal(layer: Layer) -> Layer:

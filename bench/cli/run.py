@@ -36,7 +36,7 @@ def run(
     time_budget: Annotated[str | None, typer.Option(help="Stop cleanly after this time, e.g. 9m; run again to go on.")] = None,
     batch_split: Annotated[
         int | None,
-        typer.Option(min=1, help="Send each batch through the network in so many parts, to save memory (BN sees one part)."),
+        typer.Option(min=1, help="stl10+: send each batch through the network in so many parts; less memory, the same update."),
     ] = None,
     compiled: Annotated[
         bool | None, typer.Option("--compile/--no-compile", help="Train the network through torch.compile.")

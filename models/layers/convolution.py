@@ -4,7 +4,8 @@ Scale-equivariant layers convolve small maps with large filters (15 x 15 on 14 x
 make that cheap, and none changes the result beyond rounding:
 
 - taps that can only ever meet the zero padding are cut: a filter never needs more than 2H - 1 taps (`clip_taps`);
-- where the counted operations say so, the convolution is a product in the Fourier domain (`fourier.py`);
+- where the counted operations say so, the convolution is a product in the Fourier domain (`fourier.py`), and filters of several
+  sizes on the same maps share the maps' transform;
 - otherwise it is torch's own `conv2d`, which is also the reference that the others are tested against.
 
 Shape letters: N batch, C channels in, O channels out, H, W map, K filter size (odd).
@@ -13,6 +14,8 @@ Shape letters: N batch, C channels in, O channels out, H, W map, K filter size (
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -39,14 +42,58 @@ def same_conv2d(maps: Tensor, filters: Tensor, stride: int = 1, dilation: int = 
 
     Zero padding dilation * (K-1)/2; the taps are `dilation` pixels apart.
     """
+    (responses,) = same_conv2d_bank(maps, [filters], stride, dilation)
+    return responses
+
+
+def same_conv2d_bank(maps: Tensor, bank: Sequence[Tensor], stride: int = 1, dilation: int = 1) -> list[Tensor]:
+    """Convolve the same maps with each of several filters of any odd sizes, as `same_conv2d` does."""
     height, width = maps.shape[-2:]
-    filters = clip_taps(filters, height, width, dilation)
-    if stride == 1 and _may_use_fourier(maps):
-        (batch, channels_in), (channels_out, _, rows, columns) = maps.shape[:2], filters.shape
-        direct = 2 * batch * channels_in * channels_out * height * width * rows * columns
-        fourier, tile = fourier_cost(batch, channels_in, channels_out, (height, width), (rows, columns), dilation)
-        if direct > DIRECT_ADVANTAGE * fourier:
-            return fourier_conv2d(maps, filters, dilation, tile)
+    clipped = [clip_taps(filters, height, width, dilation) for filters in bank]
+    if stride > 1 or not _may_use_fourier(maps):
+        return [_direct(maps, filters, stride, dilation) for filters in clipped]
+    taps = tuple((filters.shape[2], filters.shape[3]) for filters in clipped)
+    responses: list[Tensor] = []
+    for count, is_fourier, tile in _cheapest_groups(len(maps), maps.shape[1], len(bank[0]), (height, width), taps, dilation):
+        group = clipped[len(responses) : len(responses) + count]
+        responses += fourier_conv2d(maps, group, dilation, tile) if is_fourier else [_direct(maps, group[0], 1, dilation)]
+    return responses
+
+
+@lru_cache(maxsize=1024)
+def _cheapest_groups(
+    batch: int,
+    channels_in: int,
+    channels_out: int,
+    extents: tuple[int, int],
+    taps: tuple[tuple[int, int], ...],
+    dilation: int,
+) -> list[tuple[int, bool, int | None]]:
+    """How to do a bank: (filters in the group, in the Fourier domain?, size of its tiles), by counted operations."""
+
+    def alone(rows: int, columns: int) -> tuple[float, bool, int | None]:
+        direct = 2 * batch * channels_in * channels_out * extents[0] * extents[1] * rows * columns
+        return direct / DIRECT_ADVANTAGE, False, None
+
+    def together(group: tuple[tuple[int, int], ...]) -> tuple[float, bool, int | None]:
+        operations, tile = fourier_cost(batch, channels_in, channels_out, extents, group, dilation)
+        return operations, True, tile
+
+    # best[i]: the cheapest way to do the filters from the i-th on.
+    best: list[tuple[float, list[tuple[int, bool, int | None]]]] = [(0.0, [])]
+    for first in reversed(range(len(taps))):
+        ways = []
+        for end in range(first + 1, len(taps) + 1):
+            cost, is_fourier, tile = together(taps[first:end])
+            if end == first + 1:
+                cost, is_fourier, tile = min((cost, is_fourier, tile), alone(*taps[first]), key=lambda way: way[0])
+            rest, groups = best[end - first - 1]
+            ways.append((cost + rest, [(end - first, is_fourier, tile), *groups]))
+        best.insert(0, min(ways, key=lambda way: way[0]))
+    return best[0][1]
+
+
+def _direct(maps: Tensor, filters: Tensor, stride: int, dilation: int) -> Tensor:
     padding = (dilation * (filters.shape[-2] // 2), dilation * (filters.shape[-1] // 2))
     if filters.shape[-1] > WIDEST and dilation == 1 and maps.device.type == "cpu":
         return _in_strips(F.pad(maps, (padding[1], padding[1], padding[0], padding[0])), filters, stride)

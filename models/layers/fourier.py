@@ -15,6 +15,7 @@ Shape letters: N batch, C channels in, O channels out, H, W map, P, Q periods, R
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -31,15 +32,24 @@ def _period(extent: int, taps: int, dilation: int) -> int:
 
 
 def fourier_cost(
-    batch: int, channels_in: int, channels_out: int, extents: tuple[int, int], taps: tuple[int, int], dilation: int = 1
+    batch: int,
+    channels_in: int,
+    channels_out: int,
+    extents: tuple[int, int],
+    taps: Sequence[tuple[int, int]],
+    dilation: int = 1,
 ) -> tuple[int, int | None]:
-    """Real operations of one forward pass of `fourier_conv2d` (a complex multiply-add counts 8), and the best size of tiles."""
-    periods = (_period(extents[0], taps[0], dilation), _period(extents[1], taps[1], dilation))
+    """Real operations of one forward pass of `fourier_conv2d` (a complex multiply-add counts 8), and the best size of tiles.
+
+    `taps`: rows and columns of each of the filters of the bank.
+    """
+    most = (max(rows for rows, _ in taps), max(columns for _, columns in taps))
+    periods = (_period(extents[0], most[0], dilation), _period(extents[1], most[1], dilation))
     best: tuple[int, int | None] = (cost(batch, channels_in, channels_out, extents, extents, taps, periods), None)
     for tile in TILES:
         if tile < max(extents):
             tiles = math.ceil(extents[0] / tile) * math.ceil(extents[1] / tile)
-            seen = (tile + dilation * (taps[0] - 1), tile + dilation * (taps[1] - 1))
+            seen = (tile + dilation * (most[0] - 1), tile + dilation * (most[1] - 1))
             tiled = cost(batch * tiles, channels_in, channels_out, seen, (tile, tile), taps, seen)
             best = min(best, (tiled, tile), key=lambda choice: choice[0])
     return best
@@ -51,59 +61,75 @@ def cost(
     channels_out: int,
     extents_in: tuple[int, int],
     extents_out: tuple[int, int],
-    taps: tuple[int, int],
+    taps: Sequence[tuple[int, int]],
     periods: tuple[int, int],
 ) -> int:
-    """Real operations of: transform maps of `extents_in` and the filters, multiply, synthesise maps of `extents_out`."""
+    """Real operations of: transform maps of `extents_in` and every filter, multiply, synthesise maps of `extents_out`."""
     p, r = periods[0], periods[1] // 2 + 1
 
     def transform(rows: int, columns: int) -> int:
         return 4 * rows * columns * r + 8 * p * rows * r
 
-    maps = batch * (channels_in * transform(*extents_in) + channels_out * transform(*extents_out))
-    return maps + channels_in * channels_out * (transform(*taps) + (8 * batch + OPERATIONS_PER_ENTRY) * p * r)
+    maps = batch * (channels_in * transform(*extents_in) + len(taps) * channels_out * transform(*extents_out))
+    filters = sum(transform(*size) + (8 * batch + OPERATIONS_PER_ENTRY) * p * r for size in taps)
+    return maps + channels_in * channels_out * filters
 
 
-def fourier_conv2d(maps: Tensor, filters: Tensor, dilation: int = 1, tile: int | None = None) -> Tensor:
-    """Convolve (N, C, H, W) with (O, C, kh, kw), odd sizes, zero padding dilation * (k-1)/2, stride 1 -> (N, O, H, W).
+def fourier_conv2d(maps: Tensor, bank: Sequence[Tensor], dilation: int = 1, tile: int | None = None) -> list[Tensor]:
+    """Convolve (N, C, H, W) with each of several filters (O, C, kh, kw), odd sizes -> (N, O, H, W) each.
 
-    `tile`: cut the map into tiles of so many pixels. Equal to torch's `conv2d` up to rounding, in float32 or float64.
+    Zero padding dilation * (k-1)/2, stride 1. The maps are transformed once, for the widest filter. `tile`: cut them into tiles
+    of so many pixels. Equal to torch's `conv2d` up to rounding, in float32 or float64.
     """
-    if tile is not None:
-        return _in_tiles(maps, filters, dilation, tile)
-    (height, width), (rows, columns) = maps.shape[-2:], filters.shape[-2:]
-    p, q = _period(height, rows, dilation), _period(width, columns, dilation)
-    r, kind = q // 2 + 1, (maps.dtype, maps.device)
+    (n, _, height, width), kind = maps.shape, (maps.dtype, maps.device)
+    reach = [dilation * (max(filters.shape[axis] for filters in bank) // 2) for axis in (2, 3)]  # pixels to each side
+    if tile is None:
+        p, q = height + reach[0], width + reach[1]
+        begins, high, wide = (0, 0), height, width
+        analysis = (exponentials(p, range(height), p, -1, *kind), exponentials(q // 2 + 1, range(width), q, -1, *kind))
+        spectra = transform(maps, *analysis)
+    else:
+        p, q = tile + 2 * reach[0], tile + 2 * reach[1]
+        begins, high, wide = (reach[0], reach[1]), tile, tile  # a tile begins with its rim
+        spectra = _spectra_of_tiles(maps, reach, tile)
+    synthesis = (exponentials(p, range(high), p, +1, *kind).mT / p, real_synthesis(q, wide, *kind))
+    results = []
+    for filters in bank:  # one by one: their products with the spectra are the largest tensors here
+        result = synthesise(products(spectra, _response(filters, dilation, begins, (p, q))), *synthesis)
+        results.append(result if tile is None else _without_tiles(result, n, height, width))
+    return results
 
-    spectra = transform(maps, exponentials(p, range(height), p, -1, *kind), exponentials(r, range(width), q, -1, *kind))
-    # Cross-correlation: the filter's transform is taken with the opposite sign, its centre at the origin.
-    at_rows, at_columns = (range(-dilation * (k // 2), dilation * (k // 2) + 1, dilation) for k in (rows, columns))
-    responses = transform(filters, exponentials(p, at_rows, p, +1, *kind), exponentials(r, at_columns, q, +1, *kind))
-    synthesis = exponentials(p, range(height), p, +1, *kind).mT / p
-    return synthesise(products(spectra, responses), synthesis, real_synthesis(q, width, *kind))
+
+def _without_tiles(result: Tensor, batch: int, height: int, width: int) -> Tensor:
+    """(N * tiles, O, tile, tile) -> (N, O, H, W)."""
+    _, o, tile, _ = result.shape
+    down, across = math.ceil(height / tile), math.ceil(width / tile)
+    result = result.view(batch, down, across, o, tile, tile).permute(0, 3, 1, 4, 2, 5)
+    return result.reshape(batch, o, down * tile, across * tile)[..., :height, :width]
 
 
-def _in_tiles(maps: Tensor, filters: Tensor, dilation: int, tile: int) -> Tensor:
-    (n, c, height, width), (o, _, rows, columns) = maps.shape, filters.shape
-    down, across, kind = math.ceil(height / tile), math.ceil(width / tile), (maps.dtype, maps.device)
-    rim, side = dilation * (rows // 2), dilation * (columns // 2)
-    p, q = tile + 2 * rim, tile + 2 * side
+def _response(filters: Tensor, dilation: int, begins: tuple[int, int], periods: tuple[int, int]) -> Tensor:
+    """Transform filters (O, C, kh, kw), centred on the pixel `begins` -> (P, R, O, C)."""
+    # Cross-correlation: the transform is taken with the opposite sign.
+    (rows, columns), (p, q), kind = filters.shape[2:], periods, (filters.dtype, filters.device)
+    at_rows, at_columns = (
+        range(begin - dilation * (k // 2), begin + dilation * (k // 2) + 1, dilation)
+        for begin, k in zip(begins, (rows, columns), strict=True)
+    )
+    return transform(filters, exponentials(p, at_rows, p, +1, *kind), exponentials(q // 2 + 1, at_columns, q, +1, *kind))
+
+
+def _spectra_of_tiles(maps: Tensor, reach: Sequence[int], tile: int) -> Tensor:
+    """As `transform`, each axis cut into overlapping tiles just before it is transformed -> (P, R, N * tiles, C)."""
+    (n, c, height, width), kind = maps.shape, (maps.dtype, maps.device)
+    down, across = math.ceil(height / tile), math.ceil(width / tile)
+    p, q = tile + 2 * reach[0], tile + 2 * reach[1]
     r = q // 2 + 1
-    padded = F.pad(maps, (side, across * tile - width + side, rim, down * tile - height + rim))
-
-    # As `transform`, each axis cut into overlapping tiles just before it is transformed.
+    padded = F.pad(maps, (reach[1], across * tile - width + reach[1], reach[0], down * tile - height + reach[0]))
     pairs = torch.view_as_real(exponentials(r, range(q), q, -1, *kind)).permute(1, 0, 2).reshape(q, 2 * r)
     by_column = (padded.unfold(3, q, tile).reshape(-1, q) @ pairs).view(n, c, padded.shape[2], across, r, 2)
     tiles = torch.view_as_complex(by_column).unfold(2, p, tile).permute(5, 4, 0, 2, 3, 1)  # (P, R, N, down, across, C)
-    spectra = (exponentials(p, range(p), p, -1, *kind) @ tiles.reshape(p, -1)).view(p, r, n * down * across, c)
-
-    # A tile begins with its rim, so that the first tap is at the origin.
-    at_rows, at_columns = (range(0, dilation * k, dilation) for k in (rows, columns))
-    responses = transform(filters, exponentials(p, at_rows, p, +1, *kind), exponentials(r, at_columns, q, +1, *kind))
-    synthesis = exponentials(p, range(tile), p, +1, *kind).mT / p
-    result = synthesise(products(spectra, responses), synthesis, real_synthesis(q, tile, *kind))
-    result = result.view(n, down, across, o, tile, tile).permute(0, 3, 1, 4, 2, 5).reshape(n, o, down * tile, across * tile)
-    return result[..., :height, :width]
+    return (exponentials(p, range(p), p, -1, *kind) @ tiles.reshape(p, -1)).view(p, r, n * down * across, c)
 
 
 def transform(values: Tensor, along_rows: Tensor, along_columns: Tensor) -> Tensor:

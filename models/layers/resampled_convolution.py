@@ -110,7 +110,7 @@ def _fourier_pays(maps: Tensor, filters: Tensor, rows: ResampledAxis, columns: R
     convolution = 2 * batch * channels_in * channels_out * high * wide * rows.taps * columns.taps
     fourier = cost(
         *(batch, channels_in, channels_out, extents_in, extents_out),
-        taps=(rows.taps, columns.taps),
+        taps=[(rows.taps, columns.taps)],
         periods=(rows.period, columns.period),
     )
     return convolution + DIRECT_ADVANTAGE * resampling > DIRECT_ADVANTAGE * fourier

@@ -9,33 +9,17 @@ import tarfile
 import threading
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 import datasets
 from datasets import stl10, stl10_archive
 
-COUNTS = {"train": 3, "test": 2}
-
-
-def contents():
-    generator = np.random.default_rng(0)
-    files = {}
-    for split, count in COUNTS.items():
-        files[f"{split}_X.bin"] = generator.integers(256, size=count * 3 * 96 * 96, dtype=np.uint8).tobytes()
-        files[f"{split}_y.bin"] = bytes([10, 1, 7][:count])
-    return files
-
 
 @pytest.fixture
-def tiny(monkeypatch):
-    """For one test, these few images are STL-10. Returns the content of the four files."""
-    files = contents()
-    monkeypatch.setattr(stl10, "IMAGES", COUNTS)
-    monkeypatch.setattr(stl10, "MD5", {name: hashlib.md5(data).hexdigest() for name, data in files.items()})
-    stl10._check.cache_clear()
-    return files
+def tiny(stl10_of):
+    """Five images. Returns the content of the four files."""
+    return stl10_of(train=3, test=2)
 
 
 @pytest.fixture

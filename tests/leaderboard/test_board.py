@@ -239,3 +239,13 @@ def test_top_rows_never_mix_recipes() -> None:
     text = top_rows(six(digest="aaa")[:2] + six(errors=(30,) * 6, digest="bbb"))
     assert cells(text, "cnn")[0][1] == "3.00 ± 0.00"
     assert "mnist-scale-28: `bbb`" in text
+
+
+def test_altered_networks_and_images_stand_in_no_table() -> None:
+    narrow = {"epochs": 3, "network": {"depth": 10, "widen_factor": 2}, "data": {"test_size": 8000, "central_pixels": 64}}
+    altered = make_record("cnn", "stl10+", recipe=narrow, wrong=123, digest="d2")
+    board = build_markdown([make_record("cnn", "stl10+", recipe={"data": {"test_size": 8000}}), altered])
+    assert len(cells(board, "cnn")) == 1
+    assert "12.30" not in board
+    assert f"`{altered.run_id}`: depth=10, widen&#95;factor=2, central&#95;pixels=64" in board
+    assert "`cnn`" not in top_rows([make_record("cnn", recipe=narrow)])

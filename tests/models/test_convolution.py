@@ -6,7 +6,7 @@ from properties import EXACT, noise
 from torch.nn import functional as F
 
 from models.layers import convolution
-from models.layers.convolution import clip_taps, same_conv2d
+from models.layers.convolution import clip_taps, same_conv2d, same_conv2d_bank
 from models.layers.fourier import fourier_conv2d
 from models.layers.scale_axis import first_maximum
 
@@ -41,6 +41,17 @@ def test_equals_torch(shape):
         torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-10)
 
 
+@pytest.mark.parametrize(("channels", "extent", "sizes"), [(1, 28, (5, 15)), (24, 14, (3, 7, 11, 15)), (40, 29, (7, 9, 11))])
+def test_a_bank_is_its_filters_one_by_one(channels, extent, sizes):
+    maps = noise(8, channels, extent, extent).requires_grad_()
+    bank = [noise(25, channels, size, size, seed=size).requires_grad_() for size in sizes]
+    together = torch.stack(same_conv2d_bank(maps, bank))
+    alone = torch.stack([F.conv2d(maps, filters, padding=filters.shape[-1] // 2) for filters in bank])
+    torch.testing.assert_close(together, alone, rtol=1e-11, atol=1e-11)
+    for found, expected in zip(gradients(together, [maps, *bank]), gradients(alone, [maps, *bank]), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-10)
+
+
 def test_which_path_is_taken(monkeypatch):
     taken = []
 
@@ -68,7 +79,7 @@ def test_no_fourier_transform_in_half_precision():
 def test_fourier_in_float32_is_as_exact_as_direct():
     maps, filters = noise(8, 32, 14, 14), noise(16, 32, 15, 15)
     exact = F.conv2d(maps, filters, padding=7)
-    error = (fourier_conv2d(maps.float(), filters.float()) - exact).abs().max() / exact.abs().max()
+    error = (fourier_conv2d(maps.float(), [filters.float()])[0] - exact).abs().max() / exact.abs().max()
     assert error < 2e-6
 
 

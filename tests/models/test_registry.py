@@ -69,6 +69,14 @@ def in_new_process(path):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
 
+def test_a_builder_may_take_whatever_it_is_given(tmp_path):
+    anything = GOOD.replace("my_net(task)", "my_net(task, **size)")
+    code = f"import models; models.load_plugin({str(plugin(tmp_path, anything))!r}); "
+    code += "print(models.create('my-net', 'mnist-scale-28', depth=3))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "Linear" in done.stdout, done.stderr
+
+
 GOOD = """
     import models
     from torch import nn

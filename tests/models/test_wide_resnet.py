@@ -86,6 +86,20 @@ def test_walk(name):
             assert parameter.grad.any(), key
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ALL)
+def test_cpu_and_cuda_agree(name):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.manual_seed(0)
+    network, batch = models.create(name, "stl10+", **SMALL).eval(), images(2)
+    with torch.no_grad():
+        expected = network(batch)
+        found = network.cuda()(batch.cuda()).cpu()
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4 * expected.abs().max().item())
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_fast_and_plain_layers_agree(name):
     torch.manual_seed(0)

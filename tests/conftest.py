@@ -1,0 +1,25 @@
+"""What several folders of tests need: a tiny STL-10 in the official format."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from datasets import stl10
+
+
+@pytest.fixture
+def stl10_of(monkeypatch):
+    """stl10_of(train=3, test=2): for one test, so many random images are STL-10. Returns {file name: content}."""
+
+    def make(train, test):
+        generator, files = np.random.default_rng(0), {}
+        for split, count in (("train", train), ("test", test)):
+            files[f"{split}_X.bin"] = generator.integers(256, size=count * stl10.IMAGE_BYTES, dtype=np.uint8).tobytes()
+            files[f"{split}_y.bin"] = bytes((10, 1, 7)[i % 3] for i in range(count))
+        monkeypatch.setattr(stl10, "IMAGES", {"train": train, "test": test})
+        monkeypatch.setattr(stl10, "MD5", {name: hashlib.md5(data).hexdigest() for name, data in files.items()})
+        stl10._check.cache_clear()
+        return files
+
+    return make
