@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,6 +26,10 @@ from torch.nn import functional as F
 TILES = (8, 12, 16, 24)
 # A filter's transform is made, read and thrown away at every step, which takes as long as so many operations per entry.
 OPERATIONS_PER_ENTRY = 120
+# A transform of more than so many times the maps' size is not kept for the backward pass but made again there.
+KEPT_SIZE = 3
+
+Matrices = tuple[Tensor, Tensor]
 
 
 def _period(extent: int, taps: int, dilation: int) -> int:
@@ -67,11 +72,11 @@ def cost(
     """Real operations of: transform maps of `extents_in` and every filter, multiply, synthesise maps of `extents_out`."""
     p, r = periods[0], periods[1] // 2 + 1
 
-    def transform(rows: int, columns: int) -> int:
+    def operations(rows: int, columns: int) -> int:
         return 4 * rows * columns * r + 8 * p * rows * r
 
-    maps = batch * (channels_in * transform(*extents_in) + len(taps) * channels_out * transform(*extents_out))
-    filters = sum(transform(*size) + (8 * batch + OPERATIONS_PER_ENTRY) * p * r for size in taps)
+    maps = batch * (channels_in * operations(*extents_in) + len(taps) * channels_out * operations(*extents_out))
+    filters = sum(operations(*size) + (8 * batch + OPERATIONS_PER_ENTRY) * p * r for size in taps)
     return maps + channels_in * channels_out * filters
 
 
@@ -85,19 +90,16 @@ def fourier_conv2d(maps: Tensor, bank: Sequence[Tensor], dilation: int = 1, tile
     reach = [dilation * (max(filters.shape[axis] for filters in bank) // 2) for axis in (2, 3)]  # pixels to each side
     if tile is None:
         p, q = height + reach[0], width + reach[1]
-        begins, high, wide = (0, 0), height, width
-        analysis = (exponentials(p, range(height), p, -1, *kind), exponentials(q // 2 + 1, range(width), q, -1, *kind))
-        spectra = transform(maps, *analysis)
+        begins, high, wide, source = (0, 0), height, width, maps
+        before = (exponentials(p, range(height), p, -1, *kind), exponentials(q // 2 + 1, range(width), q, -1, *kind))
     else:
         p, q = tile + 2 * reach[0], tile + 2 * reach[1]
         begins, high, wide = (reach[0], reach[1]), tile, tile  # a tile begins with its rim
-        spectra = _spectra_of_tiles(maps, reach, tile)
-    synthesis = (exponentials(p, range(high), p, +1, *kind).mT / p, real_synthesis(q, wide, *kind))
-    results = []
-    for filters in bank:  # one by one: their products with the spectra are the largest tensors here
-        result = synthesise(products(spectra, _response(filters, dilation, begins, (p, q))), *synthesis)
-        results.append(result if tile is None else _without_tiles(result, n, height, width))
-    return results
+        source, before = _spectra_of_tiles(maps, reach, tile), None
+    responses = [_response(filters, dilation, begins, (p, q)) for filters in bank]
+    after = (exponentials(p, range(high), p, +1, *kind).mT / p, real_synthesis(q, wide, *kind))
+    results = spectral_products(source, before, responses, after)
+    return [result if tile is None else _without_tiles(result, n, height, width) for result in results]
 
 
 def _without_tiles(result: Tensor, batch: int, height: int, width: int) -> Tensor:
@@ -134,24 +136,90 @@ def _spectra_of_tiles(maps: Tensor, reach: Sequence[int], tile: int) -> Tensor:
 
 def transform(values: Tensor, along_rows: Tensor, along_columns: Tensor) -> Tensor:
     """Transform real (A, B, rows, columns) -> complex (P, R, A, B) with complex (P, rows) and (R, columns)."""
+    spectra: Tensor = _Transform.apply(values, along_rows, along_columns)
+    return spectra
+
+
+def spectral_products(
+    source: Tensor, before: Matrices | None, responses: Sequence[Tensor], after: Matrices
+) -> tuple[Tensor, ...]:
+    """Transform (N, C, H, W), multiply its channels with each filter's (P, R, O, C) at each frequency, and go back to maps.
+
+    Real (N, O, H', W') for each filter. `before`: complex (P, H) and (R, W), as for `transform`; None: `source` is the
+    transform already, (P, R, N, C). `after`: complex (H', P) and real (2R, W').
+    """
+    maps: tuple[Tensor, ...] = _SpectralProducts.apply(source, before, after, *responses)
+    return maps
+
+
+def _transform(values: Tensor, along_rows: Tensor, along_columns: Tensor) -> Tensor:
     (a, b, rows, columns), (r, _) = values.shape, along_columns.shape
     pairs = torch.view_as_real(along_columns).permute(1, 0, 2).reshape(columns, 2 * r)
     by_column = torch.view_as_complex((values.reshape(-1, columns) @ pairs).view(a * b, rows, r, 2))
     return (along_rows @ by_column.permute(1, 2, 0).reshape(rows, r * a * b)).view(-1, r, a, b)
 
 
-def products(spectra: Tensor, responses: Tensor) -> Tensor:
-    """At each frequency the maps' channels times the filters': (P, R, N, C), (P, R, O, C) -> (P, R, N, O)."""
-    products = torch.bmm(spectra.flatten(0, 1), responses.flatten(0, 1).mT)
-    return products.view(*spectra.shape[:3], -1)
-
-
-def synthesise(spectra: Tensor, along_rows: Tensor, along_columns: Tensor) -> Tensor:
-    """Back to maps: complex (P, R, N, O) -> real (N, O, H, W) with complex (H, P) and real (2R, W)."""
+def _synthesise(spectra: Tensor, along_rows: Tensor, along_columns: Tensor) -> Tensor:
     p, r, n, o = spectra.shape
     by_row = (along_rows @ spectra.reshape(p, r * n * o)).view(-1, r, n, o)
     pairs = torch.view_as_real(by_row.permute(2, 3, 0, 1).contiguous()).view(-1, 2 * r)
     return (pairs @ along_columns).view(n, o, len(along_rows), -1)
+
+
+# The two are each other's transposes, which is all that their backward passes need, provided that these pass on complex
+# conjugates of gradients. Left to autograd, every product's backward pass would first write conjugates of both its factors.
+
+
+class _Transform(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, along_rows: Tensor, along_columns: Tensor) -> Tensor:
+        ctx.matrices = along_rows, along_columns
+        return _transform(values, along_rows, along_columns)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        conjugate = gradients[0].conj().resolve_conj()  # nothing to resolve in what the class below leaves
+        return _transform_backward(conjugate, *ctx.matrices), None, None
+
+
+def _transform_backward(conjugate: Tensor, along_rows: Tensor, along_columns: Tensor) -> Tensor:
+    pairs = torch.stack([along_columns.real, -along_columns.imag], dim=1).flatten(0, 1)
+    return _synthesise(conjugate, along_rows.mT, pairs)
+
+
+class _SpectralProducts(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, source: Tensor, before: Matrices | None, after: Matrices, *responses: Tensor) -> tuple[Tensor, ...]:
+        spectra = source if before is None else _transform(source, *before)
+        ctx.before, ctx.after = before, after
+        ctx.keeps_spectra = before is None or 2 * spectra.numel() <= KEPT_SIZE * source.numel()
+        ctx.save_for_backward(spectra if ctx.keeps_spectra else source, *responses)
+        results = []
+        for response in responses:  # one by one: the products are the largest tensors here
+            products = torch.bmm(spectra.flatten(0, 1), response.flatten(0, 1).mT)
+            results.append(_synthesise(products.view(*spectra.shape[:3], -1), *after))
+        return tuple(results)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        kept, *responses = ctx.saved_tensors
+        along_rows, along_columns = ctx.after
+        waves = torch.complex(along_columns[0::2], -along_columns[1::2])
+        spectra = kept if ctx.keeps_spectra else _transform(kept, *ctx.before)
+        seen, of_spectra, of_responses = spectra.flatten(0, 1), None, []
+        for gradient, response in zip(gradients, responses, strict=True):
+            conjugate = _transform(gradient, along_rows.mT, waves).flatten(0, 1)
+            of_responses.append(torch.bmm(conjugate.mT, seen).view_as(response).conj())
+            if ctx.needs_input_grad[0]:
+                if of_spectra is None:
+                    of_spectra = torch.bmm(conjugate, response.flatten(0, 1))
+                else:
+                    of_spectra.baddbmm_(conjugate, response.flatten(0, 1))
+        if of_spectra is None:
+            return None, None, None, *of_responses
+        of_spectra = of_spectra.view_as(spectra)
+        of_source = of_spectra.conj() if ctx.before is None else _transform_backward(of_spectra, *ctx.before)
+        return of_source, None, None, *of_responses
 
 
 @lru_cache(maxsize=256)

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.layers.convolution import DIRECT_ADVANTAGE
-from models.layers.fourier import cost, exponentials, products, real_synthesis, synthesise, transform
+from models.layers.fourier import cost, exponentials, real_synthesis, spectral_products, transform
 
 
 class ResampledAxis:
@@ -66,13 +66,13 @@ def resampled_conv2d_direct(maps: Tensor, filters: Tensor, rows: ResampledAxis, 
 
 def _in_fourier_domain(maps: Tensor, filters: Tensor, rows: ResampledAxis, columns: ResampledAxis) -> Tensor:
     kind = (maps.dtype, maps.device)
-    spectra = transform(maps, _matrix(rows, "analysis", *kind), _matrix(columns, "half analysis", *kind))
+    before = (_matrix(rows, "analysis", *kind), _matrix(columns, "half analysis", *kind))
     p, r = rows.period, columns.period // 2 + 1
     at_rows = exponentials(p, range(rows.taps), p, +1, *kind)
     at_columns = exponentials(r, range(columns.taps), columns.period, +1, *kind)
     responses = transform(filters, at_rows, at_columns)
-    synthesis = (_matrix(rows, "synthesis", *kind), _matrix(columns, "half synthesis", *kind))
-    return synthesise(products(spectra, responses), *synthesis)
+    after = (_matrix(rows, "synthesis", *kind), _matrix(columns, "half synthesis", *kind))
+    return spectral_products(maps, before, [responses], after)[0]
 
 
 @lru_cache(maxsize=1024)
