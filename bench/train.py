@@ -169,7 +169,9 @@ def fresh(run: Run, device: torch.device, batch_split: int | None = None) -> tup
     torch.manual_seed(run.seed("weights"))
     network = models.create(run.model, run.task, **recipe.network).to(device)
     if recipe.channels_last:
-        network = network.to(memory_format=torch.channels_last)
+        for parameter in network.parameters():  # `network.to` refuses networks with weights of five axes
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     if parts > 1:
         split_batches(network, parts)
     trainable, given = [parameter for parameter in network.parameters() if parameter.requires_grad], recipe.optimizer

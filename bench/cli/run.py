@@ -76,6 +76,7 @@ def run(
     repeat += [] if batch_split is None else ["--batch-split", str(batch_split)]
     repeat += [] if compiled is None else ["--compile" if compiled else "--no-compile"]
     runs = plan_runs(parts, numbers, chosen, tuple(repeat))
+    _check_splits(runs)
 
     hardware = describe_hardware(chosen_device)
     records = read_results(results, look_only=dry_run)
@@ -90,6 +91,18 @@ def run(
         _print_runs(runs, done, estimates, results)
         return 0
     return _report(work(todo, chosen_device, results, estimates, stop), results, stop)
+
+
+def _check_splits(runs: Sequence[Run]) -> None:
+    import datasets
+    from bench.errors import BenchError
+
+    whole = next((run for run in runs if run.recipe.batch_split > 1 and run.task != datasets.STL10), None)
+    if whole is not None:
+        raise BenchError(
+            f"--batch-split is for the wide residual networks of {datasets.STL10}, not for {whole.model} on {whole.task}; "
+            f"add --task {datasets.STL10}"
+        )
 
 
 def _load_plugins(plugins: Sequence[Path]) -> None:

@@ -72,6 +72,14 @@ def test_a_split_batch_gives_the_same_run_up_to_rounding(protocol, tmp_path):
     assert split.metrics.train_loss_curve == pytest.approx(whole.metrics.train_loss_curve, rel=1e-3)
 
 
+@pytest.mark.parametrize("model", models.list_models("stl10+"))
+def test_every_model_takes_the_settings_of_stl_100(protocol, tmp_path, model):
+    quick = protocol.with_settings(epochs=1, precision="bf16", channels_last=True, network={"depth": 10, "widen_factor": 2})
+    record = execute(one_run(quick, model), CPU, tmp_path, Watch())
+    assert record.status == "ok", record.failure
+    assert (record.protocol.recipe["precision"], record.protocol.recipe["channels_last"]) == ("bf16", True)
+
+
 def test_optimizer_and_schedule_are_the_published_ones():
     run = one_run(load_protocol("paper"))
     network, optimizer = fresh(run, CPU)

@@ -124,6 +124,8 @@ def test_interrupted_run_goes_on_and_ends_as_an_undisturbed_one(workplace):
         (["run", "--all", "--protocol", "bad.yaml"], "unknown key `recipes.mnist-scale-*.epochz`"),
         (["run", "--all", "--realizations", "9"], "allowed: 0-5"),
         (["run", "--all", "--device", "tpu"], "--device auto or cpu"),
+        (["run", "--all", "--protocol", "quick", "--batch-split", "2"], "add --task stl10+"),
+        (["run", "--all", "--batch-split", "0"], "--batch-split"),
         (["run", "--all", "--device", "cuda:99"], "--device auto or cpu"),
         (["run", "--all", "--time-budget", "soon"], "9m"),
         (["run", "--plan", "report", "--all"], "leave out --all"),
