@@ -23,6 +23,7 @@ from bench.protocol import Adam, Recipe
 from bench.splits import Epoch, Split, load_split, normalise
 from models.wide_resnet import split_batches
 
+SAME_DRAWS: dict[str, str | int | bool | Callable[..., object]] = {"fallback_random": True}  # dropout as without compilation
 EVALUATION_PIXELS = 250 * 28 * 28  # a batch without gradients: 250 MNIST images, 21 of STL-10
 
 
@@ -90,7 +91,7 @@ def _train_epoch(
         torch.manual_seed(run.seed("dropout", progress.epoch))
     generator = torch.Generator().manual_seed(run.seed("epoch", progress.epoch))
     epoch = Epoch(training, recipe, generator)
-    forward = torch.compile(network) if recipe.compile else network
+    forward = torch.compile(network, options=SAME_DRAWS) if recipe.compile else network
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(recipe, progress.epoch)
 

@@ -2,23 +2,24 @@
 
     python benchmarks/step.py [--repeats 3] [--task mnist-scale-28] [MODEL ...]
 
-Both in float32 on the CPU with the same memory settings; prints median seconds, their ratio, and how much memory each needed.
+Both in float32 on the CPU with the same memory settings; prints median seconds, their ratio, and the most that each
+allocated for tensors during a step beyond what it began with.
 """
 
 import argparse
 import statistics
 import time
 from contextlib import AbstractContextManager, nullcontext
+from itertools import accumulate
 
 import torch
 from torch.nn import functional as F
+from torch.profiler import ProfilerActivity, profile
 
 import datasets
 import models
-from bench.device import peak_memory, reset_peak_memory, reuse_memory, set_numerics
+from bench.device import reuse_memory, set_numerics
 from models.reference import plain_layers
-
-CPU = torch.device("cpu")
 
 
 def main() -> None:
@@ -54,10 +55,10 @@ def row(model: str, task: str, batch_size: int, repeats: int) -> str:
         return time.perf_counter() - started
 
     def memory(layers: AbstractContextManager[None]) -> float:
-        reset_peak_memory(CPU)
-        before = peak_memory(CPU) or 0
-        step(layers)
-        return ((peak_memory(CPU) or 0) - before) / 1e6
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+            step(layers)
+        events = (event for event in seen.profiler.kineto_results.events() if event.name() == "[memory]")
+        return max(accumulate(size for _, size in sorted((event.start_ns(), event.nbytes()) for event in events))) / 1e6
 
     slow_memory, fast_memory = memory(plain_layers(network)), memory(nullcontext())  # warms both up
     samples = [(step(plain_layers(network)), step(nullcontext())) for _ in range(repeats)]

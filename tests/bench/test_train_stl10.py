@@ -80,6 +80,15 @@ def test_every_model_takes_the_settings_of_stl_100(protocol, tmp_path, model):
     assert (record.protocol.recipe["precision"], record.protocol.recipe["channels_last"]) == ("bf16", True)
 
 
+@pytest.mark.slow
+def test_a_compiled_run_is_the_same_up_to_rounding(protocol, tmp_path):
+    whole = execute(one_run(protocol), CPU, tmp_path, Watch())
+    compiled = execute(one_run(protocol.with_settings(compile=True)), CPU, tmp_path, Watch())
+    assert compiled.status == "ok", compiled.failure
+    assert compiled.protocol.recipe["compile"] is True
+    assert compiled.metrics.train_loss_curve == pytest.approx(whole.metrics.train_loss_curve, rel=1e-3)
+
+
 def test_optimizer_and_schedule_are_the_published_ones():
     run = one_run(load_protocol("paper"))
     network, optimizer = fresh(run, CPU)

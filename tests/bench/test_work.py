@@ -1,0 +1,37 @@
+"""What is left to do when some of the data cannot be had."""
+
+import pytest
+
+import datasets
+from bench.plan import PlanPart, plan_runs
+from bench.protocol import load_protocol
+from bench.work import _with_data
+
+
+@pytest.fixture
+def no_stl10(monkeypatch):
+    asked = []
+
+    def prepare(tasks, realizations, *, test_size):
+        asked.append(list(tasks))
+        if "stl10+" in tasks:
+            raise datasets.DataError("STL-10 could not be had")
+
+    monkeypatch.setattr(datasets, "prepare", prepare)
+    return asked
+
+
+def planned(*tasks):
+    return plan_runs([PlanPart(models=["cnn"], tasks=list(tasks))], [0], load_protocol("quick"))
+
+
+def test_a_task_without_data_is_left_out_in_one_line(no_stl10, capsys):
+    runs = _with_data(planned("mnist-scale-28", "stl10+"))
+    assert [run.task for run in runs] == ["mnist-scale-28"]
+    assert capsys.readouterr().err == "bench: stl10+: 1 runs left out: STL-10 could not be had\n"
+    assert no_stl10 == [["mnist-scale-28"], ["stl10+"]]
+
+
+def test_no_data_at_all_is_an_error(no_stl10):
+    with pytest.raises(datasets.DataError, match="could not be had"):
+        _with_data(planned("stl10+"))
