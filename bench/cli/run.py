@@ -135,7 +135,7 @@ def _cost_line(runs: list[Run], todo: list[Run], estimates: Estimates, hardware:
 
     known = estimates.covers(todo)
     basis = f"from earlier records of {known} of them" if known else "no earlier records to judge by"
-    expected = f"expected time {clock_text(estimates.total(todo))} ({basis})" if todo else "nothing to do"
+    expected = f"expected: {clock_text(estimates.total(todo))} ({basis})" if todo else "nothing to do"
     return (
         f"{len(runs)} runs, {len(runs) - len(todo)} already done, {len(todo)} to do on {hardware.name} "
         f"({hardware.threads} threads); {expected}"
