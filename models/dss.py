@@ -26,6 +26,7 @@ from models.layers.scale_axis import (
     ScaleBatchNorm,
     ScaleMaxPool,
     ScaleProjection,
+    first_maximum,
     neighbouring_scales,
     stack_scales,
 )
@@ -83,14 +84,24 @@ class DilatedScaleConv(nn.Module):
     """The scale correlation: (N, C, S', H, W) -> (N, O, S, H', W'), S <= S'.
 
     y[n, o, s] = sum_i sum_c x[n, c, s + i] * w[o, c, i] for i < L, the filter dilated by 2^s, terms with s + i >= S dropped.
-    Zero padding 2^s (k-1)/2. Weight (O, C, L, k, k), no bias. `init`: "he" (MNIST) or "delta" (STL-10).
+    Zero padding 2^s (k-1)/2. Weight (O, C, L, k, k), no bias. `init`: "he" (MNIST) or "delta" (STL-10). `project` keeps the
+    maximum over scales alone, (N, O, H', W').
     """
 
     def __init__(
-        self, channels_in: int, channels_out: int, size: int, scales: int, *, extent: int = 1, stride: int = 1, init: str = "he"
+        self,
+        channels_in: int,
+        channels_out: int,
+        size: int,
+        scales: int,
+        *,
+        extent: int = 1,
+        stride: int = 1,
+        init: str = "he",
+        project: bool = False,
     ) -> None:
         super().__init__()
-        self.scales, self.stride = scales, stride
+        self.scales, self.stride, self.project = scales, stride, project
         self.weight = nn.Parameter(torch.empty(channels_out, channels_in, extent, size, size))
         if init == "he":
             nn.init.normal_(self.weight, std=math.sqrt(2 / (size * size * extent * channels_in)))
@@ -102,7 +113,7 @@ class DilatedScaleConv(nn.Module):
         weight, responses = self.weight.transpose(1, 2).flatten(1, 2), []
         for s, seen in enumerate(neighbouring_scales(maps, self.scales, self.weight.shape[2])):
             responses.append(same_conv2d(seen, weight[:, : seen.shape[1]], self.stride, dilation=BASE**s))
-        return stack_scales(responses)
+        return first_maximum(responses)[0] if self.project else stack_scales(responses)
 
 
 def delta_init(weight: Tensor) -> None:
@@ -132,9 +143,8 @@ def dss_scalar(task: str, upsample: str = "nearest") -> nn.Module:
     """494,359 parameters: every layer lifts all its channels, convolves and takes the maximum over scales."""
     body: list[nn.Module] = []
     for channels_in, channels_out, pool in zip((1, *CHANNELS), CHANNELS, stage_pools(task), strict=False):
-        convolution = DilatedScaleConv(channels_in, channels_out, 7, SCALES)
-        body += [GaussianLifting(SCALES, ZERO_SCALE), convolution, ScaleProjection()]
-        body += [nn.ReLU(), pool, nn.BatchNorm2d(channels_out)]
+        convolution = DilatedScaleConv(channels_in, channels_out, 7, SCALES, project=True)
+        body += [GaussianLifting(SCALES, ZERO_SCALE), convolution, nn.ReLU(), pool, nn.BatchNorm2d(channels_out)]
     return mnist_net(task, body, linear_head(4 * CHANNELS[-1]), upsample)
 
 

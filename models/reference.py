@@ -155,7 +155,8 @@ def _(layer: DilatedScaleConv, maps: Tensor) -> Tensor:
             if s + i < layer.scales
         ]
         outputs.append(torch.stack(terms).sum(dim=0))
-    return torch.stack(outputs, dim=2)
+    stacked = torch.stack(outputs, dim=2)
+    return stacked.max(dim=2).values if layer.project else stacked
 
 
 @plain.register
