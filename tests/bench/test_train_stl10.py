@@ -10,6 +10,7 @@ from bench.fit import is_out_of_memory
 from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
 from bench.train import Watch, fresh, learning_rate
+from models import registry
 from models.wide_resnet import Block, Parts, wide_resnet
 
 TINY = """
@@ -128,8 +129,12 @@ class Picky(Parts):
         return convolution
 
 
-@pytest.fixture(scope="module", autouse=True)
-def picky():
+@pytest.fixture
+def short_of_memory(monkeypatch):
+    """Two models, for one test: `picky`, and `greedy`, which fits in no way."""
+    models.list_models()  # the catalogue is complete before it is copied
+    for name in ("_catalogue", "_builders"):
+        monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
     models.register("picky", tasks="stl10+")(lambda task, **size: wide_resnet(Picky(), **size))
 
     @models.register("greedy", tasks="stl10+")
@@ -141,7 +146,7 @@ def picky():
         return network
 
 
-def test_a_run_that_does_not_fit_says_which_setting_would(protocol, tmp_path):
+def test_a_run_that_does_not_fit_says_which_setting_would(protocol, short_of_memory, tmp_path):
     record = execute(one_run(protocol, "picky"), CPU, tmp_path, Watch())
     assert (record.status, record.failure.kind) == ("failed", "out of memory")
     assert "a batch of 8 does not fit into memory; it fits with --batch-split 4" in record.failure.message
@@ -149,7 +154,7 @@ def test_a_run_that_does_not_fit_says_which_setting_would(protocol, tmp_path):
     assert again.status == "ok", again.failure
 
 
-def test_a_run_that_fits_in_no_way_says_so(protocol, tmp_path):
+def test_a_run_that_fits_in_no_way_says_so(protocol, short_of_memory, tmp_path):
     record = execute(one_run(protocol, "greedy"), CPU, tmp_path, Watch())
     assert "a batch of 8 does not fit into memory, nor in smaller parts" in record.failure.message
 
