@@ -5,13 +5,12 @@ from __future__ import annotations
 import gc
 
 import torch
-from torch.nn import functional as F
 
 import datasets
 import models
-from bench.device import autocast
 from bench.plan import Run
-from bench.train import fresh
+from bench.splits import Split
+from bench.train import fresh, gradients
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -62,7 +61,6 @@ def _step(run: Run, device: torch.device, parts: int) -> None:
     channels, height, width = datasets.image_shape(run.task)
     height, width = (recipe.data.central_pixels or extent for extent in (height, width))
     images = torch.zeros(recipe.batch_size, channels, height, width, device=device)
-    with autocast(recipe.precision, device):
-        loss = F.cross_entropy(network.train()(images), torch.zeros(len(images), dtype=torch.long, device=device))
-    loss.backward()
+    labels = torch.zeros(len(images), dtype=torch.long, device=device)
+    gradients(network.train(), Split(images, labels), recipe)
     optimizer.step()

@@ -100,7 +100,7 @@ def _train_epoch(
     for step in range(progress.step, len(epoch)):
         batch = epoch.batch(step)
         optimizer.zero_grad(set_to_none=True)
-        loss_sum += _gradients(forward, batch, recipe).double() * len(batch.labels)
+        loss_sum += gradients(forward, batch, recipe).double() * len(batch.labels)
         optimizer.step()
         watch.on_step(progress.epoch, step)
         if watch.should_stop():
@@ -115,7 +115,7 @@ def _train_epoch(
     progress.train_seconds.append(before + time.perf_counter() - started)
 
 
-def _gradients(forward: Callable[[Tensor], Tensor], batch: Split, recipe: Recipe) -> Tensor:
+def gradients(forward: Callable[[Tensor], Tensor], batch: Split, recipe: Recipe) -> Tensor:
     """Add the gradients of the batch's mean loss and return that loss."""
     images = batch.images.contiguous(memory_format=torch.channels_last) if recipe.channels_last else batch.images
     with autocast(recipe.precision, images.device):

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from datasets import STL10_SIZES
 from datasets.errors import DataError
 from datasets.paths import cache_folder, user_folder
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-IMAGES = {"train": 5_000, "test": 8_000}
+IMAGES = STL10_SIZES
 IMAGE_BYTES = 3 * 96 * 96
 MEAN, STD = (0.4467, 0.4398, 0.4066), (0.2603, 0.2566, 0.2713)  # of the training images in [0, 1], as published
 CLASS_NAMES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
