@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import BenchError
+from leaderboard.schema import MEASUREMENTS
 from models.scan import suggestion
 
 BUILT_IN = Path(__file__).parent / "protocols"
@@ -176,6 +177,8 @@ def load_protocol(name: str) -> Protocol:
     protocol = _validate(name, _read(path))
     if protocol.name in built_in_protocols():
         raise BenchError(f"protocol {name}: the name {protocol.name!r} is taken by a built-in protocol; choose another `name:`")
+    if protocol.name in MEASUREMENTS:
+        raise BenchError(f"protocol {name}: {protocol.name!r} is the name of a folder of measurements; choose another `name:`")
     return protocol
 
 

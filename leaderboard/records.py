@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from leaderboard.atomic import write_atomically
 from leaderboard.errors import RecordError, one_line
 from leaderboard.schema import (
+    MEASUREMENTS,
     SCHEMA_VERSION,
     DataUsed,
     Failure,
@@ -55,14 +56,14 @@ def write_record(root: Path, record: Record) -> Path:
     the file cannot be written.
     """
     path = record_path(root, record)
-    content = _to_json(record).encode("utf-8")
+    content = to_json(record).encode("utf-8")
     if os.path.lexists(path) and read_record(path).status == "ok":
         raise RecordError(f"{one_line(path)} holds a finished run already and is never overwritten; move it away to run again")
     write_atomically(path, content)
     return path
 
 
-def _to_json(record: Record) -> str:
+def to_json(record: BaseModel) -> str:
     """One line per field and per field's field: a change shows as a line, and a long curve stays on one."""
     lines = []
     for name, value in record.model_dump(mode="json").items():
@@ -83,29 +84,33 @@ def read_record(path: Path) -> Record:
 
 
 def _parse(path: Path) -> Record:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise RecordError(one_line(error.strerror or type(error).__name__)) from None
+    content = read_bytes(path)
     try:
         record = Record.model_validate_json(content, strict=True)
     except ValidationError as error:
-        raise RecordError(_reason(content, error)) from None
+        raise RecordError(reason(content, error)) from None
     if "schema_version" not in record.model_fields_set:
         raise RecordError("it has no schema_version")
     return record
 
 
-def _reason(content: bytes, error: ValidationError) -> str:
+def read_bytes(path: Path) -> bytes:
+    """The file's content. Raises RecordError, in one line without the path."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RecordError(one_line(error.strerror or type(error).__name__)) from None
+
+
+def reason(content: bytes, error: ValidationError, version_read: int = SCHEMA_VERSION) -> str:
+    """Why the content is no record of that schema version, in one line."""
     try:
         data = json.loads(content)
     except (ValueError, RecursionError) as problem:
         return f"truncated or damaged JSON ({one_line(problem, 120)})"
     version = data.get("schema_version") if isinstance(data, dict) else None
-    if version is not None and version != SCHEMA_VERSION:
-        return (
-            f"schema version {one_line(repr(version), 40)}; this scalebench reads {SCHEMA_VERSION}, use the one that wrote it"
-        )
+    if version is not None and version != version_read:
+        return f"schema version {one_line(repr(version), 40)}; this scalebench reads {version_read}, use the one that wrote it"
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     where = ".".join(str(part) for part in problems[0]["loc"]) or "record"
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
@@ -115,12 +120,14 @@ def _reason(content: bytes, error: ValidationError) -> str:
 def iterate_records(root: Path) -> Iterator[Record | Unreadable]:
     """Each file of ``root/**/*.json`` in the order of the paths, one at a time: a record holds thousands of answers.
 
+    Folders of measurements (``leaderboard.measurements``) directly under ``root`` are left out.
+
     Raises RecordError when ``root`` is no folder.
     """
     root = Path(root)
     if not root.is_dir():
         raise RecordError(f"{one_line(root)} is no folder of records; give one that exists, or make it with: bench run --all")
-    for path, problem in sorted(_walk(root).items()):
+    for path, problem in find_files(root, leave_out=MEASUREMENTS).items():
         try:
             if problem:
                 raise RecordError(problem)
@@ -129,18 +136,20 @@ def iterate_records(root: Path) -> Iterator[Record | Unreadable]:
             yield Unreadable(path, path.relative_to(root).as_posix(), str(error))
 
 
-def _walk(root: Path) -> dict[Path, str]:
-    """Every .json path, with a reason for each thing that cannot be looked into."""
+def find_files(root: Path, leave_out: Collection[str] = ()) -> dict[Path, str]:
+    """Every .json path in order, with a reason for each thing that cannot be looked into; some folders of root left out."""
     found: dict[Path, str] = {}
 
     def closed(error: OSError) -> None:
         found[Path(error.filename)] = one_line(error.strerror or type(error).__name__)
 
     for folder, folders, files in os.walk(root, onerror=closed):
+        if Path(folder) == root:
+            folders[:] = [name for name in folders if name not in leave_out]
         found |= {Path(folder, name): "" for name in files if name.endswith(".json")}
         links = (path for name in folders if (path := Path(folder, name)).is_symlink())
         found |= {path: "a link to a folder; links are not followed" for path in links}
-    return found
+    return dict(sorted(found.items()))
 
 
 def read_all(root: Path) -> tuple[list[Record], list[Unreadable]]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from leaderboard.errors import clean
 
 SCHEMA_VERSION = 1
+Kind = Literal["timings", "equivariance", "generalisation"]
+MEASUREMENTS: tuple[str, ...] = get_args(Kind)  # folders beside those of the protocols, for what is measured beside runs
 
 
 def _name(text: str) -> str:

@@ -47,6 +47,7 @@ def test_extends_changes_only_what_it_says(tmp_path):
         ("extends: paper\nname: mine\nrecipes: {mnist-scale-*: {epochs: -1}}\n", "greater than 0"),
         ("extends: paper\nname: mine\nrecipes: {mnist-scale-*: {data: {test_size: 7}}}\n", "50000, 48000 or 8000"),
         ("extends: paper\nname: paper\n", "taken by a built-in"),
+        ("extends: paper\nname: timings\n", "folder of measurements"),
         ("extends: papper\nname: mine\n", "it can extend"),
         ("name: ../../etc\nextends: paper\n", "name"),
         ("- a list\n", "a mapping is needed"),

@@ -1,0 +1,70 @@
+"""What is measured beside runs (timings, equivariance errors, generalisation), each in a JSON file of its own.
+
+A measurement of kind KIND is ``root/KIND/TASK/MODEL/NAME.json``, written once and atomically; folders of these kinds are not
+looked into for runs. A kind is a class derived from ``Measurement``, with ``kind`` narrowed to one literal.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from leaderboard.atomic import write_atomically
+from leaderboard.errors import RecordError, one_line
+from leaderboard.records import Unreadable, find_files, read_bytes, reason, to_json
+from leaderboard.schema import Hardware, Kind, Moment, Name, Software, Text
+
+MEASUREMENT_VERSION = 1
+
+
+class Measurement(BaseModel):
+    """What every measurement says of itself. ``command`` repeats it; ``measured`` is in UTC."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Annotated[int, Field(strict=True, ge=MEASUREMENT_VERSION, le=MEASUREMENT_VERSION)] = MEASUREMENT_VERSION
+    kind: Kind
+    name: Name
+    model: Name
+    task: Name
+    hardware: Hardware
+    software: Software
+    measured: Moment
+    command: Text
+
+
+M = TypeVar("M", bound=Measurement)
+
+
+def write_measurement(root: Path, measurement: Measurement) -> Path:
+    """Write it and return its path. Raises RecordError when one of that name is there, or the file cannot be written."""
+    path = Path(root) / measurement.kind / measurement.task / measurement.model / f"{measurement.name}.json"
+    if path.exists():
+        raise RecordError(f"{one_line(path)} holds a measurement already and is never overwritten; move it away to repeat it")
+    write_atomically(path, to_json(measurement).encode("utf-8"))
+    return path
+
+
+def read_measurements(root: Path, kind: type[M]) -> tuple[list[M], list[Unreadable]]:
+    """Every measurement of one kind under ``root``, and what could not be read, in the order of their paths."""
+    folder = Path(root) / str(kind.model_fields["kind"].default)
+    found: list[M] = []
+    unreadable: list[Unreadable] = []
+    for path, problem in find_files(folder).items() if folder.is_dir() else ():
+        try:
+            if problem:
+                raise RecordError(problem)
+            found.append(_parse(path, kind))
+        except RecordError as error:
+            unreadable.append(Unreadable(path, path.relative_to(root).as_posix(), str(error)))
+    return found, unreadable
+
+
+def _parse(path: Path, kind: type[M]) -> M:
+    content = read_bytes(path)
+    try:
+        return kind.model_validate_json(content, strict=True)
+    except ValidationError as error:
+        raise RecordError(reason(content, error, MEASUREMENT_VERSION)) from None
