@@ -164,7 +164,7 @@ def relative_error(name: str, expected: Tensor, found: Tensor) -> Tensor:
     """|expected - found|^2 / |expected|^2 of each image: (N, ...) -> float64 (N,). Raises BenchError: nothing is expected."""
     size = expected.double().flatten(1).square().sum(dim=1)
     if not (size > 0).all():
-        raise BenchError(f"{name} gives the same response to an image as to an empty one, so it has no relative error")
+        raise BenchError(f"{name} gives an image no finite response, or the same as an empty one, so it has no relative error")
     return (expected.double() - found.double()).flatten(1).square().sum(dim=1) / size
 
 

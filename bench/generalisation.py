@@ -28,9 +28,14 @@ FACTORS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0)
 
 
 def generalise(
-    results: Path, record: Record, device: torch.device, command: str, factors: Sequence[float] = FACTORS
+    results: Path,
+    record: Record,
+    device: torch.device,
+    command: str,
+    count: int | None = None,
+    factors: Sequence[float] = FACTORS,
 ) -> Generalisation:
-    """Test a run's network on its test digits at every factor.
+    """Test a run's network on its test digits, or the first `count` of them, at every factor.
 
     Raises BenchError: the run's weights were not kept, or its images have no scale factors; DataError.
     """
@@ -42,7 +47,7 @@ def generalise(
     wanted = {"realization": record.realization, "split": "test", "test_size": data["test_size"]}
     originals, labels = datasets.load_originals(record.task, **wanted)
     images, _ = datasets.load(record.task, **wanted)
-    count = data["test_images"]
+    count = min(count or len(labels), data["test_images"] or len(labels))
     originals, images, labels = (part[:count].to(device) for part in (originals, images, labels))
     return Generalisation(
         name=record.run_id,

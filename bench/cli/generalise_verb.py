@@ -13,6 +13,7 @@ def generalise(
     runs: Annotated[list[str], typer.Argument(metavar="RUN_ID...", help="Ids of finished runs whose weights were kept.")],
     results: Annotated[Path, typer.Option(help="Where the runs' records and weights are.")] = Path("results"),
     records: Annotated[Path | None, typer.Option(help="Where the measurements go. Default: as --results.")] = None,
+    images: Annotated[int | None, typer.Option(min=1, help="How many test digits, the first ones. Default: all.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     plugin: Annotated[list[Path] | None, typer.Option(help="A Python file that registers models. Repeatable.")] = None,
 ) -> None:
@@ -29,12 +30,13 @@ def generalise(
 
     out, on = results if records is None else records, choose_device(device)
     more = [word for path in plugin or [] for word in ("--plugin", str(path))]
+    more += [] if images is None else ["--images", str(images)]
     for record in [find_run(results, run_id) for run_id in runs]:
         path = measurement_path(out, "generalisation", record.task, record.model, record.run_id)
         if path.exists():
             print(f"measured already: {path}")
             continue
-        measured = measure(results, record, on, shlex.join(["bench", "generalise", record.run_id, *more]))
+        measured = measure(results, record, on, shlex.join(["bench", "generalise", record.run_id, *more]), images)
         write_measurement(out, measured)
         own = 100 * measured.own_sizes_wrong / measured.own_sizes_count
         errors = ", ".join(f"{at.factor:g}: {at.error:.2f}" for at in measured.factors)
