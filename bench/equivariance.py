@@ -6,7 +6,8 @@ For an image f, a scaling L by a factor s about the centre and a layer Phi, METH
 
 Here Phi(f) is the response less the response to an empty image, so that neither a constant background nor the size of the
 canvas changes the number; and of a response with a scale axis, columns or vectors the maximum over scales or columns, or the
-length, is compared: the way the networks themselves forget scale. For the logits L is the identity.
+length, is compared: the way the networks themselves forget scale. For the logits L is the identity. An image without any
+response is left out of the mean.
 
 Shape letters: N images, C channels, H side of a map, R interior pixels of one axis.
 """
@@ -161,11 +162,15 @@ def _shift_error(layer: Layer, reference: Tensor, moved: Tensor, canvas: int) ->
 
 
 def relative_error(name: str, expected: Tensor, found: Tensor) -> Tensor:
-    """|expected - found|^2 / |expected|^2 of each image: (N, ...) -> float64 (N,). Raises BenchError: nothing is expected."""
+    """|expected - found|^2 / |expected|^2 of each image for which something is expected: (N, ...) -> float64 (up to N,).
+
+    Raises BenchError: nothing is expected for any image, or what is found is not finite.
+    """
     size = expected.double().flatten(1).square().sum(dim=1)
-    if not (size > 0).all():
-        raise BenchError(f"{name} gives an image no finite response, or the same as an empty one, so it has no relative error")
-    return (expected.double() - found.double()).flatten(1).square().sum(dim=1) / size
+    errors = ((expected.double() - found.double()).flatten(1).square().sum(dim=1) / size)[size != 0]
+    if not len(errors) or not errors.isfinite().all():
+        raise BenchError(f"{name} gives images no finite response, or the same as an empty one, so it has no relative error")
+    return errors
 
 
 def positions(side: int, canvas: int, corner: bool) -> Tensor:

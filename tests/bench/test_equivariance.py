@@ -167,7 +167,12 @@ def test_another_skeleton_is_measured_at_its_logits(plugin):
 
 
 def test_no_response_is_an_error_that_says_so():
-    with pytest.raises(BenchError, match="layer 1 gives an image no finite response"):
+    with pytest.raises(BenchError, match="layer 1 gives images no finite response"):
         measure(with_head(Apply(torch.zeros_like)), blobs())
-    one = torch.ones(2, 3)
-    assert relative_error("x", one, one).tolist() == [0.0, 0.0]
+    with pytest.raises(BenchError, match="the network gives images no finite response"):
+        measure(nn.Sequential(Apply(lambda x: x * torch.nan), nn.Flatten()), blobs())
+
+
+def test_an_image_without_a_response_is_left_out():
+    expected = torch.tensor([[2.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
+    assert relative_error("x", expected, torch.tensor([[2.0, 1.0], [5.0, 5.0], [0.0, 1.0]])).tolist() == [0.25, 0.0]
