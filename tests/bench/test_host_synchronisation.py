@@ -1,7 +1,7 @@
 """A training step, once warm, stays on the device: it asks for no number and brings no tensor along from the host.
 
-On the device `meta`, which computes nothing: there an operator that needs a value fails, and every operator that sees a tensor of
-the CPU is caught here. A CUDA device would wait at the same places.
+On the device `meta`, which computes nothing: there an operator that needs a value fails, and every operator that sees a tensor
+of the CPU is caught here. A CUDA device would wait at the same places.
 """
 
 from collections.abc import Sequence
