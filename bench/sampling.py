@@ -15,14 +15,19 @@ RATE_REPEATS = 5
 
 
 def samples(
-    call: Callable[[], object], device: torch.device, repeats: int, busy: Callable[[], None] | None = None
+    call: Callable[[], object],
+    device: torch.device,
+    repeats: int,
+    *,
+    warmed: float = 0.0,
+    busy: Callable[[], None] | None = None,
 ) -> list[float]:
-    """Seconds of each of `repeats` calls after the warm-up.
+    """Seconds of each of `repeats` calls after the warm-up, to which calls of `warmed` seconds before this count.
 
     On CUDA between events around each call, the host running ahead as it does in training. `busy` is called once, on CUDA while
     the device works on the last calls.
     """
-    warm_up(call, device)
+    warm_up(call, device, warmed)
     if device.type != "cuda":
         return [seconds(call, device) for _ in range(repeats)]
     marks = [(torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)) for _ in range(repeats)]
@@ -42,9 +47,8 @@ def latencies(call: Callable[[], object], device: torch.device, repeats: int) ->
     return [seconds(call, device) for _ in range(repeats)]
 
 
-def warm_up(call: Callable[[], object], device: torch.device) -> None:
+def warm_up(call: Callable[[], object], device: torch.device, passed: float = 0.0) -> None:
     """Kernels are chosen and loaded, memory is fetched and clocks rise before anything is measured."""
-    passed = 0.0
     while passed < WARM_UP_SECONDS:
         passed += seconds(call, device)
 

@@ -11,6 +11,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,9 +114,11 @@ def _quantities(run: Run, device: torch.device, repeats: int, states: list[Devic
     precision = run.recipe.precision
     rates = {"matmul_rate": matmul_rate(device, precision), "copy_rate": copy_rate(device)}
     step = TimedStep(run, device)
-    counted = count(step)
     reset_peak_memory(device)
-    steps = samples(step, device, repeats, lambda: states.extend(_states(device, "busy")))
+    started = time.perf_counter()
+    counted = count(step)  # on the CPU the first of the warm-up's calls; a card's clocks rise only under the plain step's load
+    warmed = time.perf_counter() - started if device.type == "cpu" else 0.0
+    steps = samples(step, device, repeats, warmed=warmed, busy=lambda: states.extend(_states(device, "busy")))
     memory = peak_memory(device)
     network, images = step.network.eval(), step.batch.images
     with torch.no_grad(), autocast(precision, device):
