@@ -54,9 +54,8 @@ def _section(section: Section) -> list[str]:
         lines += ["Not the published recipe: a difference from the published numbers is the recipe's as well.", ""]
     if not section.smoke and section.variant != _PUBLISHED_SPLIT and _has_mnist(section):
         lines += [f"The published MNIST-scale numbers are for the split {code(_PUBLISHED_SPLIT)}, not for this one.", ""]
-    for table in section.tables:
-        lines += _table(table, with_published=not section.smoke)
-    return lines
+    tables = [line for table in section.tables for line in _table(table, with_published=not section.smoke)]
+    return lines + (markup.folded(markup.plural(len(section.tables), "table"), tables) if section.smoke else tables)
 
 
 def _has_mnist(section: Section) -> bool:
@@ -74,7 +73,9 @@ def _table(table: Table, with_published: bool) -> list[str]:
         lines += ["† not verified: this number was quoted from memory and not read in a second, independent source.", ""]
     if any(pace.shared for row in table.rows for pace in row.paces):
         lines += ["‡ tainted: other processes were on the device, so this time may be too long.", ""]
-    lines += [line for number, source in enumerate(sources, 1) for line in (f"[{number}] {escape(source, 1000)}", "")]
+    if sources:
+        numbered = [f"{number}. {escape(source, 1000)}" for number, source in enumerate(sources, 1)]
+        lines += markup.folded(markup.plural(len(sources), "source"), numbered)
     return lines + _failures(table.failures) + _runs(table.runs)
 
 
