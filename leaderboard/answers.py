@@ -1,0 +1,78 @@
+"""Wrong answers of several models side by side, and what they say about the differences between the models."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from leaderboard.runs import Run
+from leaderboard.statistics import Evidence
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Models (M of them) on the same realizations (n).
+
+    errors: (M, n) in percent. ``image_variance``: (M, M), the variance v (leaderboard/statistics.py) of the mean difference
+    of each pair; on its diagonal that of each model's own mean.
+    """
+
+    errors: Matrix
+    image_variance: Matrix
+
+    def of_model(self, model: int) -> Evidence:
+        """What is known about one model's mean error."""
+        return _evidence(self.errors[model], self.image_variance[model, model])
+
+    def of_pair(self, a: int, b: int) -> Evidence:
+        """What is known about the mean of a's error minus b's, paired by realization."""
+        return _evidence(self.errors[a] - self.errors[b], self.image_variance[a, b])
+
+
+def _evidence(numbers: Matrix, image_variance: float) -> Evidence:
+    n = len(numbers)
+    # An exact zero where all are equal: rounding must not make a spread out of nothing.
+    spread = float(np.var(numbers, ddof=1)) / n if n > 1 and np.ptp(numbers) > 0 else 0.0
+    return Evidence(float(np.mean(numbers)), n, spread, float(image_variance))
+
+
+def gather(runs: Mapping[str, Mapping[int, Run]], models: Sequence[str], realizations: Sequence[int]) -> Answers:
+    """The answers of these models on these realizations; ``runs[model][realization]`` is a successful run of each."""
+    table = [[runs[model][realization] for realization in realizations] for model in models]
+    errors = np.array([[run.test_error for run in row] for row in table], dtype=np.float64)
+    by_data: defaultdict[str, list[int]] = defaultdict(list)  # realizations with the same test images
+    for column in range(len(realizations)):
+        by_data[table[0][column].data_fingerprint].append(column)
+    variance = np.zeros((len(models), len(models)))
+    for columns in by_data.values():
+        images = table[0][columns[0]].test_count or 1
+        variance += _image_variance([[row[c] for c in columns] for row in table], images)
+    return Answers(errors, variance * (100 / len(realizations)) ** 2)
+
+
+def _image_variance(table: list[list[Run]], images: int) -> Matrix:
+    """Variance of the sum over runs of each pair's mean difference (as fractions), images being resampled; (M, M)."""
+    counts = _counts(table, images)
+    products = np.asarray((counts @ counts.T).todense(), dtype=np.float64)  # integers, hence exact
+    totals = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
+    squares = np.diag(products)[:, None] + np.diag(products)[None, :] - 2 * products
+    differences = totals[:, None] - totals[None, :]
+    np.fill_diagonal(squares, np.diag(products))
+    np.fill_diagonal(differences, totals)
+    variance: Matrix = (squares / images - (differences / images) ** 2) / images
+    return np.maximum(variance, 0.0)
+
+
+def _counts(table: list[list[Run]], images: int) -> sparse.csr_array:
+    """How many of each model's runs were wrong about each image: (M, images)."""
+    wrong = [np.concatenate([run.wrong for run in row if run.wrong is not None]) for row in table]
+    rows = np.repeat(np.arange(len(table)), [len(indices) for indices in wrong])
+    ones = np.ones(len(rows), dtype=np.int64)
+    return sparse.csr_array((ones, (rows, np.concatenate(wrong))), shape=(len(table), images))  # doubles are added up
