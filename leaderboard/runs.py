@@ -24,6 +24,7 @@ class Run:
     ``wrong``: int32 (number of wrong answers,), the sorted indices in the test split; None where there is no result.
 
     ``expected`` is how many realizations the protocol asks for, when its recipe says so; ``epochs`` those trained.
+    ``by_scale``: (low, high, test images with a scale factor between these, those of them answered wrongly) of each bin.
     ``altered`` says what about the network or the images is not the task's own; empty: nothing.
     """
 
@@ -59,6 +60,8 @@ class Run:
     command: str
     failure_kind: str
     failure_message: str
+    seeds: tuple[tuple[str, int], ...]
+    by_scale: tuple[tuple[float, float, int, int], ...]
     wrong: NDArray[np.int32] | None = field(compare=False, repr=False)
 
     @property
@@ -154,6 +157,8 @@ def _run(record: Record) -> Run:
         command=record.command,
         failure_kind=failure.kind if failure else "",
         failure_message=failure.message if failure else "",
+        seeds=tuple(sorted(record.seeds.items())),
+        by_scale=tuple((b.low, b.high, b.count, b.wrong) for b in metrics.error_by_scale) if metrics else (),
         wrong=np.sort(np.array([index for index, _ in metrics.wrong_answers], dtype=np.int32)) if metrics else None,
     )
 
