@@ -70,12 +70,8 @@ COLUMNS = (
         lambda row: row.summary.mean if row.summary else None,
     ),
     Column("95 % interval", interval, lambda row: row.interval.low if row.interval else None, optional=True),
-    Column(
-        "n", lambda row: markup.whole(row.summary, row.expected), lambda row: row.summary.n if row.summary else 0
-    ),
-    Column(
-        "Published %", lambda row: published(row.published), lambda row: _mean(row.published), optional=True
-    ),
+    Column("n", lambda row: markup.whole(row.summary, row.expected), lambda row: row.summary.n if row.summary else 0),
+    Column("Published %", lambda row: published(row.published), lambda row: _mean(row.published), optional=True),
     Column(
         "Ours − published",
         lambda row: NOTHING if row.difference is None else markup.difference(row.difference),

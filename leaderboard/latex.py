@@ -67,8 +67,8 @@ def _caption(section: Section, table: Table) -> str:
     hardware = "; ".join(sorted({pace.hardware for row in table.rows for pace in row.paces}))
     parts = [
         "Smoke test, its errors compare with nothing." if section.smoke else "",
-        f"Test error on {table.task}, mean ± sample standard deviation over n realizations; protocol {section.protocol}{recipe}, "
-        f"data {section.variant}.",
+        f"Test error on {table.task}, mean ± sample standard deviation over n realizations; protocol "
+        f"{section.protocol}{recipe}, data {section.variant}.",
         f"Training time on {hardware}." if hardware else "",
     ]
     return escape(" ".join(part for part in parts if part))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +57,8 @@ def _equivariance(items: Iterable[Equivariance]) -> list[Theme]:
         )
         groups[item.task, setting].append(item)
     return [
-        Theme(f"equivariance-{task}", task, "Equivariance error", setting, _both(its)) for (task, setting), its in sorted(groups.items())
+        Theme(f"equivariance-{task}", task, "Equivariance error", setting, _both(its))
+        for (task, setting), its in sorted(groups.items())
     ]
 
 
@@ -71,7 +72,7 @@ def _both(items: list[Equivariance]) -> tuple[Chart, ...]:
     )
 
 
-def _rows(name: str, title: str, label: str, values: list[tuple[Equivariance, float | None]]) -> Chart:
+def _rows(name: str, title: str, label: str, values: Sequence[tuple[Equivariance, float | None]]) -> Chart:
     states: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
     for item, value in values:
         if value is not None:
@@ -85,8 +86,8 @@ def _rows(name: str, title: str, label: str, values: list[tuple[Equivariance, fl
     for (model, state), found in sorted(states.items()):
         if model in shown:
             says = f"{model}, {state}: {mean(found):.3g} (n = {len(found)})"
-            ends = (digits(min(found)), digits(max(found))) if len(found) > 1 else (None, None)
-            marks.append(Mark(model, mean(found), shown.index(model), says, *ends, state))
+            low, high = (digits(min(found)), digits(max(found))) if len(found) > 1 else (None, None)
+            marks.append(Mark(model, mean(found), shown.index(model), says, low, high, state))
     marks.sort(key=lambda mark: (mark.y, mark.group))
     return Chart(name, "rows", title, label, "", tuple(marks), note=note)
 
