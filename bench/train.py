@@ -36,6 +36,7 @@ class Trained:
     answers: Tensor  # int64 (number of test images,): the class given to each
     labels: Tensor
     test_seconds: float
+    weights: dict[str, Tensor]  # those that were tested
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def train(run: Run, device: torch.device, checkpoint: Checkpoint, watch: Watch) 
     started = time.perf_counter()
     answers = predict(network, test.images, recipe.precision).cpu()
     parameters = sum(p.numel() for p in network.parameters() if p.requires_grad)
-    return Trained(progress, parameters, answers, test.labels.cpu(), time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    return Trained(progress, parameters, answers, test.labels.cpu(), seconds, network.state_dict())
 
 
 def _train_epoch(

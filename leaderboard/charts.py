@@ -148,7 +148,7 @@ def _by_scale(table: Table, rows: Sequence[Row]) -> Chart:
     shown, note = limited("lines", [row.model for row in rows])
     bins: defaultdict[str, defaultdict[tuple[float, float], list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
     for run in table.runs:
-        for low, high, count, wrong in run.by_scale if run.model in shown else ():
+        for low, high, count, wrong in run.error_by_scale if run.model in shown else ():
             bins[run.model][low, high].append((count, wrong))
     marks = []
     for model in shown:

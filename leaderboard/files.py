@@ -50,12 +50,9 @@ def _contents(records_root: Path, out: Path, readme: Path | None, folder: Path |
         contents[Path(readme)] = _with_block(Path(readme), render_top(collection.runs))
     if folder is not None:
         from leaderboard.folder import folder_files, mark_stale, redraw  # jinja, which a board without a page does not need
-        from leaderboard.measured import read_measured
 
         place = Path(folder)
-        files = folder_files(
-            collection, read_measured(Path(records_root)), lambda path: _read(place / path), redraw if draw else mark_stale
-        )
+        files = folder_files(collection, lambda path: _read(place / path), redraw if draw else mark_stale)
         contents |= {place / path: content for path, content in files.items()}
     return contents
 

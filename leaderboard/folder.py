@@ -11,7 +11,7 @@ from leaderboard.charts import Chart, charts_of, coloured
 from leaderboard.csv_tables import models_csv, pairs_csv
 from leaderboard.errors import one_line
 from leaderboard.latex import latex_table
-from leaderboard.measured import Measured, themes_of
+from leaderboard.measured import Theme, themes_of
 from leaderboard.page import render_page
 from leaderboard.runs import Collection
 
@@ -21,7 +21,7 @@ Drawer = Callable[[bytes | None, Chart, Sequence[str]], bytes]
 
 
 def folder_files(
-    collection: Collection, measured: Measured, read: Callable[[str], bytes | None], drawer: Drawer | None = None
+    collection: Collection, read: Callable[[str], bytes | None], drawer: Drawer | None = None
 ) -> dict[str, bytes]:
     """Every file of the folder, by its path there, as the records give it.
 
@@ -37,8 +37,8 @@ def folder_files(
         files[f"tables/{name}.tex"] = latex_table(section, table, name).encode()
         if table.comparisons:
             files[f"tables/{name}_pairs.csv"] = pairs_csv(table).encode()
-    page = render_page(collection, sections, names, files, measured).encode("utf-8", "backslashreplace")
-    for path, (chart, models) in _figures(sections, names, measured).items():
+    page = render_page(collection, sections, names, files).encode("utf-8", "backslashreplace")
+    for path, (chart, models) in _figures(sections, names, themes_of(collection)).items():
         files[path] = (drawer or redraw)(read(path), chart, models)
     files["leaderboard.html"] = page
     files[LIST] = "".join(f"{path}\n" for path in sorted([*files, LIST])).encode()
@@ -89,14 +89,14 @@ def file_part(text: str) -> str:
 
 
 def _figures(
-    sections: Sequence[Section], names: dict[tuple[int, int], str], measured: Measured
+    sections: Sequence[Section], names: dict[tuple[int, int], str], themes: Sequence[Theme]
 ) -> dict[str, tuple[Chart, Sequence[str]]]:
     tables = [(sections[i].tables[j], name) for (i, j), name in names.items() if not sections[i].smoke]
     tables.sort(key=lambda pair: -len(pair[0].runs))
     figures: dict[str, tuple[Chart, Sequence[str]]] = {}
     for table, name in tables[:MOST_TABLES]:
         figures |= {f"figures/{name}_{chart.name}.svg": (chart, coloured(table)) for chart in charts_of(table)}
-    for theme in themes_of(measured):
+    for theme in themes:
         for chart in theme.charts:
             path = wanted = f"figures/{file_part(theme.name)}_{chart.name}"
             number = 1

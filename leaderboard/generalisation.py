@@ -1,4 +1,4 @@
-"""The error of a trained network on test digits of sizes it never saw: the measurement that `bench generalise` leaves behind."""
+"""The error of a trained network on test digits of sizes it never saw: what `bench generalise` leaves behind."""
 
 from __future__ import annotations
 

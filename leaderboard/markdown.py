@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from leaderboard import markup
+from leaderboard import beyond, markup
 from leaderboard.board import Pace, Row, Section, Table, build_sections, hardware_label
 from leaderboard.markup import HOW_TO_BEGIN, NOTHING, SMOKE_BANNER, code, escape
 from leaderboard.published import PublishedResult
@@ -42,6 +42,7 @@ def render(collection: Collection, title_note: str | None = None) -> str:
     lines += [_EXPLANATION, ""] if collection.runs else [f"There are no records yet. {HOW_TO_BEGIN}", ""]
     for section in build_sections(collection.runs):
         lines += _section(section)
+    lines += beyond.render(collection)
     lines += _leftovers(collection)
     return "\n".join(lines).rstrip("\n") + "\n"
 

@@ -5,22 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from leaderboard.charts import Chart, Mark, digits, limited, mean
 from leaderboard.equivariance import Equivariance
 from leaderboard.generalisation import Generalisation
-from leaderboard.measurements import read_measurements
-from leaderboard.records import Unreadable
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Every measurement under a records folder of the kinds shown here, in the order of their paths."""
-
-    equivariance: tuple[Equivariance, ...] = ()
-    generalisation: tuple[Generalisation, ...] = ()
-    unreadable: tuple[Unreadable, ...] = ()
+from leaderboard.runs import Collection
 
 
 @dataclass(frozen=True)
@@ -34,16 +23,15 @@ class Theme:
     charts: tuple[Chart, ...]
 
 
-def read_measured(root: Path) -> Measured:
-    """The measurements under ``root``. What cannot be read is in ``unreadable``."""
-    equivariance, bad = read_measurements(root, Equivariance)
-    generalisation, worse = read_measurements(root, Generalisation)
-    return Measured(tuple(equivariance), tuple(generalisation), (*bad, *worse))
+def themes_of(collection: Collection) -> list[Theme]:
+    """Equivariance first; only what was measured in the same way shares a chart.
 
-
-def themes_of(measured: Measured) -> list[Theme]:
-    """Equivariance first; only what was measured in the same way shares a chart."""
-    return [*_equivariance(measured.equivariance), *_generalisation(measured.generalisation)]
+    What was measured on the weights of smoke tests, or of altered networks or images, is left out.
+    """
+    barred = {run.run_id for run in collection.runs if run.smoke or run.altered}
+    errors = [item for item in collection.equivariance if item.run_id not in barred]
+    tested = [item for item in collection.generalisation if item.run_id not in barred]
+    return [*_equivariance(errors), *_generalisation(tested)]
 
 
 def _equivariance(items: Iterable[Equivariance]) -> list[Theme]:

@@ -23,7 +23,7 @@ from leaderboard.board import Row, Section, Table, hardware_label
 from leaderboard.charts import Chart, charts_of, colour, coloured
 from leaderboard.columns import Column, columns_of
 from leaderboard.errors import one_line
-from leaderboard.measured import Measured, themes_of
+from leaderboard.measured import themes_of
 from leaderboard.runs import Collection, Run
 
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -55,7 +55,6 @@ class Shown:
 
 def render_page(
     collection: Collection, sections: Sequence[Section], names: dict[tuple[int, int], str], files: dict[str, bytes],
-    measured: Measured,
 ) -> str:  # fmt: skip
     """The page. ``names[i, j]`` is the file name of table j of section i, ``files`` the board's tables by path."""
     tables = [
@@ -63,14 +62,14 @@ def render_page(
         for i, section in enumerate(sections)
         for j, table in enumerate(section.tables)
     ]
-    themes = [(theme, [_figure(chart, sorted(chart.models)) for chart in theme.charts]) for theme in themes_of(measured)]
+    themes = [(theme, [_figure(chart, sorted(chart.models)) for chart in theme.charts]) for theme in themes_of(collection)]
     script = _read("page.js")
     return _environment().get_template("leaderboard.html").render(
         collection=collection,
         tables=tables,
         themes=[(theme, figures, _legend(theme.charts, figures)) for theme, figures in themes],
         altered=[run for run in collection.runs if run.altered],
-        unreadable=[*collection.unreadable, *measured.unreadable],
+        unreadable=collection.unreadable,
         tasks=sorted({shown.table.task for shown in tables}),
         protocols=list(dict.fromkeys(shown.section.protocol for shown in tables)),
         hardware=sorted({one_line(p.hardware) for shown in tables for row in shown.table.rows for p in row.paces}),

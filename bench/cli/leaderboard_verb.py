@@ -28,10 +28,9 @@ def leaderboard(
     from leaderboard import markup
     from leaderboard.errors import RecordError
     from leaderboard.files import stale_files, write_board
-    from leaderboard.measured import read_measured
     from leaderboard.records import read_all, set_aside
 
-    unreadable = [*read_all(records)[1], *read_measured(records).unreadable]
+    unreadable = read_all(records)[1]
     if unreadable:
         # Only what should have been a record is moved out of the way, and nothing at all when only checking.
         movable = [bad.path for bad in unreadable if bad.path.is_file() and not check]

@@ -10,7 +10,7 @@ import typer
 import datasets
 import leaderboard
 import models
-from bench.cli import data, leaderboard_verb, list_verb, run, time_verb
+from bench.cli import data, equivariance_verb, generalise_verb, leaderboard_verb, list_verb, run, time_verb
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -23,6 +23,8 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("data")(data.data)
 app.command("time")(time_verb.time_models)
+app.command("equivariance")(equivariance_verb.equivariance)
+app.command("generalise")(generalise_verb.generalise)
 app.command("list")(list_verb.list_things)
 app.command("leaderboard")(leaderboard_verb.leaderboard)
 
