@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,27 +21,28 @@ Matrix = NDArray[np.float64]
 class Answers:
     """Models (M of them) on the same realizations (n).
 
-    errors: (M, n) in percent. ``image_variance``: (M, M), the variance v (leaderboard/statistics.py) of the mean difference
-    of each pair; on its diagonal that of each model's own mean.
+    errors: (M, n) in percent. ``own`` and ``shared``: (M, M), the image variances v (leaderboard/statistics.py) of the mean
+    difference of each pair, from data sets of one realization and of several; on the diagonal those of each model's own mean.
     """
 
     errors: Matrix
-    image_variance: Matrix
+    own: Matrix
+    shared: Matrix
 
     def of_model(self, model: int) -> Evidence:
         """What is known about one model's mean error."""
-        return _evidence(self.errors[model], self.image_variance[model, model])
+        return self._evidence(self.errors[model], model, model)
 
     def of_pair(self, a: int, b: int) -> Evidence:
         """What is known about the mean of a's error minus b's, paired by realization."""
-        return _evidence(self.errors[a] - self.errors[b], self.image_variance[a, b])
+        return self._evidence(self.errors[a] - self.errors[b], a, b)
 
-
-def _evidence(numbers: Matrix, image_variance: float) -> Evidence:
-    n = len(numbers)
-    # An exact zero where all are equal: rounding must not make a spread out of nothing.
-    spread = float(np.var(numbers, ddof=1)) / n if n > 1 and np.ptp(numbers) > 0 else 0.0
-    return Evidence(float(np.mean(numbers)), n, spread, float(image_variance))
+    def _evidence(self, numbers: Matrix, a: int, b: int) -> Evidence:
+        n = len(numbers)
+        # An exact zero where all are equal: rounding must not make a spread out of nothing.
+        spread = float(np.var(numbers, ddof=1)) if n > 1 and np.ptp(numbers) > 0 else 0.0
+        images = float(self.own[a, b]), float(self.shared[a, b])
+        return Evidence(float(np.mean(numbers)), n, spread, *images, n - 1 if n > 1 else math.inf)
 
 
 def gather(runs: Mapping[str, Mapping[int, Run]], models: Sequence[str], realizations: Sequence[int]) -> Answers:
@@ -50,11 +52,12 @@ def gather(runs: Mapping[str, Mapping[int, Run]], models: Sequence[str], realiza
     by_data: defaultdict[str, list[int]] = defaultdict(list)  # realizations with the same test images
     for column in range(len(realizations)):
         by_data[table[0][column].data_fingerprint].append(column)
-    variance = np.zeros((len(models), len(models)))
+    own, shared = np.zeros((2, len(models), len(models)))
     for columns in by_data.values():
-        images = table[0][columns[0]].test_count or 1
-        variance += _image_variance([[row[c] for c in columns] for row in table], images)
-    return Answers(errors, variance * (100 / len(realizations)) ** 2)
+        variance = _image_variance([[row[c] for c in columns] for row in table], table[0][columns[0]].test_count or 1)
+        target = own if len(columns) == 1 else shared
+        target += variance * (100 / len(realizations)) ** 2
+    return Answers(errors, own, shared)
 
 
 def _image_variance(table: list[list[Run]], images: int) -> Matrix:

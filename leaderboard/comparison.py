@@ -2,8 +2,8 @@
 
 **Two tests.** The sign-flip test asks only that a difference could as well have had the other sign, and is exact; but n
 realizations have 2^n sign patterns, so its p is never below 2/2^n: 0.031 for six. After Holm's correction over the 45 pairs of
-ten models nothing can ever be told apart by it. It is reported; what decides (``p``, ``p_holm``, ranks) is Student's t on the
-two-level bootstrap's standard error (leaderboard/statistics.py), which may also use what thousands of test images say.
+ten models nothing can ever be told apart by it. It is reported; what decides (``p``, ``p_holm``, ranks) is the moderated t
+(leaderboard/moderation.py) with the doubt of both levels, realizations and images (leaderboard/statistics.py).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaderboard.answers import gather
+from leaderboard.moderation import moderate
 from leaderboard.runs import Run
 from leaderboard.statistics import Evidence, Interval
 
@@ -29,6 +30,7 @@ class Comparison:
     """``difference``: mean error of a minus that of b (percentage points) over ``n`` shared realizations.
 
     ``p_holm`` is ``p`` corrected for all pairs of the table; ``p_sign_flip`` is None for more than 16 realizations.
+    ``evidence``: what interval and p were computed from, its spread moderated by the table's other pairs.
     """
 
     a: str
@@ -39,6 +41,7 @@ class Comparison:
     p_holm: float
     p_sign_flip: float | None
     n: int
+    evidence: Evidence
 
 
 def by_model(runs: Iterable[Run]) -> dict[str, dict[int, Run]]:
@@ -82,11 +85,13 @@ def _compare(
     flips: Sequence[float | None] = [None] * len(pairs)
     if len(shared) <= MOST_FLIPPED:
         flips = sign_flip(answers.errors[a] - answers.errors[b]).tolist()
+    alone = [answers.of_pair(place[x], place[y]) for x, y in pairs]
+    variances, freedom = moderate(np.array([evidence.spread for evidence in alone]), len(shared) - 1)
     comparisons = []
-    for pair, flip in zip(pairs, flips, strict=True):
-        evidence = answers.of_pair(place[pair[0]], place[pair[1]])
-        p = evidence.p
-        comparisons.append(Comparison(*pair, evidence.mean, evidence.interval, p, p, flip, len(shared)))
+    for pair, flip, evidence, spread in zip(pairs, flips, alone, variances.tolist(), strict=True):
+        surer = replace(evidence, spread=spread, freedom=freedom)
+        p = surer.p
+        comparisons.append(Comparison(*pair, surer.mean, surer.interval, p, p, flip, len(shared), surer))
     return comparisons
 
 

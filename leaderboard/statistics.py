@@ -1,20 +1,20 @@
 """Numbers about numbers: a mean over realizations, how sure it is, and where the doubt comes from.
 
-**Two levels.** An error is a mean over test images within a realization, and then over realizations. The bootstrap that
-resamples both with replacement (first realizations, then each one's test images) knows two sources of doubt. For a mean, which
-is all that is asked here, its variance has a closed form, so nothing is drawn and there is no seed:
+**Two levels.** An error is a mean over test images within a realization, and then over realizations; resampling both with
+replacement (first realizations, then each one's test images) is the two-level bootstrap. For a mean the variance that it finds
+has a closed form, so nothing is drawn and there is no seed:
 
-    variance = s^2 / n + v,    v = (1/n^2) sum over the data sets g of (variance over the images of g) / (images of g)
+    (1 - 1/n) s^2 / n + v,    v = (1/n^2) sum over the data sets g of (variance over the images of g) / (images of g)
 
-s is the sample standard deviation over the n realizations. (Drawn, the first term comes out (n-1)/n too small; it is
-corrected here.) Realizations that share their test images (training seeds on one data set: ``stl10+``) have their images
-resampled together. Davison and Hinkley 1997, section 3.8: where every realization has images of its own, s already holds the
-chance of the images, so v counts it twice. That errs on the side of caution, and it is what makes six realizations enough to
-work with: v is known almost exactly, so the sum's degrees of freedom (Satterthwaite 1946) are more than n - 1 = 5, and a
-difference cannot look sure only because six numbers happened to lie close together.
+s is the sample standard deviation over the n realizations. Taken as it is, this is wrong three ways for n = 6: the factor
+1 - 1/n; a normal quantile where s is known from six numbers only; and where every realization has test images of its own, s
+already holds the chance of the images, and v counts it again (Davison and Hinkley 1997, section 3.8). So the two levels are put
+together as what they are: v of images that one realization has to itself is a *floor* under s^2 / n, for six numbers may lie
+close together by luck, but not closer than their images allow; v of images shared by several realizations (training seeds on
+one data set: ``stl10+``) is *added*, for s knows nothing of it. Intervals and p-values are Student's t.
 
-Intervals and p-values come from Student's t with these degrees of freedom. docs/statistics.md: measured error rates, coverage
-and power, also of the alternatives. Units: percent (errors), percentage points (differences), their squares (variances).
+docs/statistics.md: measured error rates, coverage and power, also of what was not chosen. Units: percent (errors), percentage
+points (differences), their squares (variances).
 """
 
 from __future__ import annotations
@@ -53,25 +53,24 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A mean over ``n`` realizations and the variances of that mean: ``between`` realizations (s^2 / n) and of ``images`` (v).
+    """A mean over ``n`` realizations, and what is known of its variance.
 
-    ``between`` is 0 for n = 1, where nothing is known about it: interval and p then speak of other test images only.
+    ``spread``: variance of one realization's number, known to ``freedom`` degrees of freedom. ``own_images`` and
+    ``shared_images``: v, from data sets that one realization has to itself and from those that several share. For n = 1 spread
+    is 0 and freedom infinite: interval and p then speak of other test images only, not of another training.
     """
 
     mean: float
     n: int
-    between: float
-    images: float
+    spread: float
+    own_images: float
+    shared_images: float
+    freedom: float
 
     @property
     def error(self) -> float:
         """Standard error of the mean."""
-        return math.sqrt(self.between + self.images)
-
-    @property
-    def freedom(self) -> float:
-        """Degrees of freedom of the standard error; infinite when all of it comes from the images."""
-        return (self.n - 1) * (1 + self.images / self.between) ** 2 if self.between else math.inf
+        return math.sqrt(max(self.spread / self.n, self.own_images) + self.shared_images)
 
     @property
     def interval(self) -> Interval:
