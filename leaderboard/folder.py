@@ -20,9 +20,7 @@ MOST_TABLES = 8  # with figures as files: those with most results. The page has 
 Drawer = Callable[[bytes | None, Chart, Sequence[str]], bytes]
 
 
-def folder_files(
-    collection: Collection, read: Callable[[str], bytes | None], drawer: Drawer | None = None
-) -> dict[str, bytes]:
+def folder_files(collection: Collection, read: Callable[[str], bytes | None], drawer: Drawer | None = None) -> dict[str, bytes]:
     """Every file of the folder, by its path there, as the records give it.
 
     ``read`` gives what stands there now, or None. A figure that is current stays as it is, whichever version of matplotlib
