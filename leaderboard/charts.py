@@ -103,11 +103,11 @@ def _ranks(rows: Sequence[Row]) -> Chart:
         Mark(
             row.model, _error(row), index, _says(row),
             digits(row.interval.low) if row.interval else None, digits(row.interval.high) if row.interval else None,
-            f"rank {row.rank}" if row.rank else "not ranked: one realization",
+            f"rank {row.rank}" if row.rank else "no rank: two shared realizations are needed",
         )
         for index, row in enumerate(rows[: len(shown)])
     ]  # fmt: skip
-    return Chart("ranks", "rows", "Rank groups", "Test error, % (mean, 95 % interval)", "", tuple(marks), note=note)
+    return Chart("ranks", "rows", "Error and rank groups", "Test error, % (mean, 95 % interval)", "", tuple(marks), note=note)
 
 
 def _time(rows: Sequence[Row]) -> Chart:

@@ -37,7 +37,7 @@ def themes_of(collection: Collection) -> list[Theme]:
 def _equivariance(items: Iterable[Equivariance]) -> list[Theme]:
     groups: defaultdict[tuple[str, str], list[Equivariance]] = defaultdict(list)
     for item in items:
-        factors = ", ".join(f"{factor:g}" for factor in item.factors)
+        factors = ", ".join(f"{factor:.3g}" for factor in item.factors)
         setting = (
             f"Logits of {item.image_count} images ({item.images}) scaled by {factors} from {item.reference_scale:g} of their "
             f"own size, or shifted by {item.shift} pixels; resampling: {item.resampling}. Mean over the factors of the squared "
@@ -66,9 +66,8 @@ def _rows(name: str, title: str, label: str, values: Sequence[tuple[Equivariance
         if value is not None:
             states[item.model, f"trained ({item.protocol})" if item.protocol else "at initialisation"].append(value)
     best: dict[str, float] = {}
-    for (model, state), found in sorted(states.items()):
-        # Models stand in the order of their trained error, where there is one.
-        best[model] = mean(found) if state != "at initialisation" or model not in best else best[model]
+    for (model, _), found in sorted(states.items()):
+        best.setdefault(model, mean(found))  # "at initialisation" comes first, and gives the order where there is one
     shown, note = limited("rows", sorted(best, key=lambda model: (best[model], model)))
     marks = []
     for (model, state), found in sorted(states.items()):
