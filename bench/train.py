@@ -178,7 +178,10 @@ def fresh(run: Run, device: torch.device, batch_split: int | None = None) -> tup
     if parts > 1:
         split_batches(network, parts)
     trainable, given = [parameter for parameter in network.parameters() if parameter.requires_grad], recipe.optimizer
+    fused = device.type == "cuda" or None  # one kernel for all parameters, the same update up to rounding
     if isinstance(given, Adam):
-        return network, torch.optim.Adam(trainable, given.lr, given.betas, given.eps, given.weight_decay)
-    sgd = torch.optim.SGD(trainable, given.lr, given.momentum, nesterov=given.nesterov, weight_decay=given.weight_decay)
+        return network, torch.optim.Adam(trainable, given.lr, given.betas, given.eps, given.weight_decay, fused=fused)
+    sgd = torch.optim.SGD(
+        trainable, given.lr, given.momentum, nesterov=given.nesterov, weight_decay=given.weight_decay, fused=fused
+    )
     return network, sgd

@@ -10,7 +10,17 @@ import typer
 import datasets
 import leaderboard
 import models
-from bench.cli import data, equivariance_verb, generalise_verb, leaderboard_verb, list_verb, run, time_verb
+from bench.cli import (
+    data,
+    equivariance_verb,
+    generalise_verb,
+    leaderboard_verb,
+    list_verb,
+    profile_verb,
+    run,
+    time_verb,
+    timings_verb,
+)
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -25,6 +35,8 @@ app.command("data")(data.data)
 app.command("time")(time_verb.time_models)
 app.command("equivariance")(equivariance_verb.equivariance)
 app.command("generalise")(generalise_verb.generalise)
+app.command("timings")(timings_verb.timings)
+app.command("profile")(profile_verb.profile)
 app.command("list")(list_verb.list_things)
 app.command("leaderboard")(leaderboard_verb.leaderboard)
 

@@ -26,11 +26,8 @@ from models.layers.fourier import fourier_conv2d, fourier_cost
 from models.layers.separable import Functions, compose, separable_conv2d, separable_cost
 
 # A direct convolution of few channels runs at a fraction of the matrix rate and the Fourier path pays for its copies; below
-# this ratio of counted operations, direct wins (measured on two CPU cores: docs/performance.md). Complex products of many
-# channels are the better matrix products.
+# this ratio of counted operations, direct wins (measured on two CPU cores: docs/performance.md).
 DIRECT_ADVANTAGE = 2.7
-DIRECT_ADVANTAGE_MANY = 1.9
-MANY_CHANNELS = 128
 # Correlations with separable functions are products with narrow matrices: so much slower per operation (same place).
 NARROW = 1.4
 # The direct convolution on the CPU (oneDNN) takes three times as long per operation for filters wider than this (same place).
@@ -91,9 +88,8 @@ def _is_separable_cheapest(
     with_fourier: bool,
 ) -> bool:
     combination, correlation = separable_cost(batch, channels_in, channels_out, extents, functions, stride)
-    advantage = _direct_advantage(channels_in, channels_out)
-    cost = combination / advantage + NARROW * correlation
-    others = [combination / advantage * math.prod(taps) / math.prod(functions)]
+    cost = combination / DIRECT_ADVANTAGE + NARROW * correlation
+    others = [combination / DIRECT_ADVANTAGE * math.prod(taps) / math.prod(functions)]
     if with_fourier and stride == 1:
         others.append(fourier_cost(batch, channels_in, channels_out, extents, [taps])[0])
     return cost < min(others)
@@ -112,7 +108,7 @@ def _cheapest_groups(
 
     def alone(rows: int, columns: int) -> tuple[float, bool, int | None]:
         direct = 2 * batch * channels_in * channels_out * extents[0] * extents[1] * rows * columns
-        return direct / _direct_advantage(channels_in, channels_out), False, None
+        return direct / DIRECT_ADVANTAGE, False, None
 
     def together(group: tuple[tuple[int, int], ...]) -> tuple[float, bool, int | None]:
         operations, tile = fourier_cost(batch, channels_in, channels_out, extents, group, dilation)
@@ -130,10 +126,6 @@ def _cheapest_groups(
             ways.append((cost + rest, [(end - first, is_fourier, tile), *groups]))
         best.insert(0, min(ways, key=lambda way: way[0]))
     return best[0][1]
-
-
-def _direct_advantage(channels_in: int, channels_out: int) -> float:
-    return DIRECT_ADVANTAGE_MANY if min(channels_in, channels_out) >= MANY_CHANNELS else DIRECT_ADVANTAGE
 
 
 def _direct(maps: Tensor, filters: Tensor, stride: int, dilation: int) -> Tensor:
