@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from leaderboard import plots
-from leaderboard.board import Section, Table, build_sections
+from leaderboard.board import Section, Table
 from leaderboard.charts import Chart, charts_of, coloured
 from leaderboard.csv_tables import models_csv, pairs_csv
 from leaderboard.errors import one_line
@@ -16,17 +16,18 @@ from leaderboard.page import render_page
 from leaderboard.runs import Collection
 
 LIST = "files.txt"
-MOST_TABLES = 8  # with figures as files: those with most results. The page has figures of all
+MOST_TABLES = 6  # with figures as files: those with most results. The page has figures of all
 Drawer = Callable[[bytes | None, Chart, Sequence[str]], bytes]
 
 
-def folder_files(collection: Collection, read: Callable[[str], bytes | None], drawer: Drawer | None = None) -> dict[str, bytes]:
+def folder_files(
+    collection: Collection, sections: Sequence[Section], read: Callable[[str], bytes | None], drawer: Drawer | None = None
+) -> dict[str, bytes]:
     """Every file of the folder, by its path there, as the records give it.
 
-    ``read`` gives what stands there now, or None. A figure that is current stays as it is, whichever version of matplotlib
-    drew it; ``drawer`` draws the others (default: leaderboard.plots).
+    ``sections`` are those of the collection's runs; ``read`` gives what stands there now, or None. A figure that is current
+    stays as it is, whichever version of matplotlib drew it; ``drawer`` draws the others (default: leaderboard.plots).
     """
-    sections = build_sections(collection.runs)
     names = _names(sections)
     files: dict[str, bytes] = {}
     for (i, j), name in names.items():

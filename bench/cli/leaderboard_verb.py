@@ -28,9 +28,11 @@ def leaderboard(
     from leaderboard import markup
     from leaderboard.errors import RecordError
     from leaderboard.files import stale_files, write_board
-    from leaderboard.records import read_all, set_aside
+    from leaderboard.records import set_aside
+    from leaderboard.runs import collect
 
-    unreadable = read_all(records)[1]
+    collection = collect(records)
+    unreadable = collection.unreadable
     if unreadable:
         # Only what should have been a record is moved out of the way, and nothing at all when only checking.
         movable = [bad.path for bad in unreadable if bad.path.is_file() and not check]
@@ -38,11 +40,11 @@ def leaderboard(
         others = f" and {len(unreadable) - 1} more" if len(unreadable) > 1 else ""
         raise RecordError(f"record {unreadable[0].path}{others} is unreadable ({unreadable[0].reason}){kept}; repeat its run")
     if check:
-        stale = stale_files(records, output, readme, folder)
+        stale = stale_files(collection, output, readme, folder)
         more = f" and {len(stale) - 1} more" if len(stale) > 1 else ""
         state = f"{stale[0]}{more}: stale; write the board again, without --check" if stale else f"{output} is up to date"
         print(state, file=sys.stderr if stale else sys.stdout)
         return 1 if stale else 0
-    written = write_board(records, output, readme, folder)
+    written = write_board(collection, output, readme, folder)
     print(f"wrote {output}" + (f" and {markup.plural(len(written) - 1, 'more file')}" if len(written) > 1 else ""))
     return 0
