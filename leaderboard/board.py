@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from leaderboard.errors import RecordError
+from leaderboard.comparable import check_comparable
+from leaderboard.comparison import Comparison, by_model, compare_all, evidence_of
 from leaderboard.published import PublishedResult, find
+from leaderboard.ranks import ranks
 from leaderboard.runs import Run
-from leaderboard.statistics import Summary, summarise
+from leaderboard.statistics import Interval, Summary, summarise
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,11 @@ class Pace:
 
 @dataclass(frozen=True)
 class Row:
-    """One model in one table. ``summary`` is None when no run succeeded; ``expected`` is how many runs make it whole."""
+    """One model in one table. ``summary`` is None when no run succeeded; ``expected`` is how many runs make it whole.
+
+    ``interval`` (95 %, of the mean) and ``rank`` need two realizations, and are None in a smoke test. ``published`` is the
+    paper's number; ``pooled`` and ``split`` are a reproduction's, as it printed it and with plain and '+' runs apart.
+    """
 
     model: str
     summary: Summary | None
@@ -32,6 +38,10 @@ class Row:
     parameters: tuple[int, ...]
     paces: tuple[Pace, ...]
     published: PublishedResult | None
+    pooled: PublishedResult | None
+    split: PublishedResult | None
+    interval: Interval | None
+    rank: int | None
 
     @property
     def difference(self) -> float | None:
@@ -41,7 +51,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """One task under one fully resolved recipe; ``runs`` holds the successful ones, ``failures`` the rest."""
+    """One task under one fully resolved recipe; ``runs`` holds the successful ones, ``failures`` the rest.
+
+    ``comparisons``: every pair of models that shares two realizations or more; empty in a smoke test.
+    """
 
     task: str
     digest: str
@@ -49,6 +62,7 @@ class Table:
     rows: tuple[Row, ...]
     runs: tuple[Run, ...]
     failures: tuple[Run, ...]
+    comparisons: tuple[Comparison, ...]
 
 
 @dataclass(frozen=True)
@@ -65,8 +79,8 @@ def build_sections(runs: Iterable[Run]) -> tuple[Section, ...]:
     """The sections in the board's order: ``paper`` first, then by name, smoke tests last.
 
     No table mixes recipes (digests) or data variants, and runs of an altered network or of altered images are in none.
-    Raises RecordError when two runs of one table used different data for the same realization, or when one realization
-    was counted twice for one model.
+    Raises RecordError when two runs of one table used different data or numbers of test images for the same realization, or
+    when one realization was counted twice for one model.
     """
     groups: defaultdict[tuple[bool, bool, str, str], defaultdict[tuple[str, str], list[Run]]]
     groups = defaultdict(lambda: defaultdict(list))
@@ -74,60 +88,46 @@ def build_sections(runs: Iterable[Run]) -> tuple[Section, ...]:
         section = (run.smoke, run.protocol != "paper", run.protocol, run.data_variant)
         groups[section][run.task, run.protocol_digest].append(run)
     return tuple(
-        Section(protocol, smoke, variant, _tables(tables, with_published=not smoke))
+        Section(protocol, smoke, variant, _tables(tables, smoke=smoke))
         for (smoke, _, protocol, variant), tables in sorted(groups.items())
     )
 
 
-def _tables(groups: dict[tuple[str, str], list[Run]], with_published: bool) -> tuple[Table, ...]:
+def _tables(groups: dict[tuple[str, str], list[Run]], smoke: bool) -> tuple[Table, ...]:
     tasks = [task for task, _ in groups]
-    return tuple(
-        _table(task, digest, tasks.count(task) > 1, runs, with_published) for (task, digest), runs in sorted(groups.items())
-    )
+    return tuple(_table(task, digest, tasks.count(task) > 1, runs, smoke) for (task, digest), runs in sorted(groups.items()))
 
 
-def _table(task: str, digest: str, one_of_several: bool, runs: list[Run], with_published: bool) -> Table:
+def _table(task: str, digest: str, one_of_several: bool, runs: list[Run], smoke: bool) -> Table:
     runs = sorted(runs, key=lambda run: (run.model, run.realization, run.run_id))
     succeeded = tuple(run for run in runs if run.status == "ok")
-    _check_comparable(task, succeeded)
-    by_model: defaultdict[str, list[Run]] = defaultdict(list)
+    check_comparable(task, succeeded)
+    comparisons = () if smoke else compare_all(succeeded)
+    by_name: defaultdict[str, list[Run]] = defaultdict(list)
     for run in runs:
-        by_model[run.model].append(run)
-    rows = [_row(task, model, its_runs, with_published) for model, its_runs in by_model.items()]
+        by_name[run.model].append(run)
+    rank_of = ranks(list(by_name), comparisons)
+    rows = [_row(task, model, its_runs, rank_of.get(model), smoke) for model, its_runs in by_name.items()]
     rows.sort(key=lambda row: (row.summary is None, row.summary.mean if row.summary else 0.0, row.model))
     failures = tuple(run for run in runs if run.status != "ok")
-    return Table(task, digest, one_of_several, tuple(rows), succeeded, failures)
+    return Table(task, digest, one_of_several, tuple(rows), succeeded, failures, comparisons)
 
 
-def _check_comparable(task: str, runs: Sequence[Run]) -> None:
-    """Every model must have seen the same data under the same realization number, and each of them once."""
-    first: dict[int, Run] = {}
-    counted: dict[tuple[str, int], Run] = {}
-    for run in runs:
-        other = first.setdefault(run.realization, run)
-        if other.data_fingerprint != run.data_fingerprint:
-            raise RecordError(
-                f"{task}, realization {run.realization}: run {other.run_id} used data {other.data_fingerprint!r}, run "
-                f"{run.run_id} used {run.data_fingerprint!r}; they cannot share a table, move one of the records away"
-            )
-        twin = counted.setdefault((run.model, run.realization), run)
-        if twin is not run:
-            raise RecordError(
-                f"{task}, {run.model}: runs {twin.run_id} and {run.run_id} are both realization {run.realization} of one "
-                "protocol and would count twice; move one of the records away"
-            )
-
-
-def _row(task: str, model: str, runs: list[Run], with_published: bool) -> Row:
+def _row(task: str, model: str, runs: list[Run], rank: int | None, smoke: bool) -> Row:
     succeeded = [run for run in runs if run.status == "ok"]
     errors = [run.test_error for run in succeeded if run.test_error is not None]
+    sure = not smoke and len(errors) > 1
     return Row(
         model=model,
         summary=summarise(errors) if errors else None,
         expected=max((run.expected for run in runs if run.expected is not None), default=None),
         parameters=tuple(sorted({run.parameters for run in succeeded if run.parameters is not None})),
         paces=_paces(succeeded),
-        published=(find(task, model) or find(task, model, "reproduction-split")) if with_published else None,
+        published=None if smoke else find(task, model),
+        pooled=None if smoke else find(task, model, "reproduction-as-published"),
+        split=None if smoke else find(task, model, "reproduction-split"),
+        interval=evidence_of(by_model(succeeded)[model]).interval if sure else None,
+        rank=rank,
     )
 
 

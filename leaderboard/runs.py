@@ -5,10 +5,13 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from leaderboard.equivariance import Equivariance
 from leaderboard.errors import RecordError
@@ -19,7 +22,9 @@ from leaderboard.records import Record, Unreadable, iterate_records
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A record without its curves and answers (a few hundred bytes in place of a hundred thousand); same units.
+    """A record without its curves and with its wrong answers in a few kilobytes; same units.
+
+    ``wrong``: int32 (number of wrong answers,), the sorted indices in the test split; None where there is no result.
 
     ``expected`` is how many realizations the protocol asks for, when its recipe says so; ``epochs`` those trained.
     ``altered`` says what about the network or the images is not the task's own; empty: nothing.
@@ -57,6 +62,8 @@ class Run:
     command: str
     failure_kind: str
     failure_message: str
+    seeds: tuple[tuple[str, int], ...]
+    wrong: NDArray[np.int32] | None = field(compare=False, repr=False)
     error_by_scale: tuple[tuple[float, float, int, int], ...] = ()  # low, high, images, wrong answers
 
     @property
@@ -94,7 +101,7 @@ def collect(source: Path | str | Iterable[Record]) -> Collection:
     for run_id, runs in sorted(copies.items()):
         if len(runs) > 1:
             _check_same(runs)
-            runs.sort(key=lambda run: (run.status != "ok", run.finished, repr(run)))
+            runs.sort(key=lambda run: (run.status != "ok", run.finished, repr(run), _bytes(run.wrong)))
             moment = runs[0].finished.isoformat()
             notes.append(f"run {run_id} was found {len(runs)} times; used: {runs[0].status}, finished {moment}")
     kept = tuple(sorted((runs[0] for runs in copies.values()), key=_order))
@@ -111,12 +118,16 @@ def _order(run: Run) -> tuple[str | int, ...]:
     return (run.protocol, run.data_variant, run.task, run.protocol_digest, run.model, run.realization, run.run_id)
 
 
+def _bytes(wrong: NDArray[np.int32] | None) -> bytes:
+    return b"" if wrong is None else wrong.tobytes()
+
+
 def _check_same(runs: list[Run]) -> None:
-    for field in ("model", "task", "realization", "protocol", "protocol_digest", "smoke", "data_variant", "data_fingerprint"):
-        values = sorted({str(getattr(run, field)) for run in runs})
+    for name in ("model", "task", "realization", "protocol", "protocol_digest", "smoke", "data_variant", "data_fingerprint"):
+        values = sorted({str(getattr(run, name)) for run in runs})
         if len(values) > 1:
             raise RecordError(
-                f"records of run {runs[0].run_id} disagree on {field} ({values[0]!r}, {values[1]!r}), so they are not "
+                f"records of run {runs[0].run_id} disagree on {name} ({values[0]!r}, {values[1]!r}), so they are not "
                 "copies of one run; keep one of them in the records folder"
             )
 
@@ -156,6 +167,8 @@ def _run(record: Record) -> Run:
         command=record.command,
         failure_kind=failure.kind if failure else "",
         failure_message=failure.message if failure else "",
+        seeds=tuple(sorted(record.seeds.items())),
+        wrong=np.sort(np.array([index for index, _ in metrics.wrong_answers], dtype=np.int32)) if metrics else None,
         error_by_scale=tuple((b.low, b.high, b.count, b.wrong) for b in metrics.error_by_scale) if metrics else (),
     )
 
