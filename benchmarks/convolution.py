@@ -1,7 +1,8 @@
 """Direct against Fourier convolution, forward and backward, alternating in one process: python benchmarks/convolution.py
 
 Prints for each shape the median seconds of both, their ratio, and the ratio of counted operations by which
-models/layers/convolution.py chooses.
+models/layers/convolution.py chooses. Then, for STL-10's steerable filters (three functions of each axis), both of these, making
+the filters included, and correlation with the functions instead.
 """
 
 import statistics
@@ -15,6 +16,7 @@ from torch.nn import functional as F
 
 from models.layers.convolution import DIRECT_ADVANTAGE
 from models.layers.fourier import fourier_conv2d, fourier_cost
+from models.layers.separable import compose, functions_of, separable_conv2d
 
 REPEATS = 5
 # (batch, channels in, channels out, map size, filter size): the shapes of the MNIST-scale and STL-10 networks.
@@ -29,6 +31,8 @@ SHAPES = [
     *[(4, 256, 256, 48, size) for size in (3, 5, 7)],
     *[(4, 512, 512, 24, size) for size in (3, 5, 7)],
 ]
+# (channels in, channels out, map size, stride), batch 4
+STEERED = [(128, 128, 96, 1), (128, 256, 96, 2), (256, 256, 48, 1), (256, 512, 48, 2), (512, 512, 24, 1)]
 
 
 def seconds(convolve: Callable[[Tensor, Tensor], Tensor], maps: Tensor, filters: Tensor) -> float:
@@ -67,6 +71,31 @@ def main() -> None:
             f"| {tile or '-'} | {slow / fast:.2f} | {operations / counted:.2f} |",
             flush=True,
         )
+    print("\n| N | C | O | H | stride | K | direct ms | Fourier ms | separable ms |\n|---|---|---|---|---|---|---|---|---|")
+    for shape in STEERED:
+        for size in (3, 5, 7):
+            print(steered_row(*shape, size), flush=True)
+
+
+def steered_row(channels_in: int, channels_out: int, extent: int, stride: int, size: int) -> str:
+    """One line of the second table."""
+    functions = functions_of(torch.randn(3, size, dtype=torch.float64))
+    _, tile = fourier_cost(4, channels_in, channels_out, (extent, extent), [(size, size)])
+
+    def made(convolve: Callable[[Tensor, Tensor], Tensor], maps: Tensor, weight: Tensor) -> Tensor:
+        return convolve(maps, compose(weight, functions, functions))
+
+    ways: list[Callable[[Tensor, Tensor], Tensor]] = [
+        partial(made, partial(F.conv2d, stride=stride, padding=size // 2)),
+        lambda maps, weight: separable_conv2d(maps, weight, functions, functions, stride),
+        *([partial(made, partial(fourier, tile=tile))] if stride == 1 else []),
+    ]
+    maps = torch.randn(4, channels_in, extent, extent, requires_grad=True)
+    weight = torch.randn(channels_out, channels_in, 3, 3, requires_grad=True)
+    samples = [[seconds(way, maps, weight) for way in ways] for _ in range(REPEATS + 1)][1:]
+    direct_ms, separable_ms, *rest = (f"{1000 * statistics.median(column):.0f}" for column in zip(*samples, strict=True))
+    cells = [4, channels_in, channels_out, extent, stride, size, direct_ms, *(rest or ["-"]), separable_ms]
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 if __name__ == "__main__":

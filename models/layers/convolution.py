@@ -28,8 +28,10 @@ from models.layers.separable import Functions, compose, separable_conv2d, separa
 # A direct convolution of few channels runs at a fraction of the matrix rate and the Fourier path pays for its copies; below
 # this ratio of counted operations, direct wins (measured on two CPU cores: docs/performance.md).
 DIRECT_ADVANTAGE = 2.7
-# Correlations with separable functions are products with narrow matrices: so much slower per operation (same place).
+# Correlations with separable functions are products with narrow matrices, so much slower per operation; and combining few
+# channels is a thin matrix product, for which the counted operations promise too much (same place).
 NARROW = 1.4
+CHANNELS_TO_COMBINE = 128
 # The direct convolution on the CPU (oneDNN) takes three times as long per operation for filters wider than this (same place).
 WIDEST = 14
 
@@ -87,6 +89,8 @@ def _is_separable_cheapest(
     stride: int,
     with_fourier: bool,
 ) -> bool:
+    if channels_in < CHANNELS_TO_COMBINE:
+        return False
     combination, correlation = separable_cost(batch, channels_in, channels_out, extents, functions, stride)
     cost = combination / DIRECT_ADVANTAGE + NARROW * correlation
     others = [combination / DIRECT_ADVANTAGE * math.prod(taps) / math.prod(functions)]

@@ -10,7 +10,7 @@ class Dropout(nn.Dropout):
     """torch's dropout: zero with probability p, everything else divided by 1 - p; any shape.
 
     On the CPU an element's fate is decided by 31 random bits, so p is met to 2^-31; torch's own draw takes four times as long
-    there, as long as a third of the plain network's 3 x 3 convolutions take for the batch of a three-scale one.
+    there (129 against 34 ms for 14 million elements on two cores).
     """
 
     def forward(self, maps: Tensor) -> Tensor:
