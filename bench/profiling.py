@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -51,11 +51,11 @@ def profile_step(step: Callable[[], object], device: torch.device, trace: Path |
     field = "self_device_time_total" if on_cuda else "self_cpu_time_total"
     found = [Operator(item.key, getattr(item, field) / 1e6, item.count) for item in seen.key_averages()]
     operators = sorted((item for item in found if item.seconds > 0), key=lambda item: (-item.seconds, item.name))
-    return Profile(plain, operators, len(kernels) if on_cuda else None, _high_water(events, device))
+    return Profile(plain, operators, len(kernels) if on_cuda else None, high_water(events, device))
 
 
-def _high_water(events: list[Any], device: torch.device) -> int:
-    """From the allocations and releases in the order of their moments."""
+def high_water(events: Iterable[Any], device: torch.device) -> int:
+    """The most bytes allocated at once beyond what was at first: from allocations and releases in order of their moments."""
     kind = DeviceType.CUDA if device.type == "cuda" else DeviceType.CPU
     changes = [
         (event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]" and event.device_type() == kind

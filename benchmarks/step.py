@@ -10,7 +10,6 @@ import argparse
 import statistics
 import time
 from contextlib import AbstractContextManager, nullcontext
-from itertools import accumulate
 
 import torch
 from torch.nn import functional as F
@@ -19,6 +18,7 @@ from torch.profiler import ProfilerActivity, profile
 import datasets
 import models
 from bench.device import reuse_memory, set_numerics
+from bench.profiling import high_water
 from models.reference import plain_layers
 
 
@@ -57,8 +57,7 @@ def row(model: str, task: str, batch_size: int, repeats: int) -> str:
     def memory(layers: AbstractContextManager[None]) -> float:
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
             step(layers)
-        events = (event for event in seen.profiler.kineto_results.events() if event.name() == "[memory]")
-        return max(accumulate(size for _, size in sorted((event.start_ns(), event.nbytes()) for event in events))) / 1e6
+        return high_water(seen.profiler.kineto_results.events(), torch.device("cpu")) / 1e6
 
     slow_memory, fast_memory = memory(plain_layers(network)), memory(nullcontext())  # warms both up
     samples = [(step(plain_layers(network)), step(nullcontext())) for _ in range(repeats)]

@@ -50,7 +50,7 @@ def _contents(source: Path | Collection, out: Path, readme: Path | None, folder:
     sections = build_sections(collection.runs)
     contents = {Path(out): render(collection, sections=sections).encode("utf-8")}
     if readme is not None:
-        contents[Path(readme)] = _with_block(Path(readme), render_top(collection.runs))
+        contents[Path(readme)] = _with_block(Path(readme), render_top(sections))
     if folder is not None:
         from leaderboard.folder import folder_files, mark_stale, redraw  # jinja, which a board without a page does not need
 

@@ -36,8 +36,9 @@ def folder_files(
         files[f"tables/{name}.tex"] = latex_table(section, table, name).encode()
         if table.comparisons:
             files[f"tables/{name}_pairs.csv"] = pairs_csv(table).encode()
-    page = render_page(collection, sections, names, files).encode("utf-8", "backslashreplace")
-    for path, (chart, models) in _figures(sections, names, themes_of(collection)).items():
+    themes = themes_of(collection)
+    page = render_page(collection, sections, themes, names, files).encode("utf-8", "backslashreplace")
+    for path, (chart, models) in _figures(sections, names, themes).items():
         files[path] = (drawer or redraw)(read(path), chart, models)
     files["leaderboard.html"] = page
     files[LIST] = "".join(f"{path}\n" for path in sorted([*files, LIST])).encode()

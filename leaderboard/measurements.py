@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from leaderboard.atomic import write_atomically
 from leaderboard.errors import RecordError, one_line
-from leaderboard.records import Unreadable, find_files, read_bytes, reason, to_json
+from leaderboard.records import Unreadable, read_each, to_json
 from leaderboard.schema import Hardware, Kind, Moment, Name, Software, Text
 
 MEASUREMENT_VERSION = 1
@@ -55,21 +55,5 @@ def write_measurement(root: Path, measurement: Measurement) -> Path:
 def read_measurements(root: Path, kind: type[M]) -> tuple[list[M], list[Unreadable]]:
     """Every measurement of one kind under ``root``, and what could not be read, in the order of their paths."""
     folder = Path(root) / str(kind.model_fields["kind"].default)
-    found: list[M] = []
-    unreadable: list[Unreadable] = []
-    for path, problem in find_files(folder).items() if folder.is_dir() else ():
-        try:
-            if problem:
-                raise RecordError(problem)
-            found.append(_parse(path, kind))
-        except RecordError as error:
-            unreadable.append(Unreadable(path, path.relative_to(root).as_posix(), str(error)))
-    return found, unreadable
-
-
-def _parse(path: Path, kind: type[M]) -> M:
-    content = read_bytes(path)
-    try:
-        return kind.model_validate_json(content, strict=True)
-    except ValidationError as error:
-        raise RecordError(reason(content, error, MEASUREMENT_VERSION)) from None
+    found = list(read_each(Path(root), folder, kind)) if folder.is_dir() else []
+    return [f for f in found if isinstance(f, kind)], [f for f in found if isinstance(f, Unreadable)]

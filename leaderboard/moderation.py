@@ -7,7 +7,8 @@ common one, by as much as the variances of this very table agree. Where they do 
 little.
 
 Here the common variance never weighs more than the pair's own: the estimate of the agreement is itself rough for ten models,
-and with this bound the error rate holds where one model's runs spread five times as far as the others' (docs/statistics.md).
+and with this bound the error rate holds where one model's runs spread five times as far as the others' (see
+benchmarks/simulated_board.py).
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from leaderboard.board import Row, Section, Table, hardware_label
 from leaderboard.charts import Chart, charts_of, colour, coloured
 from leaderboard.columns import Column, columns_of
 from leaderboard.errors import one_line
-from leaderboard.measured import themes_of
+from leaderboard.measured import Theme
 from leaderboard.runs import Collection, Run
 
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -54,20 +54,24 @@ class Shown:
 
 
 def render_page(
-    collection: Collection, sections: Sequence[Section], names: dict[tuple[int, int], str], files: dict[str, bytes],
-) -> str:  # fmt: skip
+    collection: Collection,
+    sections: Sequence[Section],
+    themes: Sequence[Theme],
+    names: dict[tuple[int, int], str],
+    files: dict[str, bytes],
+) -> str:
     """The page. ``names[i, j]`` is the file name of table j of section i, ``files`` the board's tables by path."""
     tables = [
         _shown(section, table, names[i, j], files)
         for i, section in enumerate(sections)
         for j, table in enumerate(section.tables)
     ]
-    themes = [(theme, [_figure(chart, sorted(chart.models)) for chart in theme.charts]) for theme in themes_of(collection)]
+    drawn = [(theme, [_figure(chart, sorted(chart.models)) for chart in theme.charts]) for theme in themes]
     script = _read("page.js")
     return _environment().get_template("leaderboard.html").render(
         collection=collection,
         tables=tables,
-        themes=[(theme, figures, _legend(theme.charts, figures)) for theme, figures in themes],
+        themes=[(theme, figures, _legend(theme.charts, figures)) for theme, figures in drawn],
         altered=[run for run in collection.runs if run.altered],
         unreadable=collection.unreadable,
         tasks=sorted({shown.table.task for shown in tables}),

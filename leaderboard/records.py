@@ -7,6 +7,7 @@ import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -30,6 +31,9 @@ __all__ = [
     "SCHEMA_VERSION", "DataUsed", "Failure", "Hardware", "Metrics", "ProtocolUsed", "Record", "ScaleBin", "Software",
     "Timings", "Unreadable", "iterate_records", "read_all", "read_record", "record_path", "set_aside", "write_record",
 ]  # fmt: skip
+
+
+M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -78,32 +82,26 @@ def to_json(record: BaseModel) -> str:
 def read_record(path: Path) -> Record:
     """The record in the file ``path``. Raises RecordError, in one line, for anything that is not one."""
     try:
-        return _parse(Path(path))
+        return _parse(Path(path), Record)
     except RecordError as error:
         raise RecordError(f"{one_line(path)} is no readable record: {error}") from None
 
 
-def _parse(path: Path) -> Record:
-    content = read_bytes(path)
+def _parse(path: Path, kind: type[M]) -> M:
     try:
-        record = Record.model_validate_json(content, strict=True)
-    except ValidationError as error:
-        raise RecordError(reason(content, error)) from None
-    if "schema_version" not in record.model_fields_set:
-        raise RecordError("it has no schema_version")
-    return record
-
-
-def read_bytes(path: Path) -> bytes:
-    """The file's content. Raises RecordError, in one line without the path."""
-    try:
-        return path.read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         raise RecordError(one_line(error.strerror or type(error).__name__)) from None
+    try:
+        found = kind.model_validate_json(content, strict=True)
+    except ValidationError as error:
+        raise RecordError(_reason(content, error, kind.model_fields["schema_version"].default)) from None
+    if "schema_version" not in found.model_fields_set:
+        raise RecordError("it has no schema_version")
+    return found
 
 
-def reason(content: bytes, error: ValidationError, version_read: int = SCHEMA_VERSION) -> str:
-    """Why the content is no record of that schema version, in one line."""
+def _reason(content: bytes, error: ValidationError, version_read: int) -> str:
     try:
         data = json.loads(content)
     except (ValueError, RecursionError) as problem:
@@ -127,16 +125,24 @@ def iterate_records(root: Path) -> Iterator[Record | Unreadable]:
     root = Path(root)
     if not root.is_dir():
         raise RecordError(f"{one_line(root)} is no folder of records; give one that exists, or make it with: bench run --all")
-    for path, problem in find_files(root, leave_out=MEASUREMENTS).items():
+    yield from read_each(root, root, Record, leave_out=MEASUREMENTS)
+
+
+def read_each(root: Path, folder: Path, kind: type[M], leave_out: Collection[str] = ()) -> Iterator[M | Unreadable]:
+    """Each file of ``folder/**/*.json`` as one of ``kind``, in the order of the paths; what cannot be read is named below root.
+
+    ``leave_out``: folders directly in ``folder`` that are not looked into.
+    """
+    for path, problem in _find_files(folder, leave_out).items():
         try:
             if problem:
                 raise RecordError(problem)
-            yield _parse(path)
+            yield _parse(path, kind)
         except RecordError as error:
             yield Unreadable(path, path.relative_to(root).as_posix(), str(error))
 
 
-def find_files(root: Path, leave_out: Collection[str] = ()) -> dict[Path, str]:
+def _find_files(root: Path, leave_out: Collection[str]) -> dict[Path, str]:
     """Every .json path in order, with a reason for each thing that cannot be looked into; some folders of root left out."""
     found: dict[Path, str] = {}
 

@@ -1,8 +1,8 @@
 """Numbers about numbers: a mean over realizations, how sure it is, and where the doubt comes from.
 
 **Two levels.** An error is a mean over test images within a realization, and then over realizations; resampling both with
-replacement (first realizations, then each one's test images) is the two-level bootstrap. For a mean the variance that it finds
-has a closed form, so nothing is drawn and there is no seed:
+replacement (first realizations, then each one's test images) is the two-level bootstrap. Where every realization has test
+images of its own, the variance that it finds of a mean has a closed form, so nothing is drawn and there is no seed:
 
     (1 - 1/n) s^2 / n + v,    v = (1/n^2) sum over the data sets g of (variance over the images of g) / (images of g)
 
@@ -13,8 +13,8 @@ together as what they are: v of images that one realization has to itself is a *
 close together by luck, but not closer than their images allow; v of images shared by several realizations (training seeds on
 one data set: ``stl10+``) is *added*, for s knows nothing of it. Intervals and p-values are Student's t.
 
-docs/statistics.md: measured error rates, coverage and power, also of what was not chosen. Units: percent (errors), percentage
-points (differences), their squares (variances).
+benchmarks/simulated_board.py measures error rates, coverage and power, also of what was not chosen. Units: percent (errors),
+percentage points (differences), their squares (variances).
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from leaderboard import markup
 from leaderboard.board import Row, Section, Table, build_sections
 from leaderboard.markup import HOW_TO_BEGIN, NOTHING, SMOKE_BANNER, code
 from leaderboard.records import Record
-from leaderboard.runs import Run, collect
+from leaderboard.runs import collect
 
 TASKS = ("mnist-scale-28", "mnist-scale-28+", "mnist-scale-56", "mnist-scale-56+")
 
@@ -20,12 +20,12 @@ def top_rows(source: Path | str | Iterable[Record]) -> str:
     Taken from one section of the board: ``paper`` if it has results, else the protocol and data variant with most, and
     a smoke test, labelled as one, only when there is nothing else. Raises RecordError as ``build_markdown`` does.
     """
-    return render_top(collect(source).runs)
+    return render_top(build_sections(collect(source).runs))
 
 
-def render_top(runs: Iterable[Run]) -> str:
-    """``top_rows`` of runs collected before."""
-    best = min(build_sections(runs), key=_preference, default=None)
+def render_top(sections: Iterable[Section]) -> str:
+    """``top_rows`` of sections built before."""
+    best = min(sections, key=_preference, default=None)
     if best is None or not _result_count(best):
         return f"There are no MNIST-scale results yet. {HOW_TO_BEGIN}\n"
     tables = [_largest([table for table in best.tables if table.task == task]) for task in TASKS]
