@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from leaderboard.answers import gather
 from leaderboard.moderation import moderate
 from leaderboard.runs import Run
-from leaderboard.statistics import Evidence, Interval
+from leaderboard.statistics import LEVEL, Evidence, Interval
 
 MOST_MODELS = 200  # of one table: 19,900 pairs. Beyond, no pairs are compared
 MOST_FLIPPED = 16  # realizations whose sign patterns are all tried: 65,536
@@ -42,6 +42,11 @@ class Comparison:
     p_sign_flip: float | None
     n: int
     evidence: Evidence
+
+    @property
+    def apart(self) -> bool:
+        """Whether the table's data tell the two apart: p, corrected for all its pairs, is below 0.05."""
+        return self.p_holm < 1 - LEVEL and self.difference != 0
 
 
 def by_model(runs: Iterable[Run]) -> dict[str, dict[int, Run]]:

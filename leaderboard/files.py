@@ -7,28 +7,29 @@ from pathlib import Path
 from leaderboard.atomic import write_atomically
 from leaderboard.errors import RecordError, one_line
 from leaderboard.markdown import render
-from leaderboard.runs import collect
+from leaderboard.runs import Collection, collect
 from leaderboard.top import render_top
 
 BEGIN, END = "<!-- board -->", "<!-- /board -->"
 
 
-def write_board(records_root: Path, out: Path, readme: Path | None = None) -> None:
+def write_board(source: Path | Collection, out: Path, readme: Path | None = None) -> None:
     """Write the board to ``out`` and, where a README is given, its compact table between the two markers there.
 
-    Raises RecordError, before anything is written, when the records or the markers are not in order.
+    ``source``: a folder of records, or what was collected from one. Raises RecordError, before anything is written, when the
+    records or the markers are not in order.
     """
-    for path, content in _contents(records_root, out, readme).items():
+    for path, content in _contents(source, out, readme).items():
         write_atomically(path, content)
 
 
-def check_board(records_root: Path, out: Path, readme: Path | None = None) -> bool:
+def check_board(source: Path | Collection, out: Path, readme: Path | None = None) -> bool:
     """Whether ``out`` (and the README's block) is, byte for byte, what the records give. Raises as ``write_board``."""
-    return all(_read(path) == content for path, content in _contents(records_root, out, readme).items())
+    return all(_read(path) == content for path, content in _contents(source, out, readme).items())
 
 
-def _contents(records_root: Path, out: Path, readme: Path | None) -> dict[Path, bytes]:
-    collection = collect(Path(records_root))
+def _contents(source: Path | Collection, out: Path, readme: Path | None) -> dict[Path, bytes]:
+    collection = source if isinstance(source, Collection) else collect(Path(source))
     contents = {Path(out): render(collection).encode("utf-8")}
     if readme is not None:
         contents[Path(readme)] = _with_block(Path(readme), render_top(collection.runs))

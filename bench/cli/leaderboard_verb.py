@@ -24,9 +24,11 @@ def leaderboard(
     """Rebuild LEADERBOARD.md from the records, or check that it is up to date."""
     from leaderboard.errors import RecordError
     from leaderboard.files import check_board, write_board
-    from leaderboard.records import read_all, set_aside
+    from leaderboard.records import set_aside
+    from leaderboard.runs import collect
 
-    unreadable = read_all(records)[1]
+    collection = collect(records)
+    unreadable = collection.unreadable
     if unreadable:
         # Only what should have been a record is moved out of the way, and nothing at all when only checking.
         movable = [bad.path for bad in unreadable if bad.path.is_file() and not check]
@@ -34,12 +36,12 @@ def leaderboard(
         others = f" and {len(unreadable) - 1} more" if len(unreadable) > 1 else ""
         raise RecordError(f"record {unreadable[0].path}{others} is unreadable ({unreadable[0].reason}){kept}; repeat its run")
     if check:
-        fresh = check_board(records, output, readme)
+        fresh = check_board(collection, output, readme)
         print(
             f"{output} is {'up to date' if fresh else 'stale: run `bench leaderboard`'}",
             file=sys.stdout if fresh else sys.stderr,
         )
         return 0 if fresh else 1
-    write_board(records, output, readme)
+    write_board(collection, output, readme)
     print(f"wrote {output}")
     return 0

@@ -10,7 +10,7 @@ import typer
 import datasets
 import leaderboard
 import models
-from bench.cli import data, leaderboard_verb, list_verb, run, time_verb
+from bench.cli import compare, data, leaderboard_verb, list_verb, run, time_verb, verify
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -25,12 +25,17 @@ app.command("data")(data.data)
 app.command("time")(time_verb.time_models)
 app.command("list")(list_verb.list_things)
 app.command("leaderboard")(leaderboard_verb.leaderboard)
+app.command("compare")(compare.compare)
+app.command("verify")(verify.verify)
 
 BAD_INPUT = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 a run failed or the board is stale, 2 bad input, 75 stopped with more to do."""
+    """Run the command line and exit.
+
+    0 done, 1 a run failed or disagrees or the board is stale, 2 bad input, 75 stopped with more to do.
+    """
     sys.exit(_exit_code(arguments))
 
 
