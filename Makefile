@@ -19,7 +19,7 @@ lint: env
 	$(BIN)/mypy
 
 board: env
-	$(BIN)/bench leaderboard --readme README.md
+	$(BIN)/bench leaderboard --readme README.md --folder docs/board
 
 env: $(VENV)/ready
 

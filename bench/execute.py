@@ -20,6 +20,7 @@ from bench.fit import is_out_of_memory, out_of_memory_advice
 from bench.hardware import describe_hardware, describe_software
 from bench.plan import Run
 from bench.train import Trained, Watch, train
+from bench.weights import keep_weights
 from leaderboard.records import SCHEMA_VERSION, DataUsed, Failure, Metrics, ProtocolUsed, Record, ScaleBin, Timings
 
 SCALE_BINS = 7  # of width 0.1 from 0.3 to 1.0, the range of the digits' scale factors
@@ -47,6 +48,7 @@ def execute(run: Run, device: torch.device, results: Path, watch: Watch) -> Reco
         outcome: dict[str, Any] = _failed(error, run, device)
     else:
         outcome = _succeeded(run, trained, time.perf_counter() - clock)
+        keep_weights(results, run.id, trained.weights)
     return Record(
         schema_version=SCHEMA_VERSION,
         run_id=run.id,

@@ -53,8 +53,7 @@ def _nvml_state(properties: Any) -> dict[str, Any]:
     import pynvml
 
     try:
-        pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{properties.uuid}")
+        handle = nvml_handle(properties)
         processes = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
         return {
             "driver": str(pynvml.nvmlSystemGetDriverVersion()),
@@ -67,6 +66,14 @@ def _nvml_state(properties: Any) -> dict[str, Any]:
         }
     except pynvml.NVMLError:
         return {}
+
+
+def nvml_handle(properties: Any) -> Any:
+    """The driver's own handle of a card, by the properties that torch gives. Raises pynvml.NVMLError."""
+    import pynvml
+
+    pynvml.nvmlInit()
+    return pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{properties.uuid}")
 
 
 def describe_software() -> Software:

@@ -1,132 +1,159 @@
-"""How long a model's training step and inference take, and how much memory: each model in a process of its own.
+"""How long a model's training step and inference take, and what they ask of the device: each model in a process of its own.
 
-The sample quoted is the median; the first calls, in which torch chooses its kernels, are not counted.
+The step is the one that a run of the protocol `paper` takes (its optimizer, its loss), on random images, without anything else
+that belongs to a run: a timing never trains, and a run's record never stands for a timing.
 """
 
 from __future__ import annotations
 
 import json
-import statistics
+import re
+import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
+from pydantic import ValidationError
 
-import datasets
 import models
-from bench.device import choose_device, peak_memory, reset_peak_memory, reuse_memory, set_numerics
+from bench.counting import count
+from bench.device import autocast, choose_device, peak_memory, reset_peak_memory, reuse_memory, set_numerics
+from bench.device_state import Others, gpu_state, taints
 from bench.errors import BenchError
+from bench.hardware import describe_hardware, describe_software
+from bench.plan import Run
+from bench.sampling import WARM_UP, copy_rate, latencies, matmul_rate, samples, seconds
+from bench.timed_step import TimedStep, timed_run
+from leaderboard.timings import DeviceState, Timing
 
-WARM_UP = 2
-RATE_SIZE = 2048
+REPEATS = {"cpu": 5, "cuda": 50}
 
 
 @dataclass(frozen=True)
-class Timing:
-    """Raw samples in seconds, memory in bytes, for one model on one task."""
+class Asked:
+    """What to time, and how. `repeats`: samples of each quantity (None: 5 on the CPU, 50 on CUDA)."""
 
     model: str
     task: str
-    batch_size: int
-    device: str
-    threads: int
-    step_seconds: list[float] = field(repr=False)
-    inference_seconds: list[float] = field(repr=False)
-    peak_memory_bytes: int | None
-    step_operations: int
-    matmul_rate: float
+    device: str = "auto"
+    batch_size: int = 128
+    precision: str = "float32"
+    repeats: int | None = None
+    compile: bool = False
+    plugins: tuple[str, ...] = ()
 
     @property
-    def step(self) -> float:
-        """Median seconds of a training step."""
-        return statistics.median(self.step_seconds)
-
-    @property
-    def inference(self) -> float:
-        """Median seconds of a forward pass without gradients."""
-        return statistics.median(self.inference_seconds)
-
-    @property
-    def rate_fraction(self) -> float:
-        """Counted operations per second of the step, as a fraction of a large float32 matrix product's."""
-        return self.step_operations / self.step / self.matmul_rate
+    def command(self) -> str:
+        """What to type to time this again."""
+        words = ["bench", "time", "--model", self.model, "--task", self.task, "--device", self.device]
+        words += ["--batch-size", str(self.batch_size), "--precision", self.precision]
+        words += [] if self.repeats is None else ["--repeats", str(self.repeats)]
+        words += ["--compile"] if self.compile else []
+        return shlex.join([*words, *(word for plugin in self.plugins for word in ("--plugin", plugin))])
 
 
-def time_model(model: str, task: str, device: str, batch_size: int, repeats: int) -> Timing:
+def time_model(asked: Asked) -> Timing:
     """Time one model in a fresh process. Raises BenchError: the process failed; its last line says why."""
-    call = [sys.executable, "-m", "bench.timing", model, task, device, str(batch_size), str(repeats)]
+    call = [sys.executable, "-m", "bench.timing", json.dumps(asdict(asked))]
     done = subprocess.run(call, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
-    if done.returncode != 0:
+    lines = done.stdout.splitlines()
+    try:
+        return Timing.model_validate_json(lines[-1] if done.returncode == 0 and lines else "")
+    except ValidationError:
         reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise BenchError(f"timing {model} on {task} failed (exit code {done.returncode}): {reason}")
-    return Timing(**json.loads(done.stdout.splitlines()[-1]))
+        text = f"timing {asked.model} on {asked.task} failed (exit code {done.returncode}): {reason}"
+        raise BenchError(text) from None
 
 
-def measure(model: str, task: str, device_name: str, batch_size: int, repeats: int) -> Timing:
-    """Time one model in this process: float32, synthetic images, Adam."""
-    device = choose_device(device_name)
-    set_numerics("float32")
+def measure(asked: Asked) -> Timing:
+    """Time one model in this process."""
+    for plugin in asked.plugins:
+        models.load_plugin(Path(plugin))
+    device = choose_device(asked.device)
+    set_numerics(asked.precision)
     reuse_memory()
-    rate = _matmul_rate(device)
-    network = models.create(model, task).to(device)
-    optimizer = torch.optim.Adam(network.parameters())
-    images = torch.randn(batch_size, *datasets.image_shape(task), device=device)
-    labels = torch.arange(batch_size, device=device) % 10
+    torch.zeros(1, device=device)  # the context, of which the card's state is told
+    others, states = Others(), _states(device, "before")
+    run, repeats = timed_run(asked.model, asked.task, asked.batch_size, asked.precision), asked.repeats or REPEATS[device.type]
+    quantities = _quantities(run, device, repeats, states)
+    share = others.share()  # before anything is compiled, which is done in other processes
+    quantities |= _compiled(run, device, repeats, asked.compile) | _graphed(run, device, repeats)
+    states += _states(device, "after")
+    moment = datetime.now(UTC)
+    hardware = describe_hardware(device)
+    device_name = re.sub(r"[^a-z0-9]+", "-", hardware.name.lower()).strip("-") or device.type
+    return Timing(
+        name=f"{device_name}_{asked.precision}_b{asked.batch_size}_{moment:%Y%m%dT%H%M%S.%f}"[:200],
+        model=asked.model,
+        task=asked.task,
+        hardware=hardware,
+        software=describe_software(),
+        measured=moment,
+        command=asked.command,
+        batch_size=asked.batch_size,
+        precision=run.recipe.precision,
+        warm_up=WARM_UP,
+        states=states,
+        others_share=share,
+        tainted=taints(states, share if device.type == "cpu" else None),
+        **quantities,
+    )
 
-    def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        F.cross_entropy(network(images), labels).backward()
-        optimizer.step()
 
+def _states(device: torch.device, when: Any) -> list[DeviceState]:
+    return [gpu_state(device, when)] if device.type == "cuda" else []
+
+
+def _quantities(run: Run, device: torch.device, repeats: int, states: list[DeviceState]) -> dict[str, Any]:
+    """What is measured of every model; the card's state while it works is added to `states`."""
+    precision = run.recipe.precision
+    rates = {"matmul_rate": matmul_rate(device, precision), "copy_rate": copy_rate(device)}
+    step = TimedStep(run, device)
     reset_peak_memory(device)
-    steps = _samples(step, device, repeats)
+    started = time.perf_counter()
+    counted = count(step)  # on the CPU the first of the warm-up's calls; a card's clocks rise only under the plain step's load
+    warmed = time.perf_counter() - started if device.type == "cpu" else 0.0
+    steps = samples(step, device, repeats, warmed=warmed, busy=lambda: states.extend(_states(device, "busy")))
     memory = peak_memory(device)
-    operations = count_operations(step)
-    network.eval()
-    with torch.no_grad():
-        inferences = _samples(lambda: network(images), device, repeats)
-    threads = torch.get_num_threads()
-    return Timing(model, task, batch_size, str(device), threads, steps, inferences, memory, operations, rate)
+    network, images = step.network.eval(), step.batch.images
+    with torch.no_grad(), autocast(precision, device):
+        inferences = samples(lambda: network(images), device, repeats)
+        latency = latencies(lambda: network(images[:1]), device, repeats)
+    return {
+        **rates,
+        "step_seconds": steps,
+        "inference_seconds": inferences,
+        "latency_seconds": latency,
+        "peak_memory_bytes": memory,
+        "step_operations": counted.operations,
+        "step_bytes": counted.bytes,
+    }
 
 
-def _samples(call: Callable[[], object], device: torch.device, repeats: int) -> list[float]:
-    samples = []
-    for _ in range(WARM_UP + repeats):
-        started = time.perf_counter()
-        call()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        samples.append(time.perf_counter() - started)
-    return samples[WARM_UP:]
+def _compiled(run: Run, device: torch.device, repeats: int, wanted: bool) -> dict[str, Any]:
+    """The step through torch.compile; its first call, the compilation, apart."""
+    if not wanted:
+        return {"compile_seconds": None, "compiled_step_seconds": None}
+    step = TimedStep(run, device, compiled=True)
+    first = seconds(step, device)
+    return {"compile_seconds": first, "compiled_step_seconds": samples(step, device, repeats)}
 
 
-def _matmul_rate(device: torch.device) -> float:
-    """Operations per second of a large float32 matrix product: the best of ten."""
-    matrix = torch.randn(RATE_SIZE, RATE_SIZE, device=device)
-    return 2 * RATE_SIZE**3 / min(_samples(lambda: matrix @ matrix, device, 10))
-
-
-def count_operations(call: Callable[[], object]) -> int:
-    """Multiplications and additions of the matrix products and convolutions in a call; a complex one counts four times."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    def product(left: Tensor, right: Tensor, *_: object, out_val: Tensor, **__: object) -> int:
-        return 2 * left.numel() * right.shape[-1] * (4 if out_val.is_complex() else 1)
-
-    product._get_raw = True  # type: ignore[attr-defined] # the counter's mark for a function that wants tensors, not shapes
-    with FlopCounterMode(
-        display=False, custom_mapping=dict.fromkeys([torch.ops.aten.mm, torch.ops.aten.bmm], product)
-    ) as counter:
-        call()
-    return int(counter.get_total_flops())
+def _graphed(run: Run, device: torch.device, repeats: int) -> dict[str, Any]:
+    """The step as a CUDA graph; why not, where a network cannot be captured. Comes last, for a failed capture may linger."""
+    if device.type != "cuda":
+        return {"graph_step_seconds": None, "notes": []}
+    step = TimedStep(run, device)
+    try:
+        return {"graph_step_seconds": samples(step.capture().replay, device, repeats), "notes": []}
+    except RuntimeError as error:
+        return {"graph_step_seconds": None, "notes": [f"no CUDA graph: {str(error).splitlines()[0]}"]}
 
 
 if __name__ == "__main__":
-    arguments = sys.argv[1:]
-    print(json.dumps(asdict(measure(arguments[0], arguments[1], arguments[2], int(arguments[3]), int(arguments[4])))))
+    print(measure(Asked(**json.loads(sys.argv[1]))).model_dump_json())

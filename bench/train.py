@@ -36,6 +36,7 @@ class Trained:
     answers: Tensor  # int64 (number of test images,): the class given to each
     labels: Tensor
     test_seconds: float
+    weights: dict[str, Tensor]  # those that were tested
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def train(run: Run, device: torch.device, checkpoint: Checkpoint, watch: Watch) 
     started = time.perf_counter()
     answers = predict(network, test.images, recipe.precision).cpu()
     parameters = sum(p.numel() for p in network.parameters() if p.requires_grad)
-    return Trained(progress, parameters, answers, test.labels.cpu(), time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    return Trained(progress, parameters, answers, test.labels.cpu(), seconds, network.state_dict())
 
 
 def _train_epoch(
@@ -176,7 +178,10 @@ def fresh(run: Run, device: torch.device, batch_split: int | None = None) -> tup
     if parts > 1:
         split_batches(network, parts)
     trainable, given = [parameter for parameter in network.parameters() if parameter.requires_grad], recipe.optimizer
+    fused = device.type == "cuda" or None  # one kernel for all parameters, the same update up to rounding
     if isinstance(given, Adam):
-        return network, torch.optim.Adam(trainable, given.lr, given.betas, given.eps, given.weight_decay)
-    sgd = torch.optim.SGD(trainable, given.lr, given.momentum, nesterov=given.nesterov, weight_decay=given.weight_decay)
+        return network, torch.optim.Adam(trainable, given.lr, given.betas, given.eps, given.weight_decay, fused=fused)
+    sgd = torch.optim.SGD(
+        trainable, given.lr, given.momentum, nesterov=given.nesterov, weight_decay=given.weight_decay, fused=fused
+    )
     return network, sgd

@@ -38,6 +38,7 @@ __all__ = [
     "has_scales",
     "image_shape",
     "load",
+    "load_originals",
     "load_scales",
     "prepare",
     "sizes",
@@ -76,6 +77,21 @@ def load_scales(task: str, realization: int = 0, split: str = "test", *, test_si
     from datasets import mnist_scale_cache
 
     return mnist_scale_cache.load_scales(realization, split, size)
+
+
+def load_originals(
+    task: str, realization: int = 0, split: str = "test", *, test_size: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """The MNIST digits that a mnist-scale split was made from, in its order and not yet rescaled; shapes as `load`'s.
+
+    Raises DataError: as `load`, and for a task without scale factors.
+    """
+    split, size = _check(task, realization, split, test_size)
+    if not has_scales(task):
+        raise DataError(f"the images of {task} are originals themselves; only the mnist-scale tasks rescale theirs")
+    from datasets import mnist_scale_cache
+
+    return mnist_scale_cache.load_originals(realization, split, size)
 
 
 def sizes(task: str, *, test_size: int | None = None) -> dict[str, int]:

@@ -55,6 +55,18 @@ def load_scales(realization: int, split: str, test_size: int) -> Tensor:
     return torch.from_numpy(mnist_scale.scale_factors(realization, test_size)[split])
 
 
+def load_originals(realization: int, split: str, test_size: int) -> tuple[Tensor, Tensor]:
+    """The digits of a split before they were rescaled, in the split's order; as `load`. Raises DataError."""
+    import torch
+
+    source = mnist.load()
+    indices = mnist_scale.split_indices(realization, test_size, source.labels)[split]
+    labels = source.labels[indices]
+    if sha256(labels) != expected(realization, split, test_size)[1]:
+        raise DataError(f"the {split} split of realization {realization} is not drawn as published; `make env` mends that")
+    return torch.from_numpy(source.images[indices])[:, None], torch.from_numpy(labels).long()
+
+
 def prepare(realizations: Sequence[int], test_size: int, say: Say = print, *, doubt: bool = False) -> None:
     """Build the realizations that the cache lacks, or, in `doubt`, those that it lacks or holds damaged. Raises DataError."""
     if not doubt and all(_path(number, test_size).exists() for number in realizations):

@@ -62,6 +62,11 @@ def gather(runs: Mapping[str, Mapping[int, Run]], models: Sequence[str], realiza
 
 def _image_variance(table: list[list[Run]], images: int) -> Matrix:
     """Variance of the sum over runs of each pair's mean difference (as fractions), images being resampled; (M, M)."""
+    if len(table) == 1:  # a mean alone; by far the most calls, and no matrix is needed
+        every = [run.wrong for run in table[0] if run.wrong is not None]
+        times = np.unique(np.concatenate(every), return_counts=True)[1] if len(every) > 1 else np.ones(len(every[0]), np.int64)
+        alone = (float(np.sum(times**2)) / images - (float(np.sum(times)) / images) ** 2) / images
+        return np.array([[max(alone, 0.0)]])
     counts = _counts(table, images)
     products = np.asarray((counts @ counts.T).todense(), dtype=np.float64)  # integers, hence exact
     totals = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()

@@ -102,12 +102,14 @@ def _compare(
 
 def sign_flip(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     """Exact two-sided p of each row of paired differences, (pairs, n): the share of the 2^n signs with as large a mean."""
-    signs = np.array(list(product((1.0, -1.0), repeat=differences.shape[1])))
-    observed = np.abs(differences.sum(axis=1))
     # The same sum in another order may differ in its last bits and must still count as equal.
-    slack = 1e-9 * np.abs(differences).sum(axis=1)
-    found = [np.mean(np.abs(signs @ row) >= o - s) for row, o, s in zip(differences, observed, slack, strict=True)]
-    return np.array(found)
+    limit = np.abs(differences.sum(axis=1)) - 1e-9 * np.abs(differences).sum(axis=1)
+    patterns = 2 ** (differences.shape[1] - 1)  # with the first sign fixed: the others mirror them
+    reached = np.zeros(len(differences))
+    for others in product((1.0, -1.0), repeat=differences.shape[1] - 1):
+        reached += np.abs(differences @ np.array([1.0, *others])) >= limit
+    p: NDArray[np.float64] = reached / patterns
+    return p
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from leaderboard.atomic import write_atomically
+from leaderboard.board import build_sections
 from leaderboard.errors import RecordError, one_line
 from leaderboard.markdown import render
 from leaderboard.runs import Collection, collect
@@ -13,27 +14,60 @@ from leaderboard.top import render_top
 BEGIN, END = "<!-- board -->", "<!-- /board -->"
 
 
-def write_board(source: Path | Collection, out: Path, readme: Path | None = None) -> None:
-    """Write the board to ``out`` and, where a README is given, its compact table between the two markers there.
+def write_board(source: Path | Collection, out: Path, readme: Path | None = None, folder: Path | None = None) -> list[Path]:
+    """Write the board to ``out`` and return every path written.
 
-    ``source``: a folder of records, or what was collected from one. Raises RecordError, before anything is written, when the
-    records or the markers are not in order.
+    ``source``: a folder of records, or what was collected from one.
+    Where a README is given, its compact table goes between the two markers there; where a folder is given, it gets the page,
+    the tables and the figures (leaderboard/folder.py), and loses those that an earlier board left and this one has not.
+    Raises RecordError, before anything is written, when the records or the markers are not in order.
     """
-    for path, content in _contents(source, out, readme).items():
+    contents = _contents(source, out, readme, folder, draw=True)
+    stale = _left_over(folder, contents)
+    for path, content in contents.items():
         write_atomically(path, content)
+    for path in stale:
+        path.unlink(missing_ok=True)
+    return list(contents)
 
 
-def check_board(source: Path | Collection, out: Path, readme: Path | None = None) -> bool:
-    """Whether ``out`` (and the README's block) is, byte for byte, what the records give. Raises as ``write_board``."""
-    return all(_read(path) == content for path, content in _contents(source, out, readme).items())
+def stale_files(source: Path | Collection, out: Path, readme: Path | None = None, folder: Path | None = None) -> list[Path]:
+    """The files that are not, byte for byte, what the records give; raises as ``write_board``.
+
+    Of figures the digests of their charts and of their drawings are compared instead: see leaderboard/plots.py.
+    """
+    contents = _contents(source, out, readme, folder, draw=False)
+    return [path for path, content in contents.items() if _read(path) != content] + _left_over(folder, contents)
 
 
-def _contents(source: Path | Collection, out: Path, readme: Path | None) -> dict[Path, bytes]:
+def check_board(source: Path | Collection, out: Path, readme: Path | None = None, folder: Path | None = None) -> bool:
+    """Whether every file of the board is what the records give. Raises as ``write_board``."""
+    return not stale_files(source, out, readme, folder)
+
+
+def _contents(source: Path | Collection, out: Path, readme: Path | None, folder: Path | None, draw: bool) -> dict[Path, bytes]:
     collection = source if isinstance(source, Collection) else collect(Path(source))
-    contents = {Path(out): render(collection).encode("utf-8")}
+    sections = build_sections(collection.runs)
+    contents = {Path(out): render(collection, sections=sections).encode("utf-8")}
     if readme is not None:
         contents[Path(readme)] = _with_block(Path(readme), render_top(collection.runs))
+    if folder is not None:
+        from leaderboard.folder import folder_files, mark_stale, redraw  # jinja, which a board without a page does not need
+
+        place = Path(folder)
+        files = folder_files(collection, sections, lambda path: _read(place / path), redraw if draw else mark_stale)
+        contents |= {place / path: content for path, content in files.items()}
     return contents
+
+
+def _left_over(folder: Path | None, contents: dict[Path, bytes]) -> list[Path]:
+    if folder is None:
+        return []
+    from leaderboard.folder import LIST, left_over
+
+    files = {path.relative_to(folder).as_posix(): content for path, content in contents.items() if path.is_relative_to(folder)}
+    gone = (Path(folder) / path for path in left_over(_read(Path(folder) / LIST), files))
+    return [path for path in gone if path.exists()]
 
 
 def _with_block(readme: Path, block: str) -> bytes:

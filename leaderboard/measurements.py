@@ -38,9 +38,14 @@ class Measurement(BaseModel):
 M = TypeVar("M", bound=Measurement)
 
 
+def measurement_path(root: Path, kind: str, task: str, model: str, name: str) -> Path:
+    """Where a measurement belongs."""
+    return Path(root) / kind / task / model / f"{name}.json"
+
+
 def write_measurement(root: Path, measurement: Measurement) -> Path:
     """Write it and return its path. Raises RecordError when one of that name is there, or the file cannot be written."""
-    path = Path(root) / measurement.kind / measurement.task / measurement.model / f"{measurement.name}.json"
+    path = measurement_path(root, measurement.kind, measurement.task, measurement.model, measurement.name)
     if path.exists():
         raise RecordError(f"{one_line(path)} holds a measurement already and is never overwritten; move it away to repeat it")
     write_atomically(path, to_json(measurement).encode("utf-8"))

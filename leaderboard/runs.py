@@ -13,7 +13,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from leaderboard.equivariance import Equivariance
 from leaderboard.errors import RecordError
+from leaderboard.generalisation import Generalisation
+from leaderboard.measurements import read_measurements
 from leaderboard.records import Record, Unreadable, iterate_records
 
 
@@ -59,7 +62,9 @@ class Run:
     command: str
     failure_kind: str
     failure_message: str
+    seeds: tuple[tuple[str, int], ...]
     wrong: NDArray[np.int32] | None = field(compare=False, repr=False)
+    error_by_scale: tuple[tuple[float, float, int, int], ...] = ()  # low, high, images, wrong answers
 
     @property
     def train_seconds_per_epoch(self) -> float | None:
@@ -69,15 +74,17 @@ class Run:
 
 @dataclass(frozen=True)
 class Collection:
-    """What a set of records gave: runs in a fixed order, what was unreadable, and a line on each run found twice."""
+    """What a set of records gave: runs in a fixed order, what was unreadable, a line on each run found twice, measurements."""
 
     runs: tuple[Run, ...]
     unreadable: tuple[Unreadable, ...]
     notes: tuple[str, ...]
+    equivariance: tuple[Equivariance, ...] = ()
+    generalisation: tuple[Generalisation, ...] = ()
 
 
 def collect(source: Path | str | Iterable[Record]) -> Collection:
-    """The runs of a folder of records, or of records at hand.
+    """The runs, and what was measured beside them, of a folder of records; or the runs of records at hand.
 
     Of several records with one run id (copied from several machines) the earliest finished ok one is used. Raises
     RecordError when the folder is missing, or when records share a run id without being of the same run.
@@ -97,8 +104,14 @@ def collect(source: Path | str | Iterable[Record]) -> Collection:
             runs.sort(key=lambda run: (run.status != "ok", run.finished, repr(run), _bytes(run.wrong)))
             moment = runs[0].finished.isoformat()
             notes.append(f"run {run_id} was found {len(runs)} times; used: {runs[0].status}, finished {moment}")
-    kept = sorted((runs[0] for runs in copies.values()), key=_order)
-    return Collection(tuple(kept), tuple(unreadable), tuple(notes))
+    kept = tuple(sorted((runs[0] for runs in copies.values()), key=_order))
+    equivariance: list[Equivariance] = []
+    generalisation: list[Generalisation] = []
+    if isinstance(source, str | Path):
+        equivariance, bad = read_measurements(Path(source), Equivariance)
+        generalisation, bad_too = read_measurements(Path(source), Generalisation)
+        unreadable += bad + bad_too
+    return Collection(kept, tuple(unreadable), tuple(notes), tuple(equivariance), tuple(generalisation))
 
 
 def _order(run: Run) -> tuple[str | int, ...]:
@@ -154,7 +167,9 @@ def _run(record: Record) -> Run:
         command=record.command,
         failure_kind=failure.kind if failure else "",
         failure_message=failure.message if failure else "",
+        seeds=tuple(sorted(record.seeds.items())),
         wrong=np.sort(np.array([index for index, _ in metrics.wrong_answers], dtype=np.int32)) if metrics else None,
+        error_by_scale=tuple((b.low, b.high, b.count, b.wrong) for b in metrics.error_by_scale) if metrics else (),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from leaderboard import markup
 from leaderboard.board import Row
+from leaderboard.columns import published
 from leaderboard.markup import NOTHING
 from leaderboard.published import PublishedResult
 
@@ -22,8 +23,8 @@ def cells(row: Row, sources: Sequence[str]) -> list[str]:
     """The cells of one row under ``HEADER``; ``sources`` are numbered from 1."""
     numbers = sorted(sources.index(source_of(result)) + 1 for result in _results(row))
     return [
-        _number(row.published),
-        f"{_number(row.pooled)}; {_number(row.split)}" if row.pooled or row.split else NOTHING,
+        published(row.published),
+        f"{published(row.pooled)}; {published(row.split)}" if row.pooled or row.split else NOTHING,
         _gap(row),
         " ".join(f"[{number}]" for number in numbers) or NOTHING,
     ]
@@ -48,12 +49,6 @@ def footnotes(rows: Sequence[Row]) -> list[str]:
 
 def _results(row: Row) -> list[PublishedResult]:
     return [result for result in (row.published, row.pooled, row.split) if result]
-
-
-def _number(result: PublishedResult | None) -> str:
-    if result is None:
-        return NOTHING
-    return markup.spread(result.error_mean, result.error_std) + ("" if result.verified else " †")
 
 
 def _gap(row: Row) -> str:

@@ -21,7 +21,7 @@ from typing import Unpack
 import torch
 from torch import Tensor, nn
 
-from models.layers.convolution import same_conv2d, same_conv2d_bank
+from models.layers.convolution import same_conv2d, same_conv2d_bank, steered_conv2d
 from models.layers.scale_axis import (
     ScaleBatchNorm,
     ScaleMaxPool,
@@ -30,6 +30,7 @@ from models.layers.scale_axis import (
     neighbouring_scales,
     stack_scales,
 )
+from models.layers.separable import Functions, functions_of
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
 from models.registry import register
 from models.wide_resnet import Parts, Place, Size, he_normal, wide_resnet
@@ -87,19 +88,39 @@ def steerable_basis(
     return raw, [functions / norms for functions in raw]
 
 
+def axis_functions(size: int, scales: Sequence[float], effective_size: int) -> list[Functions]:
+    """The E functions of one axis at each scale, of which the basis without `max_order` is made of products, normalised."""
+    supports = zip(scales, support_sizes(size, scales), strict=True)
+    raw = [torch.stack([hermite_function(p, scale, k) for p in range(effective_size)]) for scale, k in supports]
+    return [functions_of(functions / raw[0].norm(dim=1, keepdim=True)) for functions in raw]
+
+
 class SteerableFilters(nn.Module):
     """Weights (..., F) -> filters at each scale. The basis is kept in float64, so that `.double()` loses nothing."""
 
     def __init__(self, size: int, scales: Sequence[float], effective_size: int, max_order: int | None, mult: float) -> None:
         super().__init__()
-        self.scales = tuple(scales)
+        self.scales, self.effective_size = tuple(scales), effective_size
+        self.axes = axis_functions(size, scales, effective_size) if max_order is None else None
         for s, functions in enumerate(steerable_basis(size, scales, effective_size, max_order, mult)[1]):
             self.register_buffer(f"basis_{s}", functions, persistent=False)
 
     def forward(self, weight: Tensor) -> list[Tensor]:
         """Return for each scale sum_f w[..., f] B[f, s] at its own support: (..., k_s, k_s)."""
-        bases = (self.get_buffer(f"basis_{s}") for s in range(len(self.scales)))
-        return [torch.tensordot(weight, basis.to(weight.dtype), dims=1) for basis in bases]
+        return [self._at_scale(weight, s) for s in range(len(self.scales))]
+
+    def convolve(self, maps: Sequence[Tensor], weights: Sequence[Tensor], stride: int) -> list[Tensor]:
+        """For each scale convolve its (N, C, H, W) with the filters of its weights (O, C, F) -> (N, O, H', W')."""
+        if self.axes is not None:
+            factors = (weight.unflatten(-1, (self.effective_size, self.effective_size)).mT for weight in weights)
+            terms = zip(maps, factors, self.axes, strict=True)
+            return [steered_conv2d(seen, weight, axis, axis, stride) for seen, weight, axis in terms]
+        filters = (self._at_scale(weight, s) for s, weight in enumerate(weights))
+        return [same_conv2d(seen, bank, stride) for seen, bank in zip(maps, filters, strict=True)]
+
+    def _at_scale(self, weight: Tensor, s: int) -> Tensor:
+        filters: Tensor = torch.tensordot(weight, self.get_buffer(f"basis_{s}").to(weight.dtype), dims=1)
+        return filters
 
 
 # --------------------------------------------------------------------------------------------------------------- layers
@@ -137,10 +158,9 @@ class ScaleConv(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Convolve; the result is laid out scale by scale in memory."""
-        banks, responses = self.filters(self.weight), []
-        for seen, bank in zip(neighbouring_scales(maps, len(banks), self.weight.shape[2]), banks, strict=True):
-            filters = bank.transpose(1, 2).flatten(1, 2)[:, : seen.shape[1]]
-            responses.append(same_conv2d(seen, filters, self.stride))
+        weight = self.weight.transpose(1, 2).flatten(1, 2)  # (O, L*C, F)
+        seen = neighbouring_scales(maps, len(self.filters.scales), self.weight.shape[2])
+        responses = self.filters.convolve(seen, [weight[:, : level.shape[1]] for level in seen], self.stride)
         return _with_bias(responses, self.bias, self.project)
 
 
@@ -174,7 +194,11 @@ class LiftingConv(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Convolve; the result is laid out scale by scale in memory."""
-        responses = same_conv2d_bank(maps, self.filters(self.weight), self.stride)
+        if self.filters.axes is None:  # filters of several sizes on one map share its transform
+            responses = same_conv2d_bank(maps, self.filters(self.weight), self.stride)
+        else:
+            count = len(self.filters.scales)
+            responses = self.filters.convolve([maps] * count, [self.weight] * count, self.stride)
         return _with_bias(responses, self.bias, self.project)
 
 

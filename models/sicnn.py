@@ -19,8 +19,9 @@ from typing import Unpack
 import torch
 from torch import Tensor, nn
 
-from models.layers.convolution import same_conv2d
+from models.layers.convolution import same_conv2d, steered_conv2d
 from models.layers.resampling import bilinear, centred, nearest
+from models.layers.separable import functions_of
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
 from models.registry import register
 from models.wide_resnet import Parts, Place, Size, he_normal, wide_resnet
@@ -68,21 +69,43 @@ class ResizedFilters(nn.Module):
     def __init__(self, size: int, scales: Sequence[float], index: str) -> None:
         super().__init__()
         self.scales = tuple(scales)
-        for s, scale in enumerate(scales):
-            self.register_buffer(f"resizing_{s}", own_support(resizing(size, scale, scales, index)), persistent=False)
+        matrices = [own_support(resizing(size, scale, scales, index)) for scale in scales]
+        for s, matrix in enumerate(matrices):
+            self.register_buffer(f"resizing_{s}", matrix, persistent=False)
+        # What each tap becomes, where no two of them mix: their norms then follow from the taps' and no filter need be made.
+        unmixed = [bool(((matrix != 0).sum(dim=1) <= 1).all()) for matrix in matrices]
+        self.taps = [functions_of(m.mT) if alone else None for m, alone in zip(matrices, unmixed, strict=True)]
 
     def forward(self, weight: Tensor) -> list[Tensor]:
         """Return for each column R_z(w) ||w||_1 / ||R_z(w)||_1 at its own support: (O, C, k_s, k_s), k_s odd."""
         return [self._resized(weight, self.get_buffer(f"resizing_{s}"), scale) for s, scale in enumerate(self.scales)]
+
+    def convolve(self, maps: Sequence[Tensor], weight: Tensor, stride: int) -> list[Tensor]:
+        """Convolve each column's (N, C, H, W) with its filters -> (N, O, H', W')."""
+        return [self._convolved(seen, weight, s, stride) for s, seen in enumerate(maps)]
+
+    def _convolved(self, maps: Tensor, weight: Tensor, s: int, stride: int) -> Tensor:
+        taps = self.taps[s]
+        if self.scales[s] == 1 or weight.shape[-1] == 1:
+            return same_conv2d(maps, weight, stride)
+        if taps is None:
+            return same_conv2d(maps, self._resized(weight, self.get_buffer(f"resizing_{s}"), self.scales[s]), stride)
+        sizes = weight.new_tensor([sum(map(abs, tap)) for tap in taps])
+        magnitudes = weight.abs()
+        norms = (magnitudes * torch.outer(sizes, sizes)).sum(dim=(2, 3), keepdim=True)
+        return steered_conv2d(maps, weight * _ratio(magnitudes.sum(dim=(2, 3), keepdim=True), norms), taps, taps, stride)
 
     def _resized(self, weight: Tensor, matrix: Tensor, scale: float) -> Tensor:
         matrix = matrix.to(weight.dtype)
         filters = matrix @ weight @ matrix.mT
         if scale == 1 or weight.shape[-1] == 1:
             return filters
-        norms = _l1(filters)
-        # A filter whose few surviving taps are exactly zero stays zero instead of becoming 0/0.
-        return filters * (_l1(weight) / (norms + (norms == 0)))
+        return filters * _ratio(_l1(weight), _l1(filters))
+
+
+def _ratio(wanted: Tensor, norms: Tensor) -> Tensor:
+    # A filter whose few surviving taps are exactly zero stays zero instead of becoming 0/0.
+    return wanted / (norms + (norms == 0))
 
 
 def _l1(filters: Tensor) -> Tensor:
@@ -119,8 +142,7 @@ class ColumnConv(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """Convolve every column with its own filters."""
         seen = [maps] * self.columns if self.lifting else maps.chunk(self.columns, dim=1)
-        filters = self.filters(self.weight)
-        return torch.cat([same_conv2d(x, k, self.stride) for x, k in zip(seen, filters, strict=True)], dim=1)
+        return torch.cat(self.filters.convolve(seen, self.weight, self.stride), dim=1)
 
 
 class ColumnMax(nn.Module):

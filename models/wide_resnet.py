@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.errors import ModelError
+from models.layers.dropout import Dropout
 from models.layers.in_parts import dropout_mask, normalised_in_parts
 
 CLASSES = 10
@@ -81,7 +82,7 @@ class Block(nn.Module):
         self.norm1 = parts.norm(channels_in)
         self.convolution1 = parts.convolution(first, channels_in, channels_out, stride)
         self.norm2 = parts.norm(channels_out)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.convolution2 = parts.convolution(second, channels_out, channels_out, 1)
         changes = channels_in != channels_out
         self.shortcut = parts.shortcut(second, channels_in, channels_out, stride) if changes else None

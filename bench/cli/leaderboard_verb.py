@@ -17,13 +17,17 @@ def leaderboard(
     readme: Annotated[
         Path | None, typer.Option(help="Also keep the board's top rows in this file, between its markers.")
     ] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Also keep the page, the tables (CSV, LaTeX) and the figures in this folder.")
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit 1 if the board is not what the records give.")
     ] = False,
 ) -> int:
-    """Rebuild LEADERBOARD.md from the records, or check that it is up to date."""
+    """Rebuild the board from the records, or check that it is up to date."""
+    from leaderboard import markup
     from leaderboard.errors import RecordError
-    from leaderboard.files import check_board, write_board
+    from leaderboard.files import stale_files, write_board
     from leaderboard.records import set_aside
     from leaderboard.runs import collect
 
@@ -36,12 +40,11 @@ def leaderboard(
         others = f" and {len(unreadable) - 1} more" if len(unreadable) > 1 else ""
         raise RecordError(f"record {unreadable[0].path}{others} is unreadable ({unreadable[0].reason}){kept}; repeat its run")
     if check:
-        fresh = check_board(collection, output, readme)
-        print(
-            f"{output} is {'up to date' if fresh else 'stale: run `bench leaderboard`'}",
-            file=sys.stdout if fresh else sys.stderr,
-        )
-        return 0 if fresh else 1
-    write_board(collection, output, readme)
-    print(f"wrote {output}")
+        stale = stale_files(collection, output, readme, folder)
+        more = f" and {len(stale) - 1} more" if len(stale) > 1 else ""
+        state = f"{stale[0]}{more}: stale; write the board again, without --check" if stale else f"{output} is up to date"
+        print(state, file=sys.stderr if stale else sys.stdout)
+        return 1 if stale else 0
+    written = write_board(collection, output, readme, folder)
+    print(f"wrote {output}" + (f" and {markup.plural(len(written) - 1, 'more file')}" if len(written) > 1 else ""))
     return 0

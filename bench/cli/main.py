@@ -10,7 +10,19 @@ import typer
 import datasets
 import leaderboard
 import models
-from bench.cli import compare, data, leaderboard_verb, list_verb, run, time_verb, verify
+from bench.cli import (
+    compare,
+    data,
+    equivariance_verb,
+    generalise_verb,
+    leaderboard_verb,
+    list_verb,
+    profile_verb,
+    run,
+    time_verb,
+    timings_verb,
+    verify,
+)
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -23,6 +35,10 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("data")(data.data)
 app.command("time")(time_verb.time_models)
+app.command("equivariance")(equivariance_verb.equivariance)
+app.command("generalise")(generalise_verb.generalise)
+app.command("timings")(timings_verb.timings)
+app.command("profile")(profile_verb.profile)
 app.command("list")(list_verb.list_things)
 app.command("leaderboard")(leaderboard_verb.leaderboard)
 app.command("compare")(compare.compare)

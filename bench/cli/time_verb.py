@@ -1,10 +1,14 @@
-"""`bench time`: what a training step and an inference cost."""
+"""`bench time`: what a training step and an inference cost; a record of each in the folder of timings."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from leaderboard.timings import Timing
 
 
 def time_models(
@@ -13,26 +17,70 @@ def time_models(
     task: Annotated[list[str] | None, typer.Option(help="Task name or glob. Repeatable.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     batch_size: Annotated[int, typer.Option(min=2, help="Images per step.")] = 128,
-    repeats: Annotated[int, typer.Option(min=1, help="Samples; the median is printed.")] = 5,
+    precision: Annotated[str, typer.Option(help="float32, tf32 or bf16.")] = "float32",
+    repeats: Annotated[
+        int | None, typer.Option(min=1, help="Samples of each quantity. Default: 5 on the CPU, 50 on CUDA.")
+    ] = None,
+    compiled: Annotated[bool, typer.Option("--compile", help="Also time the step through torch.compile.")] = False,
+    plugin: Annotated[list[Path] | None, typer.Option(help="A Python file that registers models. Repeatable.")] = None,
+    records: Annotated[Path, typer.Option(help="Where the timings' records go.")] = Path("results"),
 ) -> None:
-    """Time the training step and inference of models, float32, each in a process of its own."""
+    """Time the training step and inference of models, each in a process of its own, and keep the raw samples."""
+    import models
     from bench.errors import BenchError
     from bench.plan import match_models, match_tasks
+    from leaderboard.measurements import write_measurement
 
-    if not (everything or model):
-        raise BenchError("say what to time: --all or --model NAME (see `bench list models`)")
+    for file in plugin or []:
+        models.load_plugin(file)
+    if not (everything or model or task):
+        raise BenchError("say what to time: --all, --model NAME or --task NAME (see `bench list models`)")
+    check_precision(precision)
     pairs = match_models(model or ["*"], match_tasks(task or ["mnist-scale-28", "mnist-scale-56"]))
 
-    from bench.timing import time_model
+    from bench.device import choose_device
+    from bench.timing import Asked, time_model
 
-    columns = f"{'step ms':>9} {'inference ms':>13} {'peak MB':>8} {'GFLOP/step':>11} {'of matmul rate':>15}"
-    print(f"{'model':<16} {'task':<16} {columns}", flush=True)
+    chosen, plugins = str(choose_device(device)), tuple(str(file.resolve()) for file in plugin or [])
+    header = f"{'step ms':>21} {'images/s':>9} {'latency ms':>11} {'peak MB':>8} {'GFLOP':>7} {'matmul':>7} {'copy':>5}"
+    print(f"{'model':<16} {'task':<16}{header}", flush=True)
+    timings = []
     for name, on in pairs:
-        timing = time_model(name, on, device, batch_size, repeats)
-        memory = "?" if timing.peak_memory_bytes is None else f"{timing.peak_memory_bytes / 1e6:.0f}"
-        print(
-            f"{name:<16} {on:<16} {1000 * timing.step:>9.0f} {1000 * timing.inference:>13.0f} {memory:>8} "
-            f"{timing.step_operations / 1e9:>11.1f} {timing.rate_fraction:>14.0%}",
-            flush=True,
-        )
-    print(f"float32, batch {batch_size}, {timing.device}, {timing.threads} threads, median of {repeats} after 2 warm-up calls")
+        timings.append(time_model(Asked(name, on, chosen, batch_size, precision, repeats, compiled, plugins)))
+        write_measurement(records, timings[-1])
+        print(_line(timings[-1]), flush=True)
+    hardware, count = timings[0].hardware, len(timings[0].step_seconds)
+    print(f"{precision}, batch {batch_size}, {hardware.name}, {hardware.threads} threads; median and quartiles of {count};")
+    print(f"{timings[0].warm_up};")
+    print("matmul, copy: the step's counted operations and bytes per second, as a part of a large matrix product's and copy's")
+    print(f"records: {records / 'timings'}; {sum(bool(timing.tainted) for timing in timings)} of {len(timings)} tainted")
+
+
+def check_precision(precision: str) -> None:
+    """Raises BenchError: a precision that there is not."""
+    from typing import get_args
+
+    from bench.errors import BenchError
+    from leaderboard.timings import Precision
+
+    if precision not in get_args(Precision):
+        raise BenchError(f"precision {precision!r} is none; allowed: --precision {' or '.join(get_args(Precision))}")
+
+
+def _line(timing: Timing) -> str:
+    from leaderboard.timings import quartiles
+
+    step, inference, latency = map(quartiles, (timing.step_seconds, timing.inference_seconds, timing.latency_seconds))
+    memory = "?" if timing.peak_memory_bytes is None else f"{timing.peak_memory_bytes / 1e6:.0f}"
+    spread = f"{1000 * step.median:.4g} ({1000 * step.low:.4g}-{1000 * step.high:.4g})"
+    extra = [f"tainted: {reason}" for reason in timing.tainted[:1]] + list(timing.notes)
+    if timing.graph_step_seconds:
+        extra.append(f"as a CUDA graph {1000 * quartiles(timing.graph_step_seconds).median:.4g} ms")
+    if timing.compiled_step_seconds:
+        compiled = quartiles(timing.compiled_step_seconds).median
+        extra.append(f"compiled {1000 * compiled:.4g} ms after {timing.compile_seconds:.0f} s")
+    return (
+        f"{timing.model:<16} {timing.task:<16}{spread:>21} {timing.batch_size / inference.median:>9.0f} "
+        f"{1000 * latency.median:>11.3g} {memory:>8} {timing.step_operations / 1e9:>7.1f} {timing.matmul_fraction:>7.0%} "
+        f"{timing.copy_fraction:>5.0%}{'  ' if extra else ''}{'; '.join(extra)}"
+    )

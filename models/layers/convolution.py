@@ -1,11 +1,12 @@
 """Same-size convolution with large filters, done the cheapest way.
 
-Scale-equivariant layers convolve small maps with large filters (15 x 15 on 14 x 14 pixels), some of them dilated. Three things
+Scale-equivariant layers convolve small maps with large filters (15 x 15 on 14 x 14 pixels), some of them dilated. Four things
 make that cheap, and none changes the result beyond rounding:
 
 - taps that can only ever meet the zero padding are cut: a filter never needs more than 2H - 1 taps (`clip_taps`);
 - where the counted operations say so, the convolution is a product in the Fourier domain (`fourier.py`), and filters of several
   sizes on the same maps share the maps' transform;
+- filters that combine a few separable functions need not be made: the maps are correlated with the functions (`separable.py`);
 - otherwise it is torch's own `conv2d`, which is also the reference that the others are tested against.
 
 Shape letters: N batch, C channels in, O channels out, H, W map, K filter size (odd).
@@ -22,10 +23,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.layers.fourier import fourier_conv2d, fourier_cost
+from models.layers.separable import Functions, compose, separable_conv2d, separable_cost
 
 # A direct convolution of few channels runs at a fraction of the matrix rate and the Fourier path pays for its copies; below
 # this ratio of counted operations, direct wins (measured on two CPU cores: docs/performance.md).
 DIRECT_ADVANTAGE = 2.7
+# Correlations with separable functions are products with narrow matrices: so much slower per operation (same place).
+NARROW = 1.4
 # The direct convolution on the CPU (oneDNN) takes three times as long per operation for filters wider than this (same place).
 WIDEST = 14
 
@@ -46,6 +50,18 @@ def same_conv2d(maps: Tensor, filters: Tensor, stride: int = 1, dilation: int = 
     return responses
 
 
+def steered_conv2d(maps: Tensor, weight: Tensor, rows: Functions, columns: Functions, stride: int = 1) -> Tensor:
+    """Convolve (N, C, H, W) with the filters that weight (O, C, A, B) makes of A row and B column functions of K taps, K odd.
+
+    As `same_conv2d` with `compose(weight, rows, columns)`, whether or not these filters are ever made.
+    """
+    extents, taps = (maps.shape[2], maps.shape[3]), (len(rows[0]), len(columns[0]))
+    sizes = (len(maps), maps.shape[1], len(weight), extents)
+    if _is_separable_cheapest(*sizes, taps, (len(rows), len(columns)), stride, _may_use_fourier(maps)):
+        return separable_conv2d(maps, weight, rows, columns, stride)
+    return same_conv2d(maps, compose(weight, rows, columns), stride)
+
+
 def same_conv2d_bank(maps: Tensor, bank: Sequence[Tensor], stride: int = 1, dilation: int = 1) -> list[Tensor]:
     """Convolve the same maps with each of several filters of any odd sizes, as `same_conv2d` does."""
     height, width = maps.shape[-2:]
@@ -58,6 +74,25 @@ def same_conv2d_bank(maps: Tensor, bank: Sequence[Tensor], stride: int = 1, dila
         group = clipped[len(responses) : len(responses) + count]
         responses += fourier_conv2d(maps, group, dilation, tile) if is_fourier else [_direct(maps, group[0], 1, dilation)]
     return responses
+
+
+@lru_cache(maxsize=1024)
+def _is_separable_cheapest(
+    batch: int,
+    channels_in: int,
+    channels_out: int,
+    extents: tuple[int, int],
+    taps: tuple[int, int],
+    functions: tuple[int, int],
+    stride: int,
+    with_fourier: bool,
+) -> bool:
+    combination, correlation = separable_cost(batch, channels_in, channels_out, extents, functions, stride)
+    cost = combination / DIRECT_ADVANTAGE + NARROW * correlation
+    others = [combination / DIRECT_ADVANTAGE * math.prod(taps) / math.prod(functions)]
+    if with_fourier and stride == 1:
+        others.append(fourier_cost(batch, channels_in, channels_out, extents, [taps])[0])
+    return cost < min(others)
 
 
 @lru_cache(maxsize=1024)

@@ -95,7 +95,7 @@ def fourier_conv2d(maps: Tensor, bank: Sequence[Tensor], dilation: int = 1, tile
     else:
         p, q = tile + 2 * reach[0], tile + 2 * reach[1]
         begins, high, wide = (reach[0], reach[1]), tile, tile  # a tile begins with its rim
-        source, before = _spectra_of_tiles(maps, reach, tile), None
+        source, before = spectra_of_tiles(maps, (reach[0], reach[1]), tile), None
     responses = [_response(filters, dilation, begins, (p, q)) for filters in bank]
     after = (exponentials(p, range(high), p, +1, *kind).mT / p, real_synthesis(q, wide, *kind))
     results = spectral_products(source, before, responses, after)
@@ -121,22 +121,18 @@ def _response(filters: Tensor, dilation: int, begins: tuple[int, int], periods: 
     return transform(filters, exponentials(p, at_rows, p, +1, *kind), exponentials(q // 2 + 1, at_columns, q, +1, *kind))
 
 
-def _spectra_of_tiles(maps: Tensor, reach: Sequence[int], tile: int) -> Tensor:
-    """As `transform`, each axis cut into overlapping tiles just before it is transformed -> (P, R, N * tiles, C)."""
-    (n, c, height, width), kind = maps.shape, (maps.dtype, maps.device)
-    down, across = math.ceil(height / tile), math.ceil(width / tile)
-    p, q = tile + 2 * reach[0], tile + 2 * reach[1]
-    r = q // 2 + 1
-    padded = F.pad(maps, (reach[1], across * tile - width + reach[1], reach[0], down * tile - height + reach[0]))
-    pairs = torch.view_as_real(exponentials(r, range(q), q, -1, *kind)).permute(1, 0, 2).reshape(q, 2 * r)
-    by_column = (padded.unfold(3, q, tile).reshape(-1, q) @ pairs).view(n, c, padded.shape[2], across, r, 2)
-    tiles = torch.view_as_complex(by_column).unfold(2, p, tile).permute(5, 4, 0, 2, 3, 1)  # (P, R, N, down, across, C)
-    return (exponentials(p, range(p), p, -1, *kind) @ tiles.reshape(p, -1)).view(p, r, n * down * across, c)
-
-
 def transform(values: Tensor, along_rows: Tensor, along_columns: Tensor) -> Tensor:
     """Transform real (A, B, rows, columns) -> complex (P, R, A, B) with complex (P, rows) and (R, columns)."""
     spectra: Tensor = _Transform.apply(values, along_rows, along_columns)
+    return spectra
+
+
+def spectra_of_tiles(maps: Tensor, rim: tuple[int, int], tile: int) -> Tensor:
+    """As `transform` of maps (N, C, H, W), each axis cut into overlapping tiles just before -> (P, R, N * tiles, C).
+
+    `rim`: pixels on each side of a tile, in rows and columns, that it shares with its neighbours.
+    """
+    spectra: Tensor = _TileSpectra.apply(maps, rim, tile)
     return spectra
 
 
@@ -185,6 +181,47 @@ class _Transform(torch.autograd.Function):
 def _transform_backward(conjugate: Tensor, along_rows: Tensor, along_columns: Tensor) -> Tensor:
     pairs = torch.stack([along_columns.real, -along_columns.imag], dim=1).flatten(0, 1)
     return _synthesise(conjugate, along_rows.mT, pairs)
+
+
+class _TileSpectra(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor, rim: tuple[int, int], tile: int) -> Tensor:
+        (n, c, height, width), kind = maps.shape, (maps.dtype, maps.device)
+        down, across = math.ceil(height / tile), math.ceil(width / tile)
+        p, q = tile + 2 * rim[0], tile + 2 * rim[1]
+        ctx.sizes, ctx.rim, ctx.tile = (n, c, height, width, down, across), rim, tile
+        ctx.matrices = exponentials(p, range(p), p, -1, *kind), exponentials(q // 2 + 1, range(q), q, -1, *kind)
+        along_rows, along_columns = ctx.matrices
+        r = len(along_columns)
+        padded = F.pad(maps, (rim[1], across * tile - width + rim[1], rim[0], down * tile - height + rim[0]))
+        pairs = torch.view_as_real(along_columns).permute(1, 0, 2).reshape(q, 2 * r)
+        by_column = (padded.unfold(3, q, tile).reshape(-1, q) @ pairs).view(n, c, padded.shape[2], across, r, 2)
+        tiles = torch.view_as_complex(by_column).unfold(2, p, tile).permute(5, 4, 0, 2, 3, 1)  # (P, R, N, down, across, C)
+        spectra: Tensor = (along_rows @ tiles.reshape(p, -1)).view(p, r, n * down * across, c)
+        return spectra
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (n, c, height, width, down, across), (along_rows, along_columns) = ctx.sizes, ctx.matrices
+        p, r = len(along_rows), len(along_columns)
+        conjugate = gradients[0].conj().resolve_conj()
+        by_row = (along_rows.mT @ conjugate.reshape(p, -1)).view(p, r, n, down, across, c)
+        rows = _overlap_add(by_row.permute(2, 5, 3, 0, 4, 1), ctx.tile)[:, :, ctx.rim[0] : ctx.rim[0] + height]
+        pairs = torch.stack([along_columns.real, -along_columns.imag], dim=1).flatten(0, 1)
+        by_column = torch.view_as_real(rows.contiguous()).view(n, c * height, across, 2 * r) @ pairs
+        columns: Tensor = _overlap_add(by_column, ctx.tile)[..., ctx.rim[1] : ctx.rim[1] + width]
+        return columns.reshape(n, c, height, width), None, None
+
+
+def _overlap_add(pieces: Tensor, tile: int) -> Tensor:
+    """Add up pieces (A, B, count, size, ...), `tile` samples from one's beginning to the next's -> (A, B, samples, ...)."""
+    a, b, count, size, *rest = pieces.shape
+    chunks = math.ceil(size / tile)
+    whole = pieces.new_zeros(a, b, count + chunks - 1, tile, *rest)
+    for chunk in range(chunks):
+        part = pieces[:, :, :, chunk * tile : (chunk + 1) * tile]
+        whole[:, :, chunk : chunk + count, : part.shape[3]] += part
+    return whole.flatten(2, 3)
 
 
 class _SpectralProducts(torch.autograd.Function):

@@ -91,7 +91,7 @@ def test_interrupted_run_goes_on_and_ends_as_an_undisturbed_one(workplace):
     command = (*RUN_TINY, "--model", "cnn", "--task", "mnist-scale-28")
     process = start(workplace, *command)
     deadline = time.monotonic() + 120
-    while not list(workplace.rglob("*.pt")) and time.monotonic() < deadline:
+    while not list(workplace.rglob(".checkpoints/*.pt")) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
@@ -110,7 +110,7 @@ def test_interrupted_run_goes_on_and_ends_as_an_undisturbed_one(workplace):
     assert bench(workplace, *command, "--results", "reference").returncode == 0
     whole = json.loads(next((workplace / "reference").rglob("*.json")).read_text())["metrics"]
     assert json.loads(records(workplace)[0].read_text())["metrics"] == whole
-    assert not list(workplace.rglob("*.pt"))
+    assert not list(workplace.rglob(".checkpoints/*.pt"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,54 @@
+"""`bench timings`: every timing found, this machine's and those copied in, as tables. Needs no torch."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def timings(
+    records: Annotated[
+        list[Path] | None, typer.Option(help="Folder with timings. Repeatable. Default: records and results.")
+    ] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Task name or glob. Repeatable.")] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="Device, or a part of its name, to compare with. Default: the one with most timings.")
+    ] = None,
+    mixed: Annotated[bool, typer.Option("--mixed", help="Put different precisions and batch sizes side by side.")] = False,
+    output: Annotated[Path | None, typer.Option(help="Write the tables to this file instead of the screen.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the ratios to the plain CNN into this PNG file.")] = None,
+) -> None:
+    """Compare training steps across models and devices; tainted timings are listed apart. Merging is copying files."""
+    from bench.plan import match_tasks
+    from leaderboard.atomic import write_atomically
+    from leaderboard.errors import RecordError
+    from leaderboard.timing_markdown import timings_markdown
+    from leaderboard.timing_plot import ratio_figure
+    from leaderboard.timing_tables import build_tables
+    from leaderboard.timings import Timing, read_timings
+
+    tasks = match_tasks(task or ["*"])
+    found: dict[tuple[str, str, str], Timing] = {}
+    for root in records or [Path("records"), Path("results")]:
+        if records and not root.is_dir():
+            raise RecordError(f"{root} is no folder; give one that holds timings, or make it with: bench time --all")
+        timings, unreadable = read_timings(root)
+        found |= {(timing.task, timing.model, timing.name): timing for timing in timings}
+        for bad in unreadable:
+            print(f"bench: timing {bad.path} is left out: {bad.reason}", file=sys.stderr)
+    chosen = [timing for key, timing in sorted(found.items()) if timing.task in tasks]
+    if not chosen:
+        raise RecordError("there are no timings; make some with: bench time --all (or copy a timings folder into results)")
+    text = timings_markdown(chosen, baseline=baseline, mixed=mixed)
+    if output is None:
+        print(text, end="")
+    else:
+        write_atomically(output, text.encode("utf-8"))
+        print(f"wrote {output}")
+    if plot is not None:
+        clean = [timing for timing in chosen if not timing.tainted]
+        write_atomically(plot, ratio_figure(build_tables(clean, mixed=mixed)))
+        print(f"wrote {plot}", file=sys.stderr if output is None else sys.stdout)

@@ -1,0 +1,102 @@
+"""Whether a device was left alone while something was timed on it, and why not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import psutil
+import torch
+
+from bench.hardware import nvml_handle
+from leaderboard.timings import DeviceState
+
+OTHERS_ALLOWED = 0.05  # of the processors' time
+# Why a card may run below its highest clocks without being held back: nothing to do, or clocks that somebody set.
+HARMLESS = {"GpuIdle", "ApplicationsClocksSetting", "UserDefinedClocks"}
+
+
+class Others:
+    """From its making on, how much of the processors' time other processes, or other guests of the host, use."""
+
+    def __init__(self) -> None:
+        self.began, self.busy, self.own = time.perf_counter(), _busy_seconds(), _own_seconds()
+
+    def share(self) -> float:
+        """Between 0 and 1, of all processors' time until now."""
+        others = (_busy_seconds() - self.busy) - (_own_seconds() - self.own)
+        return min(1.0, max(0.0, others / (time.perf_counter() - self.began) / (psutil.cpu_count() or 1)))
+
+
+def _busy_seconds() -> float:
+    times = psutil.cpu_times()
+    return float(sum(getattr(times, name, 0.0) for name in ("user", "nice", "system", "irq", "softirq", "steal")))
+
+
+def _own_seconds() -> float:
+    times = psutil.Process().cpu_times()
+    return float(times.user + times.system)
+
+
+def gpu_state(device: torch.device, when: Literal["before", "busy", "after"]) -> DeviceState:
+    """The card's state now. This process must have made its context there: it is then one of the card's processes."""
+    import pynvml
+
+    known: dict[str, Any] = dict.fromkeys(set(DeviceState.model_fields) - {"when"})
+    try:
+        handle = nvml_handle(torch.cuda.get_device_properties(device))
+    except pynvml.NVMLError:
+        return DeviceState(when=when, **known)
+    for name, read in _readers(handle).items():
+        try:
+            known[name] = read()
+        except pynvml.NVMLError:  # this one is not to be had on this card; the others may be
+            continue
+    return DeviceState(when=when, **known)
+
+
+def _readers(handle: Any) -> dict[str, Callable[[], Any]]:
+    import pynvml as nvml
+
+    return {
+        "clocks_mhz": lambda: {
+            "graphics": int(nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM)),
+            "graphics_highest": int(nvml.nvmlDeviceGetMaxClockInfo(handle, nvml.NVML_CLOCK_SM)),
+            "memory": int(nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_MEM)),
+        },
+        "temperature_celsius": lambda: float(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
+        "power_cap_watts": lambda: nvml.nvmlDeviceGetPowerManagementLimit(handle) / 1000,
+        "default_power_cap_watts": lambda: nvml.nvmlDeviceGetPowerManagementDefaultLimit(handle) / 1000,
+        "throttle_reasons": lambda: throttle_reasons(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)),
+        # By number and not by process id: in a container the driver tells ids that nobody inside knows.
+        "other_processes": lambda: max(0, len(nvml.nvmlDeviceGetComputeRunningProcesses(handle)) - 1),
+    }
+
+
+def throttle_reasons(bits: int) -> list[str]:
+    """The driver's names of the reasons for which clocks are not at their highest."""
+    import pynvml
+
+    prefix = "nvmlClocksThrottleReason"
+    names = {name.removeprefix(prefix): getattr(pynvml, name) for name in dir(pynvml) if name.startswith(prefix)}
+    return sorted(name for name, bit in names.items() if bit & bits and name not in ("All", "None"))
+
+
+def taints(states: Sequence[DeviceState], others_share: float | None) -> list[str]:
+    """Everything that may have slowed a timing down, one line each; `others_share` is None where it does not matter."""
+    found = []
+    if others_share is not None and others_share > OTHERS_ALLOWED:
+        found.append(f"other processes used {others_share:.0%} of the processors")
+    for state in states:
+        if state.other_processes is None or state.throttle_reasons is None:
+            found.append(f"{state.when}: the driver does not say who else is on the card, or whether it is held back")
+        if state.other_processes:
+            found.append(f"{state.when}: {state.other_processes} other processes on the card")
+        held_back = set(state.throttle_reasons or ()) - HARMLESS
+        if held_back:
+            found.append(f"{state.when}: the card was held back ({', '.join(sorted(held_back))})")
+        cap, default = state.power_cap_watts, state.default_power_cap_watts
+        if cap is not None and default is not None and cap < default:
+            found.append(f"{state.when}: power cap {cap:.0f} W, the card's own is {default:.0f} W")
+    return found

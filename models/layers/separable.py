@@ -1,0 +1,114 @@
+"""Convolution with filters that combine a few products of a row function and a column function.
+
+sum_ab w[o, c, a, b] rows[a] x columns[b]: instead of making the K x K filters, correlate the maps with the A row functions and
+the B column functions and combine the A*B results, one matrix product over C*A*B channels. That takes A*B operations per
+weight and pixel where the filters take K*K, and the weights are used as they are: it suits small batches of deep maps.
+
+Correlation with the functions is a product with a banded matrix along each axis, zero padding and stride included. One column
+function at a time, so that the largest tensor is A times the maps; what the backward pass needs of them is made again there.
+
+Shape letters: N batch, C channels in, O channels out, H, W map, H', W' result, A row functions, B column functions, K taps.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Functions = tuple[tuple[float, ...], ...]  # each a function's values at its K taps, K odd
+
+
+def functions_of(values: Tensor) -> Functions:
+    """Float64 (A, K) -> the same as numbers."""
+    return tuple(tuple(function) for function in values.tolist())
+
+
+def compose(weight: Tensor, rows: Functions, columns: Functions) -> Tensor:
+    """The filters themselves: (O, C, A, B) -> (O, C, K, K')."""
+    along_rows, along_columns = (weight.new_tensor(functions) for functions in (rows, columns))
+    return along_rows.mT @ (weight @ along_columns)
+
+
+def separable_cost(
+    batch: int, channels_in: int, channels_out: int, extents: tuple[int, int], functions: tuple[int, int], stride: int
+) -> tuple[int, int]:
+    """Real operations of a forward pass: of the combination, and of the correlations with rows and columns."""
+    (height, width), (a, b) = extents, functions
+    high, wide = math.ceil(height / stride), math.ceil(width / stride)
+    combination = 2 * batch * channels_in * channels_out * high * wide * a * b
+    return combination, 2 * batch * channels_in * a * high * width * (height + b * wide)
+
+
+def separable_conv2d(maps: Tensor, weight: Tensor, rows: Functions, columns: Functions, stride: int = 1) -> Tensor:
+    """Convolve (N, C, H, W) with the filters of weight (O, C, A, B) -> (N, O, ceil(H/stride), ceil(W/stride)).
+
+    Zero padding (K-1)/2. Equal to torch's `conv2d` with `compose(weight, rows, columns)` up to rounding.
+    """
+    if torch.is_autocast_enabled(maps.device.type):
+        kind = torch.get_autocast_dtype(maps.device.type)
+        maps, weight = maps.to(kind), weight.to(kind)
+    height, width = maps.shape[2:]
+    along_rows = banded(rows, height, stride, maps.dtype, maps.device)
+    along_columns = banded(columns, width, stride, maps.dtype, maps.device)
+    combinations = weight.permute(3, 0, 1, 2).flatten(2)  # (B, O, C*A)
+    result: Tensor = _SeparableConv.apply(maps, combinations, along_rows, along_columns)
+    return result
+
+
+@lru_cache(maxsize=256)
+@torch.inference_mode(False)  # kept for training steps, even when an evaluation is the first to ask
+def banded(functions: Functions, extent: int, stride: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Correlation of an axis of `extent` pixels with each function at every `stride`-th pixel: (A, H', H)."""
+    values = torch.tensor(functions, dtype=torch.float64)
+    taps, outputs = values.shape[1], math.ceil(extent / stride)
+    matrix = torch.zeros(len(values), outputs, extent, dtype=torch.float64)
+    for output in range(outputs):
+        first = output * stride - taps // 2
+        begin, end = max(0, first), min(extent, first + taps)
+        matrix[:, output, begin:end] = values[:, begin - first : end - first]
+    return matrix.to(device=device, dtype=dtype)
+
+
+class _SeparableConv(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor, combinations: Tensor, along_rows: Tensor, along_columns: Tensor) -> Tensor:
+        ctx.save_for_backward(maps, combinations)
+        ctx.matrices = along_rows, along_columns
+        batch, by_row, result = len(maps), _by_row(maps, along_rows), None
+        for weight, matrix in zip(combinations, along_columns, strict=True):
+            seen, weights = _by_column(by_row, matrix, maps, along_rows), weight.expand(batch, -1, -1)
+            result = torch.bmm(weights, seen) if result is None else result.baddbmm_(weights, seen)
+        assert result is not None
+        return result.view(batch, -1, along_rows.shape[1], along_columns.shape[1])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
+        maps, combinations = ctx.saved_tensors
+        along_rows, along_columns = ctx.matrices
+        batch, by_row, gradient = len(maps), _by_row(maps, along_rows), gradients[0].flatten(2)
+        of_weights, of_rows = torch.empty_like(combinations), None
+        for index, (weight, matrix) in enumerate(zip(combinations, along_columns, strict=True)):
+            seen = _by_column(by_row, matrix, maps, along_rows)
+            torch.sum(torch.bmm(gradient, seen.mT), dim=0, out=of_weights[index])
+            if ctx.needs_input_grad[0]:
+                of_seen = torch.bmm(weight.mT.expand(batch, -1, -1), gradient).view(-1, len(matrix))
+                of_rows = of_seen @ matrix if of_rows is None else of_rows.addmm_(of_seen, matrix)
+        if of_rows is None:
+            return None, of_weights, None, None
+        of_maps = along_rows.flatten(0, 1).mT @ of_rows.view(*maps.shape[:2], -1, maps.shape[3])
+        return of_maps, of_weights, None, None
+
+
+def _by_row(maps: Tensor, along_rows: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N*C*A*H', W)."""
+    return (along_rows.flatten(0, 1) @ maps).view(-1, maps.shape[3])
+
+
+def _by_column(by_row: Tensor, matrix: Tensor, maps: Tensor, along_rows: Tensor) -> Tensor:
+    """(N*C*A*H', W) and one function's (W', W) -> (N, C*A, H'*W')."""
+    a, high, _ = along_rows.shape
+    return (by_row @ matrix.mT).view(len(maps), maps.shape[1] * a, high * len(matrix))

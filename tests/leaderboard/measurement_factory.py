@@ -1,0 +1,44 @@
+"""Synthetic measurements for the tests, without a network behind them."""
+
+from typing import Any
+
+from record_factory import START, make_record
+
+from leaderboard.equivariance import Equivariance
+from leaderboard.generalisation import Generalisation
+
+
+def _common(model: str, task: str) -> dict[str, Any]:
+    run = make_record()
+    said = {"model": model, "task": task, "measured": START, "data_fingerprint": "data"}
+    return said | {"hardware": run.hardware, "software": run.software}
+
+
+def make_equivariance(model: str = "cnn", task: str = "mnist-scale-28", *, run_id: str | None = None, **changes: Any) -> Any:
+    """At initialisation (seed 0) or, where a run is named, trained."""
+    trained = run_id is not None
+    values = {
+        "name": run_id or "initialisation-seed0", "command": "bench equivariance",
+        "state": "trained" if trained else "initialisation", "weights_seed": None if trained else 0,
+        "run_id": run_id, "protocol": "short" if trained else None, "images": "the first 8", "image_count": 8,
+        "resampling": "cubic", "reference_scale": 0.625, "factors": [0.5, 0.8, 1.6], "canvas": 112, "interior": 56, "shift": 4,
+        "layers": [
+            {"name": "layer 1", "shape": [32, 112, 112], "scale": [0.3, 0.1, 0.2], "translation": 0.0},
+            {"name": "layer 2", "shape": [63, 56, 56], "scale": [0.6, 0.2, 0.4], "translation": 1e-13},
+        ],
+        "network": {"name": "logits", "shape": [10], "scale": [0.9, 0.3, 0.5], "translation": 0.25},
+        "changed_answers": [0.5, 0.125, 0.25],
+    }  # fmt: skip
+    return Equivariance.model_validate(_common(model, task) | values | changes)
+
+
+def make_generalisation(model: str = "cnn", task: str = "mnist-scale-28", realization: int = 0, **changes: Any) -> Any:
+    """Three factors, 1000 digits each."""
+    run_id = f"{model}_{task}_r{realization}_short_d1"
+    values = {
+        "name": run_id, "command": f"bench generalise {run_id}", "run_id": run_id, "realization": realization,
+        "protocol": "short", "protocol_digest": "d1", "trained_range": (0.3, 1.0),
+        "own_sizes_count": 1000, "own_sizes_wrong": 30,
+        "factors": [{"factor": f, "count": 1000, "wrong": w} for f, w in ((0.2, 600), (0.5, 40), (2.0, 700))],
+    }  # fmt: skip
+    return Generalisation.model_validate(_common(model, task) | values | changes)
