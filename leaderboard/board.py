@@ -48,6 +48,11 @@ class Row:
         """Our mean minus the published one, in percentage points."""
         return self.summary.mean - self.published.error_mean if self.summary and self.published else None
 
+    @property
+    def published_inside(self) -> bool | None:
+        """Whether the published mean lies in our interval; None when there is no interval or no published number."""
+        return self.published.error_mean in self.interval if self.interval and self.published else None
+
 
 @dataclass(frozen=True)
 class Table:

@@ -32,7 +32,7 @@ def columns_of(table: Table) -> list[Column]:
 
 def interval(row: Row) -> str:
     """``2.01 to 2.19``, the 95 % interval of the mean."""
-    return f"{row.interval.low:.2f} to {row.interval.high:.2f}" if row.interval else NOTHING
+    return markup.interval(row.interval) if row.interval else NOTHING
 
 
 def published(result: PublishedResult | None) -> str:

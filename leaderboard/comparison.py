@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from leaderboard.answers import gather
 from leaderboard.moderation import moderate
 from leaderboard.runs import Run
-from leaderboard.statistics import Evidence, Interval
+from leaderboard.statistics import LEVEL, Evidence, Interval
 
 MOST_MODELS = 200  # of one table: 19,900 pairs. Beyond, no pairs are compared
 MOST_FLIPPED = 16  # realizations whose sign patterns are all tried: 65,536
@@ -42,6 +42,11 @@ class Comparison:
     p_sign_flip: float | None
     n: int
     evidence: Evidence
+
+    @property
+    def apart(self) -> bool:
+        """Whether the table's data tell the two apart: p, corrected for all its pairs, is below 0.05."""
+        return self.p_holm < 1 - LEVEL and self.difference != 0
 
 
 def by_model(runs: Iterable[Run]) -> dict[str, dict[int, Run]]:
@@ -97,12 +102,14 @@ def _compare(
 
 def sign_flip(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     """Exact two-sided p of each row of paired differences, (pairs, n): the share of the 2^n signs with as large a mean."""
-    signs = np.array(list(product((1.0, -1.0), repeat=differences.shape[1])))
-    observed = np.abs(differences.sum(axis=1))
     # The same sum in another order may differ in its last bits and must still count as equal.
-    slack = 1e-9 * np.abs(differences).sum(axis=1)
-    found = [np.mean(np.abs(signs @ row) >= o - s) for row, o, s in zip(differences, observed, slack, strict=True)]
-    return np.array(found)
+    limit = np.abs(differences.sum(axis=1)) - 1e-9 * np.abs(differences).sum(axis=1)
+    patterns = 2 ** (differences.shape[1] - 1)  # with the first sign fixed: the others mirror them
+    reached = np.zeros(len(differences))
+    for others in product((1.0, -1.0), repeat=differences.shape[1] - 1):
+        reached += np.abs(differences @ np.array([1.0, *others])) >= limit
+    p: NDArray[np.float64] = reached / patterns
+    return p
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

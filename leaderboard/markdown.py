@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from leaderboard import beyond, markup
+from leaderboard import beyond, markup, sureness, truth
 from leaderboard.board import Pace, Row, Section, Table, build_sections, hardware_label
+from leaderboard.columns import interval
 from leaderboard.markup import HOW_TO_BEGIN, NOTHING, SMOKE_BANNER, code, escape
-from leaderboard.published import PublishedResult
 from leaderboard.records import Record, Unreadable
 from leaderboard.runs import Collection, Run, collect
 from leaderboard.top import top_rows
@@ -20,9 +20,9 @@ Error is the test error in percent, mean ± sample standard deviation (divisor n
 which estimator stands behind the published ± is not known. Rows are sorted by mean error, then name; that order is not
 a ranking. Runs under different recipes (protocol digests) or on different data are never averaged."""
 _PUBLISHED_SPLIT = "10k-2k-50k"
-_OURS = ("Model", "Error % (mean ± std)", "n", "Parameters", "Train s/epoch (median)", "Hardware")
-_THEIRS = ("Published % (mean ± std)", "Ours − published", "Source")
-_RIGHT = ("Error % (mean ± std)", "n", "Parameters", "Published % (mean ± std)", "Ours − published")
+_OURS = ("Model", "Error % (mean ± std)", "n", "95 % interval", "Rank", "Parameters", "Train s/epoch (median)", "Hardware")
+_SURE = ("95 % interval", "Rank")  # shown where any row has one
+_RIGHT = (*_OURS[1:6], *truth.RIGHT)
 
 
 def build_markdown(source: Path | str | Iterable[Record], *, title_note: str | None = None) -> str:
@@ -40,7 +40,10 @@ def render(collection: Collection, title_note: str | None = None, sections: tupl
     if title_note:
         lines += [title_note, ""]
     lines += [_EXPLANATION, ""] if collection.runs else [f"There are no records yet. {HOW_TO_BEGIN}", ""]
-    for section in build_sections(collection.runs) if sections is None else sections:
+    sections = build_sections(collection.runs) if sections is None else sections
+    if how_sure := sureness.explanation(sections):
+        lines += [how_sure, ""]
+    for section in sections:
         lines += _section(section)
     lines += beyond.render(collection)
     lines += _leftovers(collection)
@@ -66,18 +69,24 @@ def _has_mnist(section: Section) -> bool:
 def _table(table: Table, with_published: bool) -> list[str]:
     label = f" (recipe {code(table.digest)})" if table.one_of_several else ""
     lines = [f"### {table.task}{label}", "", f"Protocol digest {code(table.digest)}.", ""]
-    sources = sorted({_source(row.published) for row in table.rows if row.published})
-    header = _OURS + _THEIRS if with_published else _OURS
-    rows = [_row(row) + (_published(row, sources) if with_published else []) for row in table.rows]
-    lines += [*markup.table(header, rows, _RIGHT), ""]
-    if any(row.published and not row.published.verified for row in table.rows):
-        lines += ["† not verified: this number was quoted from memory and not read in a second, independent source.", ""]
+    sources = truth.sources_of(table.rows)
+    header = _OURS + truth.HEADER if with_published else _OURS
+    rows = [_row(row) + (truth.cells(row, sources) if with_published else []) for row in table.rows]
+    lines += [*markup.table(*_without_empty(header, rows), _RIGHT), ""]
+    lines += [line for note in truth.footnotes(table.rows) for line in (note, "")]
     if any(pace.shared for row in table.rows for pace in row.paces):
         lines += ["‡ tainted: other processes were on the device, so this time may be too long.", ""]
     if sources:
         numbered = [f"{number}. {escape(source, 1000)}" for number, source in enumerate(sources, 1)]
         lines += markup.folded(markup.plural(len(sources), "source"), numbered)
-    return lines + _failures(table.failures) + _runs(table.runs)
+    return lines + sureness.pairs(table) + _failures(table.failures) + _runs(table.runs)
+
+
+def _without_empty(header: Sequence[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """Without the columns that say nothing in any row, of those that a table can do without."""
+    optional = (*_SURE, truth.HEADER[1])
+    kept = [i for i, name in enumerate(header) if name not in optional or any(row[i] != NOTHING for row in rows)]
+    return [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
 
 
 def _row(row: Row) -> list[str]:
@@ -85,6 +94,8 @@ def _row(row: Row) -> list[str]:
         code(row.model),
         markup.spread(row.summary.mean, row.summary.std) if row.summary else NOTHING,
         markup.whole(row.summary, row.expected),
+        interval(row),
+        NOTHING if row.rank is None else str(row.rank),
         "; ".join(f"{count:,}" for count in row.parameters) or NOTHING,
         "; ".join(_pace(pace, of_several=len(row.paces) > 1) for pace in row.paces) or NOTHING,
         "; ".join(escape(pace.hardware) for pace in row.paces) or NOTHING,
@@ -94,19 +105,6 @@ def _row(row: Row) -> list[str]:
 def _pace(pace: Pace, of_several: bool) -> str:
     mark = " ‡" if pace.shared else ""
     return markup.seconds(pace.seconds) + mark + (f" ({escape(pace.hardware)})" if of_several else "")
-
-
-def _source(result: PublishedResult) -> str:
-    return f"{result.label}: {result.source}"
-
-
-def _published(row: Row, sources: list[str]) -> list[str]:
-    if row.published is None:
-        return [NOTHING] * 3
-    number = markup.spread(row.published.error_mean, row.published.error_std)
-    mark = "" if row.published.verified else " †"
-    gap = NOTHING if row.difference is None else markup.difference(row.difference)
-    return [number + mark, gap, f"[{sources.index(_source(row.published)) + 1}]"]
 
 
 def _failures(runs: tuple[Run, ...]) -> list[str]:

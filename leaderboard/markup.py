@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from leaderboard.errors import one_line
-from leaderboard.statistics import Summary
+from leaderboard.statistics import Interval, Summary
 
 NOTHING = "–"
 HOW_TO_BEGIN = (
@@ -51,6 +51,16 @@ def difference(value: float) -> str:
     """A signed number with two decimals and a true minus sign; what rounds to nothing has no sign."""
     text = f"{value:+.2f}".replace("-", "−")
     return text[1:] if float(f"{value:.2f}") == 0 else text
+
+
+def interval(of: Interval) -> str:
+    """``2.01 to 2.19``, two decimals."""
+    return f"{of.low:.2f} to {of.high:.2f}".replace("-", "−")
+
+
+def probability(p: float) -> str:
+    """Three decimals, or ``< 0.001``."""
+    return "< 0.001" if p < 0.0005 else f"{p:.3f}"
 
 
 def seconds(value: float | None) -> str:

@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from scipy import special
 
 Vector = NDArray[np.float64]
+FEWEST = 6  # variances (the pairs of four models): of three, how far they agree cannot be told, and too much was found
 
 
 def moderate(variances: Vector, freedom: int) -> tuple[Vector, float]:
     """Variances (k,) known to ``freedom`` degrees of freedom each -> moderated variances and their degrees of freedom."""
     middle = float(np.median(variances))
-    if len(variances) < 3 or not middle:
+    if len(variances) < FEWEST or not middle:
         return variances, float(freedom)
     logs = np.log(np.maximum(variances, 1e-5 * middle)) - special.digamma(freedom / 2) + np.log(freedom / 2)
     excess = float(np.var(logs, ddof=1)) - float(special.polygamma(1, freedom / 2))

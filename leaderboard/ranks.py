@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from leaderboard.comparison import Comparison
-from leaderboard.statistics import LEVEL
 
 
 def ranks(models: Sequence[str], comparisons: Iterable[Comparison]) -> dict[str, int]:
@@ -18,6 +17,6 @@ def ranks(models: Sequence[str], comparisons: Iterable[Comparison]) -> dict[str,
     compared: set[str] = set()
     for comparison in comparisons:
         compared |= {comparison.a, comparison.b}
-        if comparison.p_holm < 1 - LEVEL and comparison.difference:
+        if comparison.apart:
             better[comparison.a if comparison.difference > 0 else comparison.b] += 1
     return {model: 1 + count for model, count in better.items() if model in compared}

@@ -11,7 +11,9 @@ s is the sample standard deviation over the n realizations. Taken as it is, this
 already holds the chance of the images, and v counts it again (Davison and Hinkley 1997, section 3.8). So the two levels are put
 together as what they are: v of images that one realization has to itself is a *floor* under s^2 / n, for six numbers may lie
 close together by luck, but not closer than their images allow; v of images shared by several realizations (training seeds on
-one data set: ``stl10+``) is *added*, for s knows nothing of it. Intervals and p-values are Student's t.
+one data set: ``stl10+``) is *added*, for s knows nothing of it. That sum is conservative: what neither a seed nor an image
+explains alone is in both terms (Owen 2007, The pigeonhole bootstrap: the bootstrap itself counts it three times). Intervals and
+p-values are Student's t.
 
 benchmarks/simulated_board.py measures error rates, coverage and power, also of what was not chosen. Units: percent (errors),
 percentage points (differences), their squares (variances).

@@ -11,6 +11,7 @@ import datasets
 import leaderboard
 import models
 from bench.cli import (
+    compare,
     data,
     equivariance_verb,
     generalise_verb,
@@ -20,6 +21,7 @@ from bench.cli import (
     run,
     time_verb,
     timings_verb,
+    verify,
 )
 from bench.errors import BenchError
 
@@ -39,12 +41,17 @@ app.command("timings")(timings_verb.timings)
 app.command("profile")(profile_verb.profile)
 app.command("list")(list_verb.list_things)
 app.command("leaderboard")(leaderboard_verb.leaderboard)
+app.command("compare")(compare.compare)
+app.command("verify")(verify.verify)
 
 BAD_INPUT = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 a run failed or the board is stale, 2 bad input, 75 stopped with more to do."""
+    """Run the command line and exit.
+
+    0 done, 1 a run failed or disagrees or the board is stale, 2 bad input, 75 stopped with more to do.
+    """
     sys.exit(_exit_code(arguments))
 
 

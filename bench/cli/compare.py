@@ -1,0 +1,119 @@
+"""`bench compare`: two models, paired over the realizations that both have. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from leaderboard.board import Section, Table
+    from leaderboard.comparison import Comparison
+
+
+def compare(
+    a: Annotated[str, typer.Argument(help="A model, as the board names it.")],
+    b: Annotated[str, typer.Argument(help="Another one.")],
+    task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="Only this protocol.")] = None,
+    records: Annotated[Path, typer.Option(help="Folder of records.")] = Path("records"),
+) -> None:
+    """Say how far apart two models are, how sure that is, and how many realizations would settle it."""
+    from bench.errors import BenchError
+    from leaderboard.board import build_sections
+    from leaderboard.runs import collect
+
+    runs = collect(records).runs
+    for kind, names in (("model", (a, b)), ("task", (task,)), ("protocol", (protocol,))):
+        for name in names:
+            _check(kind, name, {getattr(run, kind) for run in runs}, records)
+    if a == b:
+        raise BenchError(f"{a!r} is {b!r}; give two different models")
+    asked = [run for run in runs if task in (None, run.task) and protocol in (None, run.protocol)]
+    shown = [
+        (section, table)
+        for section in build_sections(asked)
+        for table in section.tables
+        if not section.smoke and {a, b} <= {run.model for run in table.runs}
+    ]
+    if not shown:
+        where = " and ".join(text for text in (task and f"task {task}", protocol and f"protocol {protocol}") if text)
+        raise BenchError(
+            f"{a} and {b} have no results to compare{' under ' + where if where else ''} in {records}; smoke tests are not "
+            f"compared; make some with: bench run --model {a} --model {b} --protocol short"
+        )
+    print("\n\n".join(_report(section, table, a, b) for section, table in shown))
+
+
+def _check(kind: str, name: str | None, known: Iterable[str], records: Path) -> None:
+    from bench.errors import BenchError
+    from models.scan import suggestion
+
+    if name is not None and name not in known:
+        known = sorted(known)
+        raise BenchError(f"no records of {kind} {name!r} in {records}{suggestion(name, known)}; there: {', '.join(known)}")
+
+
+def _report(section: Section, table: Table, a: str, b: str) -> str:
+    from leaderboard.markup import spread
+
+    lines = [f"{table.task}, protocol {section.protocol} ({table.digest}), data {section.variant}"]
+    for row in (row for model in (a, b) for row in table.rows if row.model == model):
+        assert row.summary is not None
+        lines.append(f"  {row.model:<16} error {spread(row.summary.mean, row.summary.std)} %, n = {row.summary.n}")
+    found = next((c for c in table.comparisons if {c.a, c.b} == {a, b}), None)
+    if found is None:
+        return "\n".join(lines + _of_images_only(table, a, b))
+    return "\n".join(lines + _of_realizations(found, table, a, b))
+
+
+def _of_realizations(found: Comparison, table: Table, a: str, b: str) -> list[str]:
+    from leaderboard.markup import difference, plural, probability
+    from leaderboard.power import realizations_needed
+    from leaderboard.statistics import LEVEL
+
+    pairs, sign = len(table.comparisons), 1 if found.a == a else -1
+    low, high = sorted((sign * found.interval.low, sign * found.interval.high))
+    better = b if sign * found.difference > 0 else a
+    verdict = (
+        f"told apart: {better} is better" if found.apart else "not told apart by these data, which does not make them equal"
+    )
+    flips = "not computed" if found.p_sign_flip is None else probability(found.p_sign_flip)
+    needed = [realizations_needed(found.evidence, alpha) for alpha in (1 - LEVEL, (1 - LEVEL) / pairs)]
+    return [
+        f"  {a} - {b}: {difference(sign * found.difference)} percentage points, 95 % interval {difference(low)} to "
+        f"{difference(high)}, n = {found.n} shared realizations",
+        f"  p = {probability(found.p)} (moderated t); {probability(found.p_holm)} corrected for the table's "
+        f"{plural(pairs, 'pair')} (Holm); {flips} by sign flips alone (never below {2 / 2**found.n:.2g})",
+        f"  verdict: {verdict}",
+        f"  if the true difference and spread are those seen, 80 % power takes {_more(needed[0], found.n)} for this pair "
+        f"alone, {_more(needed[1], found.n)} with the correction for {plural(pairs, 'pair')}",
+    ]
+
+
+def _more(needed: int | None, n: int) -> str:
+    if needed is None:
+        return "more than 1,000 realizations"
+    return f"{needed} realizations ({needed - n} more)" if needed > n else f"{needed} realizations (no more)"
+
+
+def _of_images_only(table: Table, a: str, b: str) -> list[str]:
+    from leaderboard.answers import gather
+    from leaderboard.comparison import MOST_MODELS, by_model
+    from leaderboard.markup import difference
+
+    runs = by_model(run for run in table.runs if run.model in (a, b))
+    shared = sorted(runs[a].keys() & runs[b].keys())
+    if not shared:
+        return ["  no realization is shared: nothing is compared"]
+    if len(shared) > 1:
+        return [f"  pairs of over {MOST_MODELS} models are not compared; copy the records of fewer models into a folder"]
+    evidence = gather(runs, [a, b], shared).of_pair(0, 1)
+    low, high = difference(evidence.interval.low), difference(evidence.interval.high)
+    return [
+        f"  {a} - {b}: {difference(evidence.mean)} percentage points on realization {shared[0]}, n = 1 shared realization",
+        f"  95 % interval over other test images only: {low} to {high}",
+        "  no p and no verdict: how much another training changes this is not known from one realization; give both more",
+    ]

@@ -1,0 +1,34 @@
+"""`bench verify`: repeat a run from its record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def verify(
+    run_id: Annotated[str, typer.Argument(help="The run's id, as the board and its record name it.")],
+    records: Annotated[Path, typer.Option(help="Folder of records.")] = Path("records"),
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N. Default: the record's.")] = None,
+    plugin: Annotated[list[Path] | None, typer.Option(help="A Python file that registers models. Repeatable.")] = None,
+) -> int:
+    """Repeat a run from its record into a scratch folder; exit 0 if it agrees, 1 if it does not."""
+    from bench.verify import find_record
+
+    record = find_record(records, run_id)  # a mistyped id is answered before torch is imported
+
+    import models
+    from bench.device import choose_device
+    from bench.repeat import rebuild, repeat
+    from bench.verify import judge, spread_of_runs
+
+    for path in plugin or []:
+        models.load_plugin(path)
+    run, chosen = rebuild(record), choose_device(device or record.hardware.device)
+    seconds = record.timings.total_seconds if record.timings else 0
+    print(f"repeating {record.run_id} on {chosen}; it took {seconds:.0f} s when it was recorded")
+    verdict = judge(record, repeat(run, record, chosen), spread_of_runs(records, record))
+    print("\n".join(verdict.lines))
+    return 0 if verdict.agrees else 1

@@ -1,0 +1,71 @@
+"""A run made again from its record, with the recipe that the record holds and not that of today's protocol file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from pydantic import ValidationError
+
+import datasets
+import models
+from bench.errors import BenchError
+from bench.execute import execute
+from bench.plan import Run
+from bench.protocol import Protocol, Recipe
+from bench.train import Watch
+from leaderboard.records import Record
+
+
+def rebuild(record: Record) -> Run:
+    """The run of a record.
+
+    Raises BenchError when today's code or data would make another run of it, ModelError when it does not know the model.
+    """
+    settings = dict(record.protocol.recipe)
+    realizations = settings.pop("realizations", [record.realization])
+    try:
+        recipe = Recipe.model_validate(settings)
+        protocol = Protocol(
+            name=record.protocol.name, summary="from a record", smoke=record.protocol.smoke, realizations=realizations,
+            recipes={record.task: recipe},
+        )  # fmt: skip
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise _outdated(record, f"its recipe's `{where}` is unknown to today's code") from error
+    if record.task not in datasets.TASKS:
+        raise _outdated(record, f"its task {record.task!r} is none of today's")
+    if models.canonical_name(record.model, record.task) != record.model:
+        raise _outdated(record, f"its model is now called {models.canonical_name(record.model, record.task)!r}")
+    fingerprint = datasets.fingerprint(record.task, record.realization, test_size=recipe.data.test_size)
+    if fingerprint != record.data.fingerprint:
+        raise _outdated(record, f"its data have the fingerprint {record.data.fingerprint[:12]}, today's {fingerprint[:12]}")
+    run = Run(record.model, record.task, record.realization, protocol, recipe, fingerprint)
+    if run.id != record.run_id:
+        raise _outdated(record, f"today's code gives this run the id {run.id}")
+    return run
+
+
+def _outdated(record: Record, why: str) -> BenchError:
+    commit = record.software.git_commit
+    there = f"check out the commit that made it ({commit[:12]})" if commit else "use the version that made it"
+    return BenchError(f"{record.run_id} cannot be repeated: {why}; {there} and verify there")
+
+
+def repeat(run: Run, record: Record, device: torch.device) -> Record:
+    """The record of the run made again, in a scratch folder that is gone afterwards.
+
+    On the CPU with as many threads as the record says, where there are as many cores: sums are made in another order otherwise.
+    Raises DataError, and BenchError when the scratch folder cannot be written.
+    """
+    datasets.prepare([run.task], [run.realization], test_size=run.recipe.data.test_size)
+    threads = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(min(record.hardware.threads, os.cpu_count() or 1) or threads)
+    try:
+        with TemporaryDirectory(prefix="bench-verify-") as scratch:
+            return execute(run, device, Path(scratch), Watch())
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,101 @@
+"""Whether a run made again agrees with its record: to the last bit on the same machine, within the chance of it elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench.errors import BenchError
+from leaderboard.board import build_sections
+from leaderboard.comparison import by_model, evidence_of
+from leaderboard.errors import RecordError, one_line
+from leaderboard.records import Metrics, Record, find_files, read_record
+from leaderboard.runs import collect
+from leaderboard.statistics import Evidence
+from models.scan import suggestion
+
+# What has to be equal before equal bits can be asked for. The system's kernel and the commit need not be.
+SURROUNDINGS = {"hardware": ("device", "name", "threads"), "software": ("python", "torch", "numpy", "cuda")}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``lines`` say why."""
+
+    agrees: bool
+    lines: list[str]
+
+
+def find_record(root: Path, run_id: str) -> Record:
+    """The ok record with this id below ``root``. Raises BenchError: there is none; RecordError: unreadable, or no folder."""
+    if not root.is_dir():
+        raise RecordError(f"{one_line(root)} is no folder of records; give one that exists: --records DIR")
+    paths = {path.stem: path for path in find_files(root)}
+    if run_id not in paths:
+        raise BenchError(
+            f"no record of a run {run_id!r} in {one_line(root)}{suggestion(run_id, paths)}; the board lists all ids"
+        )
+    record = read_record(paths[run_id])
+    if record.metrics is None:
+        raise BenchError(f"{run_id} is {record.status}: there are no numbers to agree with; to run it again: {record.command}")
+    return record
+
+
+def spread_of_runs(root: Path, record: Record) -> Evidence | None:
+    """What the realizations of this model under this recipe say about its spread; None for fewer than two."""
+    alike = [
+        run for run in collect(root).runs
+        if (run.model, run.task, run.protocol, run.protocol_digest, run.data_variant, run.status)
+        == (record.model, record.task, record.protocol.name, record.protocol.digest, record.data.variant, "ok")
+    ]  # fmt: skip
+    build_sections(alike)  # raises RecordError where they cannot be averaged
+    return evidence_of(by_model(alike)[record.model]) if len(alike) > 1 else None
+
+
+def judge(record: Record, again: Record, spread: Evidence | None) -> Verdict:
+    """Compare the two. Equal surroundings call for equal bits, others for a difference within the chance of it."""
+    before, after = record.metrics, again.metrics
+    if before is None or after is None:
+        kind, message = (again.failure.kind, again.failure.message) if again.failure else ("", "")
+        return Verdict(False, [f"does not agree: the run {again.status} ({one_line(f'{kind}: {message}')})"])
+    lines = [_numbers("record", record, before), _numbers("again", again, after)]
+    unequal = [
+        f"{name} ({getattr(getattr(record, part), name)} then, {getattr(getattr(again, part), name)} now)"
+        for part, names in SURROUNDINGS.items()
+        for name in names
+        if getattr(getattr(record, part), name) != getattr(getattr(again, part), name)
+    ]
+    parts = ("wrong_answers", "train_loss_curve", "validation_error_curve", "best_epoch")
+    differ = [name for name in parts if getattr(before, name) != getattr(after, name)]
+    if not differ:
+        return Verdict(True, [*lines, f"agrees bitwise: {', '.join(parts)} are equal"])
+    if not unequal:
+        equal = "same hardware, threads and versions"
+        return Verdict(False, [*lines, f"does not agree: {equal}, yet not bitwise equal: {', '.join(differ)}"])
+    reach, basis = _reach(before, after, spread)
+    gap = after.test_error - before.test_error
+    lines += [f"not bitwise equal, nor need it be: another {'; '.join(unequal)}"]
+    lines += [f"difference {gap:+.3f} percentage points; 95 % of repeats lie within {reach:.3f} ({basis})"]
+    return Verdict(abs(gap) <= reach, [*lines, "agrees within the interval" if abs(gap) <= reach else "does not agree"])
+
+
+def _numbers(when: str, record: Record, metrics: Metrics) -> str:
+    commit = (record.software.git_commit or "unknown")[:7] + (" with changes" if record.software.git_dirty else "")
+    return (
+        f"{when}: {len(metrics.wrong_answers)} wrong of {metrics.test_count} ({metrics.test_error:.3f} %), best epoch "
+        f"{metrics.best_epoch}, commit {commit}, {record.hardware.name}, {record.hardware.threads} threads"
+    )
+
+
+def _reach(before: Metrics, after: Metrics, spread: Evidence | None) -> tuple[float, str]:
+    """How far apart two runs may be: by their answers to the same images, and by the spread over realizations if known."""
+    wrong = np.zeros((2, before.test_count))
+    for row, metrics in zip(wrong, (before, after), strict=True):
+        row[[index for index, _ in metrics.wrong_answers]] = 1
+    images = Evidence(0.0, 1, 0.0, float(np.var(100 * (wrong[0] - wrong[1]))) / before.test_count, 0.0, float("inf"))
+    if spread is None:
+        return images.interval.high, "test images only: there is one realization, so the spread of trainings is unknown"
+    runs = Evidence(0.0, 1, 2 * spread.spread, 0.0, 0.0, spread.freedom)  # the difference of two runs has twice the variance
+    return max(images.interval.high, runs.interval.high), f"test images, and the spread of {spread.n} realizations"
