@@ -15,7 +15,7 @@ from torch import Tensor
 import datasets
 from bench.checkpoint import Checkpoint
 from bench.device import peak_memory, reset_peak_memory
-from bench.errors import BenchError, Diverged, Stopped
+from bench.errors import Diverged, NotSaved, Stopped
 from bench.fit import is_out_of_memory, out_of_memory_advice
 from bench.hardware import describe_hardware, describe_software
 from bench.plan import Run
@@ -34,16 +34,16 @@ def checkpoint_of(run: Run, results: Path) -> Checkpoint:
 def execute(run: Run, device: torch.device, results: Path, watch: Watch) -> Record:
     """Do one run and return its record, whatever becomes of it.
 
-    Raises Stopped (the state is saved) and what concerns all runs alike: BenchError (the disk is full), DataError.
+    Raises Stopped: the state is saved.
     """
     started = datetime.now(UTC)
     reset_peak_memory(device)
     clock = time.perf_counter()
     try:
         trained = train(run, device, checkpoint_of(run, results), watch)
-    except (Stopped, BenchError, datasets.DataError):
+    except Stopped:
         raise
-    except Exception as error:  # a model may fail in any way; the others go on
+    except Exception as error:  # a model, or the disk, may fail in any way; the others go on
         outcome: dict[str, Any] = _failed(error, run, device)
     else:
         outcome = _succeeded(run, trained, time.perf_counter() - clock)
@@ -76,6 +76,8 @@ def _failed(error: Exception, run: Run, device: torch.device) -> dict[str, Any]:
     tail = "".join(traceback.format_exception(error)).splitlines()[-TRACEBACK_LINES:]
     if diverged:
         kind = "diverged"
+    elif isinstance(error, NotSaved):
+        kind = "not saved"
     elif is_out_of_memory(error):
         traceback.clear_frames(error.__traceback__)  # they hold the very tensors that did not fit
         kind, message = "out of memory", f"{out_of_memory_advice(run, device)} ({message.splitlines()[0]})"

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import models
-from bench.checkpoint import Checkpoint, Progress, UnreadableCheckpoint
+from bench.checkpoint import Checkpoint, Progress, UnreadableCheckpoint, seed_all
 from bench.device import autocast, reuse_memory, set_numerics
 from bench.errors import Diverged, Stopped
 from bench.plan import Run
@@ -86,9 +86,9 @@ def _train_epoch(
     checkpoint: Checkpoint,
     watch: Watch,
 ) -> None:
-    recipe, before, started = run.recipe, progress.epoch_seconds, time.perf_counter()
+    recipe, started = run.recipe, time.perf_counter()
     if progress.step == 0:
-        torch.manual_seed(run.seed("dropout", progress.epoch))
+        seed_all(run.seed("dropout", progress.epoch))
     generator = torch.Generator().manual_seed(run.seed("epoch", progress.epoch))
     epoch = Epoch(training, recipe, generator)
     forward = torch.compile(network, options=SAME_DRAWS) if recipe.compile else network
@@ -96,6 +96,8 @@ def _train_epoch(
         group["lr"] = learning_rate(recipe, progress.epoch)
 
     network.train()
+    if progress.step > 0:  # goes on as if it had not been interrupted
+        started = time.perf_counter() - progress.epoch_seconds
     loss_sum = torch.tensor(progress.loss_sum, dtype=torch.float64, device=epoch.labels.device)
     for step in range(progress.step, len(epoch)):
         batch = epoch.batch(step)
@@ -103,16 +105,19 @@ def _train_epoch(
         loss_sum += gradients(forward, batch, recipe).double() * len(batch.labels)
         optimizer.step()
         watch.on_step(progress.epoch, step)
-        if watch.should_stop():
+        stop = watch.should_stop()
+        if stop or checkpoint.due():
             progress.step, progress.loss_sum = step + 1, loss_sum.item()
-            progress.epoch_seconds = before + time.perf_counter() - started
+            progress.epoch_seconds = time.perf_counter() - started
             checkpoint.save(progress, network, optimizer)
-            raise Stopped
+            if stop:
+                raise Stopped
+            started = time.perf_counter() - progress.epoch_seconds  # saving is not training
     mean_loss = loss_sum.item() / len(epoch.labels)
     if not torch.isfinite(loss_sum):
         raise Diverged(f"the training loss is {mean_loss} after epoch {progress.epoch + 1}")
     progress.train_loss_curve.append(mean_loss)
-    progress.train_seconds.append(before + time.perf_counter() - started)
+    progress.train_seconds.append(time.perf_counter() - started)
 
 
 def gradients(forward: Callable[[Tensor], Tensor], batch: Split, recipe: Recipe) -> Tensor:
@@ -153,12 +158,15 @@ def learning_rate(recipe: Recipe, epoch: int) -> float:
 def _start_or_resume(
     run: Run, device: torch.device, checkpoint: Checkpoint, watch: Watch
 ) -> tuple[nn.Module, torch.optim.Optimizer, Progress]:
-    network, optimizer = fresh(run, device)
-    try:
-        return network, optimizer, checkpoint.load(network, optimizer) or Progress()
-    except UnreadableCheckpoint as error:
-        watch.say(f"{error} is damaged; {run.id} starts again from the beginning")
-        return *fresh(run, device), Progress()
+    for path in checkpoint.newest_first():
+        network, optimizer = fresh(run, device)
+        try:
+            progress = checkpoint.load(path, network, optimizer)
+        except UnreadableCheckpoint as error:
+            watch.say(f"{error}; {run.id} goes on from the one before, or else from the beginning")
+        else:
+            return network, optimizer, progress
+    return *fresh(run, device), Progress()
 
 
 def fresh(run: Run, device: torch.device, batch_split: int | None = None) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -167,7 +175,7 @@ def fresh(run: Run, device: torch.device, batch_split: int | None = None) -> tup
     Raises ModelError: the network's batches cannot be split; and whatever a model may raise.
     """
     recipe, parts = run.recipe, batch_split or run.recipe.batch_split
-    torch.manual_seed(run.seed("weights"))
+    seed_all(run.seed("weights"))
     network = models.create(run.model, run.task, **recipe.network).to(device)
     if recipe.channels_last:
         for parameter in network.parameters():  # `network.to` refuses networks with weights of five axes
