@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from leaderboard.atomic import write_atomically
+from leaderboard.atomic import create_atomically
 from leaderboard.errors import RecordError, one_line
 from leaderboard.records import Unreadable, find_files, read_bytes, reason, to_json
 from leaderboard.schema import Hardware, Kind, Moment, Name, Software, Text
@@ -41,9 +41,8 @@ M = TypeVar("M", bound=Measurement)
 def write_measurement(root: Path, measurement: Measurement) -> Path:
     """Write it and return its path. Raises RecordError when one of that name is there, or the file cannot be written."""
     path = Path(root) / measurement.kind / measurement.task / measurement.model / f"{measurement.name}.json"
-    if path.exists():
+    if not create_atomically(path, to_json(measurement).encode("utf-8")):
         raise RecordError(f"{one_line(path)} holds a measurement already and is never overwritten; move it away to repeat it")
-    write_atomically(path, to_json(measurement).encode("utf-8"))
     return path
 
 

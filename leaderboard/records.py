@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from leaderboard.atomic import write_atomically
+from leaderboard.atomic import create_atomically
 from leaderboard.errors import RecordError, one_line
 from leaderboard.schema import (
     MEASUREMENTS,
@@ -28,7 +29,8 @@ from leaderboard.schema import (
 
 __all__ = [
     "SCHEMA_VERSION", "DataUsed", "Failure", "Hardware", "Metrics", "ProtocolUsed", "Record", "ScaleBin", "Software",
-    "Timings", "Unreadable", "iterate_records", "read_all", "read_record", "record_path", "set_aside", "write_record",
+    "Timings", "Unreadable", "iterate_records", "path_of_run", "read_all", "read_record", "record_path", "set_aside",
+    "write_record",
 ]  # fmt: skip
 
 
@@ -46,21 +48,57 @@ class Unreadable:
 
 def record_path(root: Path, record: Record) -> Path:
     """Where the record belongs: ``root/protocol/task/model/run_id.json``."""
-    return Path(root) / record.protocol.name / record.task / record.model / f"{record.run_id}.json"
+    return path_of_run(root, record.protocol.name, record.task, record.model, record.run_id)
+
+
+def path_of_run(root: Path, protocol: str, task: str, model: str, run_id: str) -> Path:
+    """Where the record of a run belongs that has none yet."""
+    return Path(root) / protocol / task / model / f"{run_id}.json"
 
 
 def write_record(root: Path, record: Record) -> Path:
-    """Write the record atomically and return its path.
+    """Write the record atomically and return its path. Of several processes that write one run's record, the first wins.
 
     Raises RecordError when an ok record or an unreadable file is already there (a failed record is replaced), and when
     the file cannot be written.
     """
     path = record_path(root, record)
-    content = to_json(record).encode("utf-8")
-    if os.path.lexists(path) and read_record(path).status == "ok":
+    if not _put(path, to_json(record).encode("utf-8")):
         raise RecordError(f"{one_line(path)} holds a finished run already and is never overwritten; move it away to run again")
-    write_atomically(path, content)
     return path
+
+
+def _put(path: Path, content: bytes) -> bool:
+    """Write a record where none or a failed one is; False: a finished one is there."""
+    while not create_atomically(path, content):
+        try:
+            found = _record(path.read_bytes())
+            if found.status == "ok":
+                return False
+            if _replace_failed(path, content):
+                return True
+        except FileNotFoundError:
+            continue  # another process took the failed record away first
+        except (RecordError, OSError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise RecordError(f"{one_line(path)} cannot be replaced: {one_line(reason)}; move it away to run again") from None
+    return True
+
+
+def _replace_failed(path: Path, content: bytes) -> bool:
+    """Take the failed record away and write in its place. Should it just have become a finished one, that is put back."""
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.replaced")
+    path.rename(aside)
+    try:
+        finished = _parse(aside).status == "ok"
+        written = _put(path, aside.read_bytes() if finished else content)
+    except BaseException:
+        if not os.path.lexists(path):
+            aside.rename(path)
+        raise
+    finally:
+        aside.unlink(missing_ok=True)
+    return written and not finished
 
 
 def to_json(record: BaseModel) -> str:
@@ -84,7 +122,10 @@ def read_record(path: Path) -> Record:
 
 
 def _parse(path: Path) -> Record:
-    content = read_bytes(path)
+    return _record(read_bytes(path))
+
+
+def _record(content: bytes) -> Record:
     try:
         record = Record.model_validate_json(content, strict=True)
     except ValidationError as error:
@@ -133,6 +174,8 @@ def iterate_records(root: Path) -> Iterator[Record | Unreadable]:
                 raise RecordError(problem)
             yield _parse(path)
         except RecordError as error:
+            if not os.path.lexists(path):
+                continue  # another process is about to replace a failed record
             yield Unreadable(path, path.relative_to(root).as_posix(), str(error))
 
 
