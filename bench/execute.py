@@ -47,6 +47,17 @@ def execute(run: Run, device: torch.device, results: Path, watch: Watch) -> Reco
         outcome: dict[str, Any] = _failed(error, run, device)
     else:
         outcome = _succeeded(run, trained, time.perf_counter() - clock)
+    return _record(run, device, started, peak_memory(device), outcome)
+
+
+def record_of_loss(run: Run, device: torch.device, kind: str, message: str, tail: list[str]) -> Record:
+    """The record of a run whose process can write none any more."""
+    nothing = dict.fromkeys(("parameters", "metrics", "timings"))
+    outcome = {"status": "failed", "failure": Failure(kind=kind, message=message, traceback_tail=tail), **nothing}
+    return _record(run, device, datetime.now(UTC), None, outcome)
+
+
+def _record(run: Run, device: torch.device, started: datetime, peak: int | None, outcome: dict[str, Any]) -> Record:
     return Record(
         schema_version=SCHEMA_VERSION,
         run_id=run.id,
@@ -55,12 +66,12 @@ def execute(run: Run, device: torch.device, results: Path, watch: Watch) -> Reco
         realization=run.realization,
         protocol=_protocol_used(run),
         data=DataUsed(variant=run.recipe.data.variant, fingerprint=run.fingerprint),
-        peak_memory_bytes=peak_memory(device),
+        peak_memory_bytes=peak,
         hardware=describe_hardware(device),
         software=describe_software(),
         seeds={"weights": run.seed("weights")},
         started=started,
-        finished=datetime.now(UTC),
+        finished=max(started, datetime.now(UTC)),  # a clock may have gone backwards
         command=run.command,
         **outcome,
     )
