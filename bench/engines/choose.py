@@ -67,7 +67,6 @@ def make_engine(options: EngineOptions, device: torch.device, results: Path) -> 
     if options.name == "slurm":
         from bench.engines.slurm import Slurm
 
-        return Slurm(
-            device, results, tuple(options.plugins), options.jobs or 1, options.gpus(device), options.slurm, options.stop
-        )
+        gpus = options.gpus(device)
+        return Slurm(results, tuple(options.plugins), options.jobs or 1, gpus, options.slurm, options.stop)
     return Local(device, results, tuple(options.plugins), options.jobs)

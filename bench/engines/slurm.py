@@ -111,9 +111,8 @@ class Slurm:
         gpus = int(self.gpus + 0.999)
         # submitit's local executor hides every GPU unless told otherwise; Slurm shows a job the ones it was given.
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus)))) if cluster == "local" else None
-        share = Share(
-            [r.to_json() for r in runs], str(self.device), self.results.resolve(), self.plugins, visible, self._budget()
-        )
+        plain, device = [run.to_json() for run in runs], "cuda" if gpus else "cpu"
+        share = Share(plain, device, self.results.resolve(), self.plugins, visible, self._budget())
         try:
             executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
             executor.update_parameters(**{"name": "scalebench", "gpus_per_node": gpus, "tasks_per_node": 1, **settings})

@@ -32,9 +32,9 @@ def disturb(suite, commands, kills, draw):
         for at, process in enumerate(running):
             if process.poll() not in (None, 0):
                 running[at] = suite.start(*commands[at])
-    for at, process in enumerate(running):
-        while process.wait(timeout=300) != 0:
-            process = running[at] = suite.start(*commands[at])
+    for at in range(len(commands)):
+        while running[at].wait(timeout=300) != 0:
+            running[at] = suite.start(*commands[at])
     return done
 
 
