@@ -1,18 +1,30 @@
-"""The exact state of an unfinished run, in one file that is replaced atomically."""
+"""The exact state of an unfinished run, in one file that is replaced atomically, and the one before it.
+
+A file is what torch.save writes (read back with weights_only, so that no code comes from disk) and its SHA-256 in hexadecimal.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+import random
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.errors import BenchError
+from bench.errors import NotSaved
+
+MINUTES_BETWEEN = 5.0  # a long epoch is saved in between, too
+DIGEST = 64  # hexadecimal digits at the end of the file
 
 
 @dataclass
@@ -33,55 +45,147 @@ class Progress:
 
 
 class Checkpoint:
-    """The file of one run: `folder`/RUN_ID.pt."""
+    """The files of one run: `folder`/RUN_ID.pt and, of the save before, `folder`/RUN_ID.pt.previous."""
 
-    def __init__(self, folder: Path, run_id: str) -> None:
+    def __init__(self, folder: Path, run_id: str, minutes_between: float = MINUTES_BETWEEN) -> None:
         self.path = folder / f"{run_id}.pt"
+        self.previous = folder / f"{run_id}.pt.previous"
+        self.seconds_between, self.saved = 60 * minutes_between, time.monotonic()
+
+    def due(self) -> bool:
+        """Whether so much time went by since the last save that an epoch's end should not be waited for."""
+        return time.monotonic() - self.saved >= self.seconds_between
 
     def save(self, progress: Progress, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Write the state, all random generators included. Raises BenchError: the disk is full or cannot be written."""
+        """Write the state, all random generators included. Raises NotSaved: the disk is full or cannot be written."""
         state = {
-            "progress": asdict(progress),
+            "progress": vars(progress),
             "network": network.state_dict(),
             "optimizer": optimizer.state_dict(),
-            "rng_cpu": torch.get_rng_state(),
-            "rng_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "random": random_states(_device(network)),
         }
-        temporary = self.path.with_suffix(".part")
+        self._write(lambda file: torch.save(state, file))
+        self.saved = time.monotonic()
+
+    def put(self, content: bytes) -> None:
+        """Keep a state that was saved elsewhere (see `content`). Raises NotSaved."""
+        self._write(lambda file: file.write(content[:-DIGEST]))
+
+    def content(self) -> bytes | None:
+        """The newest file as it is; None: there is none."""
+        with suppress(OSError):
+            return self.path.read_bytes()
+        return None
+
+    def _write(self, write: Callable[[Any], object]) -> None:
+        # The name is this process's own: one that lost the run's lease in its sleep may still be writing.
+        temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
         with _one_line_errors(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                torch.save(state, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.path)
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                with temporary.open("xb") as file:
+                    hashed = _Hashed(file)
+                    write(hashed)
+                    file.write(hashed.digest.hexdigest().encode())
+                    file.flush()
+                    os.fsync(file.fileno())
+                self._keep_previous()
+                temporary.replace(self.path)
+            finally:
+                temporary.unlink(missing_ok=True)
 
-    def load(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> Progress | None:
-        """Restore the state, random generators last; None when there is no checkpoint.
-
-        A file that cannot be read is named on screen and the run starts again from the beginning.
-        """
-        if not self.path.exists():
-            return None
+    def _keep_previous(self) -> None:
+        """Let `previous` be today's newest, in such a way that there is a newest at every moment."""
+        link = self.path.with_name(f"{self.path.name}.{os.getpid()}.{secrets.token_hex(4)}.link")
         try:
-            state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
+            os.link(self.path, link)
+            link.replace(self.previous)
+        except FileNotFoundError:
+            return  # the first save
+        except OSError:  # a file system without links
+            with suppress(FileNotFoundError):
+                self.path.replace(self.previous)
+        finally:
+            link.unlink(missing_ok=True)  # renaming a link to where the same file is linked already does nothing
+
+    def load(self, path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+        """Restore the state in one of the two files, random generators last. Raises UnreadableCheckpoint."""
+        try:
+            state = _state(path.read_bytes())
             progress = Progress(**state["progress"])
             network.load_state_dict(state["network"])
             optimizer.load_state_dict(state["optimizer"])
-            torch.set_rng_state(state["rng_cpu"])
-            if torch.cuda.is_available() and state["rng_cuda"]:
-                torch.cuda.set_rng_state_all(state["rng_cuda"])
+            restore_random_states(state["random"], _device(network))
         except Exception as error:  # torch raises many kinds for a damaged file
-            raise UnreadableCheckpoint(f"checkpoint {self.path}: {type(error).__name__}") from error
+            raise UnreadableCheckpoint(f"checkpoint {path} is damaged ({type(error).__name__})") from error
         return progress
 
+    def newest_first(self) -> list[Path]:
+        """The files there are."""
+        return [path for path in (self.path, self.previous) if path.exists()]
+
     def remove(self) -> None:
-        """Forget the state: the run has its record."""
-        self.path.unlink(missing_ok=True)
+        """Forget the state, and what a killed process left of writing it: the run has its record."""
+        for path in self.path.parent.glob(f"{self.path.name}*"):
+            path.unlink(missing_ok=True)
 
 
 class UnreadableCheckpoint(Exception):
-    """A checkpoint file that is damaged; the run has to start again."""
+    """A checkpoint file that is damaged; the message names it."""
+
+
+class _Hashed:
+    """A file open for writing that hashes what goes through it."""
+
+    def __init__(self, file: io.BufferedWriter) -> None:
+        self.file, self.digest = file, hashlib.sha256()
+
+    def write(self, content: Any) -> int:
+        self.digest.update(content)
+        return self.file.write(content)
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+def _state(content: bytes) -> dict[str, Any]:
+    body, digest = content[:-DIGEST], content[-DIGEST:]
+    if hashlib.sha256(body).hexdigest().encode() != digest:
+        raise ValueError("wrong SHA-256")
+    state: dict[str, Any] = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+    return state
+
+
+def _device(network: nn.Module) -> torch.device:
+    return next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
+
+
+def seed_all(seed: int) -> None:
+    """Seed every generator that a network may draw from: torch's, numpy's and Python's."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+
+
+def random_states(device: torch.device) -> dict[str, Any]:
+    """The states of all those generators, of types that weights_only lets through."""
+    name, keys, *rest = np.random.get_state()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+        "numpy": [name, torch.from_numpy(np.asarray(keys, dtype=np.int64)), *rest],
+        "python": random.getstate(),
+    }
+
+
+def restore_random_states(states: dict[str, Any], device: torch.device) -> None:
+    """Bring the generators back to where `random_states` found them."""
+    name, keys, *rest = states["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
+    random.setstate(states["python"])
+    torch.set_rng_state(states["torch"])
+    if device.type == "cuda" and states["cuda"] is not None:
+        torch.cuda.set_rng_state(states["cuda"], device)
 
 
 @contextmanager
@@ -90,6 +194,4 @@ def _one_line_errors(path: Path) -> Iterator[None]:
         yield
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise BenchError(
-            f"cannot save {path}: {reason}; free some space or choose another folder with --results DIR"
-        ) from error
+        raise NotSaved(f"cannot save {path}: {reason}; free some space or choose another folder with --results DIR") from error

@@ -11,3 +11,7 @@ class Stopped(Exception):
 
 class Diverged(ArithmeticError):
     """The training loss is no longer a finite number."""
+
+
+class NotSaved(BenchError):
+    """A run's state could not be written. The run fails, the others go on; repeated, it goes on from the last state saved."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
 from collections import defaultdict
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.plan import Run
+from leaderboard.errors import RecordError
 from leaderboard.records import Record, read_all, set_aside
 
 COMMITTED_RECORDS = Path(__file__).resolve().parents[1] / "records"
@@ -57,7 +59,12 @@ def read_results(results: Path, *, look_only: bool) -> list[Record]:
         return []
     records, unreadable = read_all(results)
     for bad in unreadable:
-        kept = "" if look_only else f"; kept as {set_aside(bad.path).name}"
+        try:
+            kept = "" if look_only else f"; kept as {set_aside(bad.path).name}"
+        except RecordError:
+            if os.path.lexists(bad.path):
+                raise
+            continue  # another worker was quicker
         print(f"bench: record {bad.path} is unreadable ({bad.reason}){kept}; its run counts as not done", file=sys.stderr)
     return records
 

@@ -15,12 +15,13 @@ from torch import Tensor
 import datasets
 from bench.checkpoint import Checkpoint
 from bench.device import peak_memory, reset_peak_memory
-from bench.errors import BenchError, Diverged, Stopped
+from bench.errors import Diverged, NotSaved, Stopped
 from bench.fit import is_out_of_memory, out_of_memory_advice
 from bench.hardware import describe_hardware, describe_software
 from bench.plan import Run
 from bench.train import Trained, Watch, train
 from bench.weights import keep_weights
+from leaderboard.errors import RecordError
 from leaderboard.records import SCHEMA_VERSION, DataUsed, Failure, Metrics, ProtocolUsed, Record, ScaleBin, Timings
 
 SCALE_BINS = 7  # of width 0.1 from 0.3 to 1.0, the range of the digits' scale factors
@@ -35,20 +36,34 @@ def checkpoint_of(run: Run, results: Path) -> Checkpoint:
 def execute(run: Run, device: torch.device, results: Path, watch: Watch) -> Record:
     """Do one run and return its record, whatever becomes of it.
 
-    Raises Stopped (the state is saved) and what concerns all runs alike: BenchError (the disk is full), DataError.
+    Raises Stopped: the state is saved.
     """
     started = datetime.now(UTC)
     reset_peak_memory(device)
     clock = time.perf_counter()
     try:
         trained = train(run, device, checkpoint_of(run, results), watch)
-    except (Stopped, BenchError, datasets.DataError):
+    except Stopped:
         raise
-    except Exception as error:  # a model may fail in any way; the others go on
+    except Exception as error:  # a model, or the disk, may fail in any way; the others go on
         outcome: dict[str, Any] = _failed(error, run, device)
     else:
         outcome = _succeeded(run, trained, time.perf_counter() - clock)
-        keep_weights(results, run.id, trained.weights)
+        try:
+            keep_weights(results, run.id, trained.weights)
+        except RecordError as error:  # no reason to lose the result
+            watch.say(str(error))
+    return _record(run, device, started, peak_memory(device), outcome)
+
+
+def record_of_loss(run: Run, device: torch.device, kind: str, message: str, tail: list[str]) -> Record:
+    """The record of a run whose process can write none any more."""
+    nothing = dict.fromkeys(("parameters", "metrics", "timings"))
+    outcome = {"status": "failed", "failure": Failure(kind=kind, message=message, traceback_tail=tail), **nothing}
+    return _record(run, device, datetime.now(UTC), None, outcome)
+
+
+def _record(run: Run, device: torch.device, started: datetime, peak: int | None, outcome: dict[str, Any]) -> Record:
     return Record(
         schema_version=SCHEMA_VERSION,
         run_id=run.id,
@@ -57,12 +72,12 @@ def execute(run: Run, device: torch.device, results: Path, watch: Watch) -> Reco
         realization=run.realization,
         protocol=_protocol_used(run),
         data=DataUsed(variant=run.recipe.data.variant, fingerprint=run.fingerprint),
-        peak_memory_bytes=peak_memory(device),
+        peak_memory_bytes=peak,
         hardware=describe_hardware(device),
         software=describe_software(),
         seeds={"weights": run.seed("weights")},
         started=started,
-        finished=datetime.now(UTC),
+        finished=max(started, datetime.now(UTC)),  # a clock may have gone backwards
         command=run.command,
         **outcome,
     )
@@ -78,6 +93,8 @@ def _failed(error: Exception, run: Run, device: torch.device) -> dict[str, Any]:
     tail = "".join(traceback.format_exception(error)).splitlines()[-TRACEBACK_LINES:]
     if diverged:
         kind = "diverged"
+    elif isinstance(error, NotSaved):
+        kind = "not saved"
     elif is_out_of_memory(error):
         traceback.clear_frames(error.__traceback__)  # they hold the very tensors that did not fit
         kind, message = "out of memory", f"{out_of_memory_advice(run, device)} ({message.splitlines()[0]})"

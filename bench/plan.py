@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -48,6 +49,17 @@ class Run:
         """
         text = json.dumps([self._identity(self.recipe.as_plainly_computed), *map(str, purpose)])
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON, for another process."""
+        plain = {name: getattr(self, name) for name in ("model", "task", "realization", "arguments")}
+        return {**plain, "protocol": self.protocol.model_dump(mode="json")}
+
+    @classmethod
+    def from_json(cls, plain: dict[str, Any]) -> Run:
+        """The same run again."""
+        protocol = Protocol.model_validate(plain["protocol"])
+        return make_run(plain["model"], plain["task"], plain["realization"], protocol, tuple(plain["arguments"]))
 
     def _identity(self, recipe: Recipe) -> str:
         parts = [self.model, self.task, self.realization, self.protocol.name, recipe.digest, self.fingerprint]
@@ -138,6 +150,15 @@ def match_models(patterns: Iterable[str], tasks: Sequence[str]) -> list[tuple[st
             raise problem
         chosen |= found
     return sorted(chosen)
+
+
+def make_run(model: str, task: str, realization: int, protocol: Protocol, arguments: tuple[str, ...] = ()) -> Run:
+    """One run. Raises BenchError: the protocol has no recipe for the task."""
+    recipe = protocol.recipe(task)
+    if recipe is None:
+        raise BenchError(f"protocol {protocol.name!r} has no recipe for {task}; it covers {list(protocol.recipes)}")
+    fingerprint = datasets.fingerprint(task, realization, test_size=recipe.data.test_size)
+    return Run(model, task, realization, protocol, recipe, fingerprint, arguments)
 
 
 def plan_runs(

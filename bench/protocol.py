@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import BenchError
+from leaderboard.errors import one_line
 from leaderboard.schema import MEASUREMENTS
 from models.scan import suggestion
 
@@ -108,6 +109,7 @@ class Recipe(Settings):
     batch_split: int = Field(default=1, ge=1)
     channels_last: bool = False
     compile: bool = False
+    cuda_graph: bool = False
     network: dict[str, int | float] = Field(default_factory=dict)
 
     @property
@@ -119,13 +121,13 @@ class Recipe(Settings):
     @property
     def as_plainly_computed(self) -> Recipe:
         """The recipe without the settings that change results by rounding at most."""
-        return self.model_copy(update={"batch_split": 1, "channels_last": False, "compile": False})
+        return self.model_copy(update={"batch_split": 1, "channels_last": False, "compile": False, "cuda_graph": False})
 
     @property
     def settings(self) -> dict[str, Any]:
         """As plain JSON. Settings that came later are left out at their defaults, so that older digests stay what they were."""
         settings = self.model_dump(mode="json")
-        for name in ("batch_split", "channels_last", "compile", "network"):
+        for name in ("batch_split", "channels_last", "compile", "cuda_graph", "network"):
             if settings[name] == Recipe.model_fields[name].get_default(call_default_factory=True):
                 del settings[name]
         if settings["data"]["central_pixels"] is None:
@@ -218,7 +220,7 @@ def _validate(name: str, content: dict[str, Any]) -> Protocol:
         return Protocol.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = one_line(".".join(str(part) for part in first["loc"]))
         said = f"unknown key `{where}`" if first["type"] == "extra_forbidden" else f"`{where}`: {first['msg']}"
         raise BenchError(f"protocol {name}: {said}{_allowed(first)}") from error
 

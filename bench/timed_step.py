@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 import datasets
+from bench.graphed import capture
 from bench.plan import Run
 from bench.protocol import load_protocol
 from bench.splits import Split
@@ -46,22 +47,11 @@ class TimedStep:
         gradients(self.forward, self.batch, self.recipe)
         self.optimizer.step()
 
-    def capture(self) -> torch.cuda.CUDAGraph:
-        """The step as a CUDA graph to be replayed while this object lives, which owns the tensors.
+    def capture(self) -> Callable[[], None]:
+        """The step as a CUDA graph, to be called while this object lives, which owns the tensors.
 
-        torch's recipe for a whole network: some steps on a side stream, then the capture. Raises RuntimeError: the network
-        asks the host for something in mid-step.
+        Raises RuntimeError: the network asks the host for something in mid-step.
         """
         for group in self.optimizer.param_groups:
             group["capturable"] = True  # Adam then counts its steps on the device; SGD has nothing to count
-        side = torch.cuda.Stream(self.device)
-        side.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(side):
-            for _ in range(3):
-                self()
-        torch.cuda.current_stream(self.device).wait_stream(side)
-        self.optimizer.zero_grad(set_to_none=True)  # the graph's gradients are its own: each replay writes them anew
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self()
-        return graph
+        return capture(self)

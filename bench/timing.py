@@ -150,7 +150,7 @@ def _graphed(run: Run, device: torch.device, repeats: int) -> dict[str, Any]:
         return {"graph_step_seconds": None, "notes": []}
     step = TimedStep(run, device)
     try:
-        return {"graph_step_seconds": samples(step.capture().replay, device, repeats), "notes": []}
+        return {"graph_step_seconds": samples(step.capture(), device, repeats), "notes": []}
     except RuntimeError as error:
         return {"graph_step_seconds": None, "notes": [f"no CUDA graph: {str(error).splitlines()[0]}"]}
 

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import models
-from bench.checkpoint import Checkpoint, Progress, UnreadableCheckpoint
+from bench.checkpoint import Checkpoint, Progress, UnreadableCheckpoint, seed_all
 from bench.device import autocast, reuse_memory, set_numerics
 from bench.errors import Diverged, Stopped
+from bench.graphed import GraphedGradients
 from bench.plan import Run
 from bench.protocol import Adam, Recipe
 from bench.splits import Epoch, Split, load_split, normalise
@@ -60,8 +61,9 @@ def train(run: Run, device: torch.device, checkpoint: Checkpoint, watch: Watch) 
     validation = load_split(run, "validation", device) if recipe.select == "best-validation" else None
     network, optimizer, progress = _start_or_resume(run, device, checkpoint, watch)
 
+    compute = _computation(network, recipe)
     while progress.epoch < recipe.epochs:
-        _train_epoch(run, network, optimizer, training, progress, checkpoint, watch)
+        _train_epoch(run, network, optimizer, compute, training, progress, checkpoint, watch)
         if validation is not None:
             _validate(progress, network, validation, recipe)
         progress.epoch, progress.step, progress.loss_sum, progress.epoch_seconds = progress.epoch + 1, 0, 0.0, 0.0
@@ -83,38 +85,53 @@ def _train_epoch(
     run: Run,
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
+    compute: Callable[[Split], Tensor],
     training: Split,
     progress: Progress,
     checkpoint: Checkpoint,
     watch: Watch,
 ) -> None:
-    recipe, before, started = run.recipe, progress.epoch_seconds, time.perf_counter()
+    recipe, started = run.recipe, time.perf_counter()
     if progress.step == 0:
-        torch.manual_seed(run.seed("dropout", progress.epoch))
+        seed_all(run.seed("dropout", progress.epoch))
     generator = torch.Generator().manual_seed(run.seed("epoch", progress.epoch))
     epoch = Epoch(training, recipe, generator)
-    forward = torch.compile(network, options=SAME_DRAWS) if recipe.compile else network
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(recipe, progress.epoch)
 
     network.train()
+    if progress.step > 0:  # goes on as if it had not been interrupted
+        started = time.perf_counter() - progress.epoch_seconds
     loss_sum = torch.tensor(progress.loss_sum, dtype=torch.float64, device=epoch.labels.device)
     for step in range(progress.step, len(epoch)):
         batch = epoch.batch(step)
-        optimizer.zero_grad(set_to_none=True)
-        loss_sum += gradients(forward, batch, recipe).double() * len(batch.labels)
+        loss_sum += compute(batch).double() * len(batch.labels)
         optimizer.step()
         watch.on_step(progress.epoch, step)
-        if watch.should_stop():
+        stop = watch.should_stop()
+        if stop or checkpoint.due():
             progress.step, progress.loss_sum = step + 1, loss_sum.item()
-            progress.epoch_seconds = before + time.perf_counter() - started
+            progress.epoch_seconds = time.perf_counter() - started
             checkpoint.save(progress, network, optimizer)
-            raise Stopped
+            if stop:
+                raise Stopped
+            started = time.perf_counter() - progress.epoch_seconds  # saving is not training
     mean_loss = loss_sum.item() / len(epoch.labels)
     if not torch.isfinite(loss_sum):
         raise Diverged(f"the training loss is {mean_loss} after epoch {progress.epoch + 1}")
     progress.train_loss_curve.append(mean_loss)
-    progress.train_seconds.append(before + time.perf_counter() - started)
+    progress.train_seconds.append(time.perf_counter() - started)
+
+
+def _computation(network: nn.Module, recipe: Recipe) -> Callable[[Split], Tensor]:
+    """What leaves a batch's gradients in the parameters and returns its loss, as the recipe wants it done."""
+    forward = torch.compile(network, options=SAME_DRAWS) if recipe.compile else network
+
+    def compute(batch: Split) -> Tensor:
+        network.zero_grad(set_to_none=True)
+        return gradients(forward, batch, recipe)
+
+    return GraphedGradients(network, compute, recipe.batch_size) if recipe.cuda_graph else compute
 
 
 def gradients(forward: Callable[[Tensor], Tensor], batch: Split, recipe: Recipe) -> Tensor:
@@ -155,12 +172,15 @@ def learning_rate(recipe: Recipe, epoch: int) -> float:
 def _start_or_resume(
     run: Run, device: torch.device, checkpoint: Checkpoint, watch: Watch
 ) -> tuple[nn.Module, torch.optim.Optimizer, Progress]:
-    network, optimizer = fresh(run, device)
-    try:
-        return network, optimizer, checkpoint.load(network, optimizer) or Progress()
-    except UnreadableCheckpoint as error:
-        watch.say(f"{error} is damaged; {run.id} starts again from the beginning")
-        return *fresh(run, device), Progress()
+    for path in checkpoint.newest_first():
+        network, optimizer = fresh(run, device)
+        try:
+            progress = checkpoint.load(path, network, optimizer)
+        except UnreadableCheckpoint as error:
+            watch.say(f"{error}; {run.id} goes on from the one before, or else from the beginning")
+        else:
+            return network, optimizer, progress
+    return *fresh(run, device), Progress()
 
 
 def fresh(run: Run, device: torch.device, batch_split: int | None = None) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -169,7 +189,7 @@ def fresh(run: Run, device: torch.device, batch_split: int | None = None) -> tup
     Raises ModelError: the network's batches cannot be split; and whatever a model may raise.
     """
     recipe, parts = run.recipe, batch_split or run.recipe.batch_split
-    torch.manual_seed(run.seed("weights"))
+    seed_all(run.seed("weights"))
     network = models.create(run.model, run.task, **recipe.network).to(device)
     if recipe.channels_last:
         for parameter in network.parameters():  # `network.to` refuses networks with weights of five axes

@@ -6,7 +6,7 @@ compute when they are built are no part of it, so an MNIST-scale network takes 2
 
 from __future__ import annotations
 
-import os
+import io
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 import models
 from bench.errors import BenchError
+from leaderboard.atomic import write_atomically
 from leaderboard.records import Record, read_all
 
 LARGEST = 16_000_000  # bytes
@@ -26,20 +27,12 @@ def weights_path(results: Path, run_id: str) -> Path:
 
 
 def keep_weights(results: Path, run_id: str, weights: dict[str, Tensor]) -> None:
-    """Store the weights, atomically, if they are small. Raises BenchError: the file cannot be written."""
+    """Store the weights, atomically, if they are small. Raises RecordError: the file cannot be written."""
     if sum(value.numel() * value.element_size() for value in weights.values()) > LARGEST:
         return
-    path = weights_path(results, run_id)
-    temporary = path.with_suffix(".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({"run_id": run_id, "weights": {name: value.cpu() for name, value in weights.items()}}, temporary)
-        os.replace(temporary, path)  # noqa: PTH105 (the one rename that is atomic on every platform)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise BenchError(
-            f"cannot save {path}: {reason}; free some space or choose another folder with --results DIR"
-        ) from error
+    content = io.BytesIO()
+    torch.save({"run_id": run_id, "weights": {name: value.cpu() for name, value in weights.items()}}, content)
+    write_atomically(weights_path(results, run_id), content.getvalue())
 
 
 def find_run(results: Path, run_id: str) -> Record:

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 import datasets
-from bench.engines.local import run_all
+from bench.engines.display import Display
+from bench.engines.drive import Alone, Driver, Engine
 from bench.errors import BenchError, Stopped
 from bench.estimate import Estimates
 from bench.plan import Run
 from bench.stop import StopRequest
+from leaderboard.errors import RecordError
 from leaderboard.files import write_board
 from leaderboard.records import Record
 
@@ -30,21 +30,32 @@ class Work:
     stopped: bool
 
 
-def work(todo: Sequence[Run], device: torch.device, results: Path, estimates: Estimates, stop: StopRequest) -> Work:
+def work(todo: Sequence[Run], engine: Engine | Alone, results: Path, estimates: Estimates, stop: StopRequest) -> Work:
     """Do the runs and leave their records and the board in `results`.
 
     Raises BenchError: the folder cannot be written; DataError: the data cannot be had.
     """
     _check_writable(results)
     stop.listen()
-    todo = _with_data(todo)
+    todo = list(todo) if engine.has_own_data else _with_data(todo)
+    display = Display(len(todo))
+    records = (
+        engine.drive(todo, display)
+        if isinstance(engine, Alone)
+        else Driver(todo, engine, results, estimates, stop, display).drive()
+    )
     bad: list[Record] = []
     stopped = False
     try:
-        bad += (record for record in run_all(todo, device, results, estimates, stop) if record.status != "ok")
+        bad += (record for record in records if record.status != "ok")
     except Stopped:
         stopped = True
-    write_board(results, results / "LEADERBOARD.md")
+    try:
+        write_board(results, results / "LEADERBOARD.md")
+    except RecordError as error:  # the disk is full, say: what went wrong with the runs is still to be told
+        if not bad:
+            raise
+        print(f"bench: {error}", file=sys.stderr)
     return Work(bad, stopped)
 
 

@@ -2,6 +2,8 @@
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from leaderboard.errors import RecordError, one_line
@@ -12,6 +14,27 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     Raises RecordError, and leaves ``path`` as it was, when the disk is full, read-only or the like.
     """
+    with _beside(path, content) as temporary:
+        os.replace(temporary, path)  # noqa: PTH105 (the one rename that is atomic on every platform)
+
+
+def create_atomically(path: Path, content: bytes) -> bool:
+    """As ``write_atomically``, but only where nothing is: of several processes one gets True, the others False."""
+    with _beside(path, content) as temporary:
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without links
+            if os.path.lexists(path):
+                return False
+            os.replace(temporary, path)  # noqa: PTH105
+    return True
+
+
+@contextmanager
+def _beside(path: Path, content: bytes) -> Iterator[Path]:
+    """A file beside ``path`` with the content, safe on disk; gone afterwards."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -20,7 +43,7 @@ def write_atomically(path: Path, content: bytes) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, path)  # noqa: PTH105 (the one rename that is atomic on every platform)
+            yield temporary
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:

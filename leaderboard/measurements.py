@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from leaderboard.atomic import write_atomically
+from leaderboard.atomic import create_atomically
 from leaderboard.errors import RecordError, one_line
 from leaderboard.records import Unreadable, read_each, to_json
 from leaderboard.schema import Hardware, Kind, Moment, Name, Software, Text
@@ -46,9 +46,8 @@ def measurement_path(root: Path, kind: str, task: str, model: str, name: str) ->
 def write_measurement(root: Path, measurement: Measurement) -> Path:
     """Write it and return its path. Raises RecordError when one of that name is there, or the file cannot be written."""
     path = measurement_path(root, measurement.kind, measurement.task, measurement.model, measurement.name)
-    if path.exists():
+    if not create_atomically(path, to_json(measurement).encode("utf-8")):
         raise RecordError(f"{one_line(path)} holds a measurement already and is never overwritten; move it away to repeat it")
-    write_atomically(path, to_json(measurement).encode("utf-8"))
     return path
 
 

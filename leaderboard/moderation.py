@@ -13,6 +13,8 @@ benchmarks/simulated_board.py).
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
@@ -28,8 +30,9 @@ def moderate(variances: Vector, freedom: int) -> tuple[Vector, float]:
         return variances, float(freedom)
     logs = np.log(np.maximum(variances, 1e-5 * middle)) - special.digamma(freedom / 2) + np.log(freedom / 2)
     excess = float(np.var(logs, ddof=1)) - float(special.polygamma(1, freedom / 2))
-    prior = min(2 * _inverse_trigamma(excess), freedom) if excess > 0 else float(freedom)
-    common = float(np.exp(np.mean(logs) + special.digamma(prior / 2) - np.log(prior / 2)))
+    agreement = 2 * _inverse_trigamma(excess) if excess > 0 else math.inf  # d0 of Smyth's equations
+    scatter = 0.0 if math.isinf(agreement) else float(special.digamma(agreement / 2) - np.log(agreement / 2))
+    common, prior = float(np.exp(np.mean(logs) + scatter)), min(agreement, freedom)
     return (prior * common + freedom * variances) / (prior + freedom), prior + freedom
 
 

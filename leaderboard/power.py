@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from scipy import special
 
 from leaderboard.statistics import LEVEL, Evidence
@@ -23,7 +25,8 @@ def power(evidence: Evidence, realizations: int, alpha: float = 1 - LEVEL) -> fl
     freedom = realizations - 1 + evidence.freedom - (evidence.n - 1)
     limit = special.stdtrit(freedom, 1 - alpha / 2)
     shift = min(abs(evidence.mean) / error, 30.0)  # beyond, the power is 1 and the function no longer finite
-    return float(1 - special.nctdtr(freedom, shift, limit) + special.nctdtr(freedom, shift, -limit))
+    wrong_way = float(special.nctdtr(freedom, shift, -limit))  # nan where it is too small for the function
+    return float(1 - special.nctdtr(freedom, shift, limit)) + (0.0 if math.isnan(wrong_way) else wrong_way)
 
 
 def realizations_needed(evidence: Evidence, alpha: float = 1 - LEVEL) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from leaderboard.atomic import write_atomically
+from leaderboard.atomic import create_atomically
 from leaderboard.errors import RecordError, one_line
 from leaderboard.schema import (
     MEASUREMENTS,
@@ -29,7 +30,8 @@ from leaderboard.schema import (
 
 __all__ = [
     "SCHEMA_VERSION", "DataUsed", "Failure", "Hardware", "Metrics", "ProtocolUsed", "Record", "ScaleBin", "Software",
-    "Timings", "Unreadable", "iterate_records", "read_all", "read_record", "record_path", "set_aside", "write_record",
+    "Timings", "Unreadable", "iterate_records", "path_of_run", "read_all", "read_record", "record_path", "set_aside",
+    "write_record",
 ]  # fmt: skip
 
 
@@ -50,21 +52,57 @@ class Unreadable:
 
 def record_path(root: Path, record: Record) -> Path:
     """Where the record belongs: ``root/protocol/task/model/run_id.json``."""
-    return Path(root) / record.protocol.name / record.task / record.model / f"{record.run_id}.json"
+    return path_of_run(root, record.protocol.name, record.task, record.model, record.run_id)
+
+
+def path_of_run(root: Path, protocol: str, task: str, model: str, run_id: str) -> Path:
+    """Where the record of a run belongs that has none yet."""
+    return Path(root) / protocol / task / model / f"{run_id}.json"
 
 
 def write_record(root: Path, record: Record) -> Path:
-    """Write the record atomically and return its path.
+    """Write the record atomically and return its path. Of several processes that write one run's record, the first wins.
 
     Raises RecordError when an ok record or an unreadable file is already there (a failed record is replaced), and when
     the file cannot be written.
     """
     path = record_path(root, record)
-    content = to_json(record).encode("utf-8")
-    if os.path.lexists(path) and read_record(path).status == "ok":
+    if not _put(path, to_json(record).encode("utf-8")):
         raise RecordError(f"{one_line(path)} holds a finished run already and is never overwritten; move it away to run again")
-    write_atomically(path, content)
     return path
+
+
+def _put(path: Path, content: bytes) -> bool:
+    """Write a record where none or a failed one is; False: a finished one is there."""
+    while not create_atomically(path, content):
+        try:
+            found = _parse_content(path.read_bytes(), Record)
+            if found.status == "ok":
+                return False
+            if _replace_failed(path, content):
+                return True
+        except FileNotFoundError:
+            continue  # another process took the failed record away first
+        except (RecordError, OSError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise RecordError(f"{one_line(path)} cannot be replaced: {one_line(reason)}; move it away to run again") from None
+    return True
+
+
+def _replace_failed(path: Path, content: bytes) -> bool:
+    """Take the failed record away and write in its place. Should it just have become a finished one, that is put back."""
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.replaced")
+    path.rename(aside)
+    try:
+        finished = _parse(aside, Record).status == "ok"
+        written = _put(path, aside.read_bytes() if finished else content)
+    except BaseException:
+        if not os.path.lexists(path):
+            aside.rename(path)
+        raise
+    finally:
+        aside.unlink(missing_ok=True)
+    return written and not finished
 
 
 def to_json(record: BaseModel) -> str:
@@ -92,6 +130,10 @@ def _parse(path: Path, kind: type[M]) -> M:
         content = path.read_bytes()
     except OSError as error:
         raise RecordError(one_line(error.strerror or type(error).__name__)) from None
+    return _parse_content(content, kind)
+
+
+def _parse_content(content: bytes, kind: type[M]) -> M:
     try:
         found = kind.model_validate_json(content, strict=True)
     except ValidationError as error:
@@ -133,16 +175,18 @@ def read_each(root: Path, folder: Path, kind: type[M], leave_out: Collection[str
 
     ``leave_out``: folders directly in ``folder`` that are not looked into.
     """
-    for path, problem in _find_files(folder, leave_out).items():
+    for path, problem in find_files(folder, leave_out).items():
         try:
             if problem:
                 raise RecordError(problem)
             yield _parse(path, kind)
         except RecordError as error:
+            if not os.path.lexists(path):
+                continue  # another process is about to replace a failed record
             yield Unreadable(path, path.relative_to(root).as_posix(), str(error))
 
 
-def _find_files(root: Path, leave_out: Collection[str]) -> dict[Path, str]:
+def find_files(root: Path, leave_out: Collection[str]) -> dict[Path, str]:
     """Every .json path in order, with a reason for each thing that cannot be looked into; some folders of root left out."""
     found: dict[Path, str] = {}
 

@@ -41,6 +41,24 @@ def run(
     compiled: Annotated[
         bool | None, typer.Option("--compile/--no-compile", help="Train the network through torch.compile.")
     ] = None,
+    cuda_graph: Annotated[
+        bool | None, typer.Option("--cuda-graph/--no-cuda-graph", help="CUDA: launch each training step as one graph.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="local, ray (extra [ray]) or slurm (extra [slurm]).")] = "local",
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="local: processes side by side, on the GPUs in turn (default: 1, or one per GPU). slurm: jobs."
+        ),
+    ] = None,
+    address: Annotated[str | None, typer.Option(help="ray: an existing cluster, e.g. auto. Default: a local one.")] = None,
+    gpus_per_run: Annotated[
+        float | None, typer.Option(min=0, help="ray, slurm: e.g. 0.25. Default: 1, or 0 without CUDA.")
+    ] = None,
+    slurm: Annotated[
+        list[str] | None,
+        typer.Option(help="slurm: KEY=VALUE for submitit, e.g. timeout_min=60. Repeatable."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say which runs there are, which are done, and the cost.")
     ] = False,
@@ -60,23 +78,29 @@ def run(
         match_models(part.models, match_tasks(part.tasks))
 
     from bench.device import choose_device
+    from bench.engines.choose import EngineOptions, check_engine, make_engine
     from bench.estimate import estimates_from, read_results
     from bench.hardware import describe_hardware
+    from bench.settings import check_settings
     from bench.work import work
 
+    options = EngineOptions(engine, jobs, address, gpus_per_run, slurm or [], [str(path) for path in plugin or []], stop)
+    check_engine(options)
     chosen_device = choose_device(device)
     why = "as asked"
     if chosen is None:
-        protocol = "paper" if chosen_device.type == "cuda" else "quick"
-        chosen, why = load_protocol(protocol), f"the default on {chosen_device.type}; another: --protocol NAME"
+        kind = "cuda" if options.gpus(chosen_device) else chosen_device.type
+        protocol = "paper" if kind == "cuda" else "quick"
+        chosen, why = load_protocol(protocol), f"the default on {kind}; another: --protocol NAME"
     if numbers is None:
         numbers = chosen.realizations if planned_realizations is None or chosen.smoke else planned_realizations
-    chosen = chosen.with_settings(batch_split=batch_split, compile=compiled)
+    chosen = chosen.with_settings(batch_split=batch_split, compile=compiled, cuda_graph=cuda_graph)
     repeat = ["--protocol", str(protocol), *(word for path in plugin or [] for word in ("--plugin", str(path)))]
     repeat += [] if batch_split is None else ["--batch-split", str(batch_split)]
     repeat += [] if compiled is None else ["--compile" if compiled else "--no-compile"]
+    repeat += [] if cuda_graph is None else ["--cuda-graph" if cuda_graph else "--no-cuda-graph"]
     runs = plan_runs(parts, numbers, chosen, tuple(repeat))
-    _check_splits(runs)
+    check_settings(runs, on_cuda=chosen_device.type == "cuda" or options.gpus(chosen_device) > 0)
 
     hardware = describe_hardware(chosen_device)
     records = read_results(results, look_only=dry_run)
@@ -90,19 +114,8 @@ def run(
     if dry_run:
         _print_runs(runs, done, estimates, results)
         return 0
-    return _report(work(todo, chosen_device, results, estimates, stop), results, stop)
-
-
-def _check_splits(runs: Sequence[Run]) -> None:
-    import datasets
-    from bench.errors import BenchError
-
-    whole = next((run for run in runs if run.recipe.batch_split > 1 and run.task != datasets.STL10), None)
-    if whole is not None:
-        raise BenchError(
-            f"--batch-split is for the wide residual networks of {datasets.STL10}, not for {whole.model} on {whole.task}; "
-            f"add --task {datasets.STL10}"
-        )
+    chosen_engine = make_engine(options, chosen_device, results)
+    return _report(work(todo, chosen_engine, results, estimates, stop), results, stop)
 
 
 def _load_plugins(plugins: Sequence[Path]) -> None:

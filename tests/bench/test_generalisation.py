@@ -16,6 +16,7 @@ from bench.protocol import load_protocol
 from bench.train import Watch, predict
 from bench.weights import LARGEST, find_run, keep_weights, trained_network, weights_path
 from datasets.augment import scale_affine
+from leaderboard.errors import RecordError
 from leaderboard.records import write_record
 
 CPU = torch.device("cpu")
@@ -86,8 +87,15 @@ def test_only_small_networks_are_kept(tmp_path):
 
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "weights").write_text("a file where the folder should be")
-    with pytest.raises(BenchError, match=r"cannot save .*--results"):
+    with pytest.raises(RecordError, match=r"small\.pt could not be written"):
         keep_weights(tmp_path, "small", {"w": torch.zeros(3)})
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    (run,) = plan_runs(
+        [PlanPart(models=["tiny-net"], tasks=["mnist-scale-28"])], [1], load_protocol(str(tmp_path / "tiny.yaml"))
+    )
+    said = []
+    assert execute(run, CPU, tmp_path, Watch(say=said.append)).status == "ok"  # the result is worth more than the weights
+    assert "could not be written" in said[0]
 
 
 @pytest.mark.parametrize(

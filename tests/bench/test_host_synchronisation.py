@@ -18,6 +18,7 @@ from bench.timed_step import timed_run
 from bench.train import fresh, gradients
 
 META = torch.device("meta")
+OURS = {task: models.list_models(task) for task in datasets.TASKS}  # before other tests register theirs
 
 
 class OnHost(TorchDispatchMode):
@@ -56,7 +57,7 @@ def operators_on_host(task: str, forward, epoch: Epoch, steps: Sequence[int] = (
 def test_a_step_needs_nothing_from_the_host(task, monkeypatch):
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda *_: False)  # it does not know of the device meta
     epoch = an_epoch(task)
-    for model in models.list_models(task):
+    for model in OURS[task]:
         network = models.create(model, task, **({"depth": 10, "widen_factor": 2} if task == "stl10+" else {})).to(META)
         assert operators_on_host(task, network.train(), epoch) == [], model
 
@@ -83,7 +84,7 @@ def test_a_warm_step_on_cuda_never_waits(task):
     recipe = timed_run("cnn", task, 4, "float32").recipe
     images = torch.zeros(8, *datasets.image_shape(task), dtype=torch.uint8, device=device)
     split = Split(images, torch.zeros(8, dtype=torch.long, device=device))
-    for model in models.list_models(task):
+    for model in OURS[task]:
         network, optimizer = fresh(timed_run(model, task, 4, "float32"), device)
         epoch = Epoch(split, recipe, torch.Generator().manual_seed(0))
         for step in (0, 1):

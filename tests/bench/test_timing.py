@@ -104,7 +104,7 @@ def test_a_captured_step_is_the_step(model):
                 module.p = 0.0
         step.batch.images.copy_(torch.randn(step.batch.images.shape, generator=torch.Generator().manual_seed(0)))
         if captured:
-            step.capture().replay()
+            step.capture()()
         else:
             for _ in range(4):
                 step()

@@ -1,10 +1,13 @@
 """Training one run: repeatable to the bit, resumable at any step, selected on validation."""
 
+import random
+import time
+
 import pytest
 import torch
 
-from bench.checkpoint import Checkpoint
-from bench.errors import BenchError, Stopped
+from bench.checkpoint import Checkpoint, _state, seed_all
+from bench.errors import Stopped
 from bench.execute import execute
 from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
@@ -32,21 +35,35 @@ class StopAt:
         return self.left == 0
 
 
-def resumed(run, folder, stops):
+def resumed(run, folder, stops, device=CPU):
     """Do a run that is stopped after each of these numbers of steps; every part starts from disk alone."""
     for steps in stops:
         with pytest.raises(Stopped):
-            execute(run, CPU, folder, Watch(should_stop=StopAt(steps)))
-        torch.manual_seed(999)  # what other runs of the process may leave behind
-    return execute(run, CPU, folder, Watch())
+            execute(run, device, folder, Watch(should_stop=StopAt(steps)))
+        seed_all(999)  # what other runs of the process may leave behind
+    return execute(run, device, folder, Watch())
 
 
-@pytest.mark.parametrize("model", ["tiny-net", "cnn"])
-def test_resumed_run_equals_uninterrupted_to_the_bit(tiny, plugin, tmp_path, model):
+STEPS = 9  # three epochs of three
+
+
+def random_stops(seed):
+    """Where a run of nine steps is stopped: two to five times, anywhere."""
+    draw, stops = random.Random(seed), []
+    for _ in range(draw.randint(2, 5)):
+        stops.append(draw.randint(1, max(1, STEPS - 1 - sum(stops))))
+        if sum(stops) >= STEPS:
+            return stops[:-1]
+    return stops
+
+
+@pytest.mark.parametrize("model", ["tiny-net", "cnn", "random-net"])
+@pytest.mark.parametrize("seed", range(3))
+def test_resumed_run_equals_uninterrupted_to_the_bit(tiny, plugin, tmp_path, model, seed):
     run = one_run(tiny, model)
     whole = execute(run, CPU, tmp_path / "whole", Watch())
     again = execute(run, CPU, tmp_path / "again", Watch())
-    pieces = resumed(run, tmp_path / "pieces", stops=[1, 1, 2, 3])
+    pieces = resumed(run, tmp_path / "pieces", random_stops(seed))
     assert whole.status == "ok", whole.failure
     assert metrics(whole) == metrics(again)
     assert metrics(whole) == metrics(pieces)
@@ -71,7 +88,7 @@ def test_best_epoch_is_tested_not_the_last(tiny, plugin, tmp_path):
     run = one_run(tiny)
     checkpoint = Checkpoint(tmp_path, run.id)
     trained = train(run, CPU, checkpoint, Watch())
-    stored = torch.load(checkpoint.path, weights_only=True)
+    stored = _state(checkpoint.content())
     best = stored["progress"]["best_weights"]
     weight = best["1.weight"]
     assert stored["progress"]["best_epoch"] == trained.progress.best_epoch
@@ -87,33 +104,72 @@ def test_failures_become_records(tiny, plugin, tmp_path):
     assert (diverged.status, diverged.metrics) == ("diverged", None)
 
 
-def test_damaged_checkpoint_is_named_and_the_run_starts_again(tiny, plugin, tmp_path):
-    run, said = one_run(tiny), []
+def damaged(path):
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def test_damaged_checkpoint_is_named_and_the_one_before_used(tiny, plugin, tmp_path):
+    run, said, steps = one_run(tiny), [], []
     whole = execute(run, CPU, tmp_path / "whole", Watch())
     with pytest.raises(Stopped):
         execute(run, CPU, tmp_path, Watch(should_stop=StopAt(5)))
-    path = Checkpoint(tmp_path / ".checkpoints", run.id).path
-    path.write_bytes(path.read_bytes()[:1000])
-    record = execute(run, CPU, tmp_path, Watch(say=said.append))
-    assert str(path) in said[0]
+    checkpoint = Checkpoint(tmp_path / ".checkpoints", run.id)
+    damaged(checkpoint.path)
+    record = execute(run, CPU, tmp_path, Watch(on_step=lambda *at: steps.append(at), say=said.append))
+    assert str(checkpoint.path) in said[0]
+    assert len(said) == 1
+    assert steps[0] == (1, 0)  # the end of the first epoch had been saved
     assert metrics(record) == metrics(whole)
 
 
-def test_full_disk_is_one_line(tiny, plugin, tmp_path, monkeypatch):
-    def full(*_):
+def test_without_any_readable_checkpoint_the_run_starts_again(tiny, plugin, tmp_path):
+    run, said, steps = one_run(tiny), [], []
+    with pytest.raises(Stopped):
+        execute(run, CPU, tmp_path, Watch(should_stop=StopAt(5)))
+    checkpoint = Checkpoint(tmp_path / ".checkpoints", run.id)
+    damaged(checkpoint.path)
+    damaged(checkpoint.previous)
+    assert execute(run, CPU, tmp_path, Watch(on_step=lambda *at: steps.append(at), say=said.append)).status == "ok"
+    assert (len(said), steps[0]) == (2, (0, 0))
+
+
+def test_a_long_epoch_is_saved_in_between_and_saving_is_no_training_time(tiny, plugin, tmp_path, monkeypatch):
+    run, saves = one_run(tiny), []
+    whole = train(run, CPU, Checkpoint(tmp_path / "whole", run.id), Watch())
+    checkpoint = Checkpoint(tmp_path, run.id, minutes_between=0)
+    save = Checkpoint.save
+
+    def slow_save(self, progress, *rest):
+        saves.append((progress.epoch, progress.step))
+        shift = 1000 * len(saves)
+        monkeypatch.setattr(time, "perf_counter", lambda: clock() + shift)
+        save(self, progress, *rest)
+
+    clock = time.perf_counter
+    monkeypatch.setattr(Checkpoint, "save", slow_save)
+    trained = train(run, CPU, checkpoint, Watch())
+    assert sum(step > 0 for _, step in saves) == STEPS
+    assert trained.progress.validation_error_curve == whole.progress.validation_error_curve
+    assert max(trained.progress.train_seconds) < 100
+
+
+def test_a_full_disk_fails_the_run_and_leaves_nothing_half_written(tiny, plugin, tmp_path, monkeypatch):
+    def full(_, file):
+        file.write(b"a part of it")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(BenchError, match=r"No space left on device; free some space") as caught:
-        execute(one_run(tiny), CPU, tmp_path, Watch())
-    assert "\n" not in str(caught.value)
+    record = execute(one_run(tiny), CPU, tmp_path, Watch())
+    assert (record.status, record.failure.kind) == ("failed", "not saved")
+    assert "No space left on device; free some space" in record.failure.message
+    assert list((tmp_path / ".checkpoints").iterdir()) == []
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("model", ["tiny-net", "cnn", "sesn-vector"])
-def test_repeatable_on_cuda(tiny, plugin, tmp_path, model):
+@pytest.mark.parametrize("model", ["tiny-net", "cnn", "sesn-vector", "random-net"])
+@pytest.mark.parametrize("seed", range(3))
+def test_resumed_equals_uninterrupted_on_cuda(tiny, plugin, tmp_path, model, seed):
     run, cuda = one_run(tiny, model), torch.device("cuda")
     whole = execute(run, cuda, tmp_path / "whole", Watch())
-    with pytest.raises(Stopped):
-        execute(run, cuda, tmp_path / "pieces", Watch(should_stop=StopAt(4)))
-    assert metrics(execute(run, cuda, tmp_path / "pieces", Watch())) == metrics(whole)
+    assert whole.status == "ok", whole.failure
+    assert metrics(resumed(run, tmp_path / "pieces", random_stops(seed), cuda)) == metrics(whole)

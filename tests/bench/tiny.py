@@ -18,7 +18,10 @@ recipes:
 """
 
 PLUGIN = """
+import random
+
 import models
+import numpy
 import torch
 from torch import nn
 
@@ -26,6 +29,23 @@ from torch import nn
 @models.register("tiny-net", tasks="mnist-scale-*")
 def tiny_net(task):
     return nn.Sequential(nn.Flatten(), nn.Linear(784, 16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 10))
+
+
+class Noisy(nn.Module):
+    "Draws from numpy's and Python's generators, as a stranger's layer may."
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(784, 10)
+
+    def forward(self, images):
+        noise = torch.from_numpy(numpy.random.standard_normal(10)).float() + random.gauss(0, 1)
+        return self.layer(images.flatten(1)) + self.training * noise.to(images.device)
+
+
+@models.register("random-net", tasks="mnist-scale-*")
+def random_net(task):
+    return Noisy()
 
 
 class Fails(nn.Module):

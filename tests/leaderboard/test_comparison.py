@@ -102,7 +102,9 @@ def test_moderation_draws_towards_the_common_variance() -> None:
     drawn = stats.chi2.rvs(5, size=45, random_state=0) / 5  # one true variance, 1
     moderated, freedom = moderate(drawn, 5)
     assert freedom == 10  # never more than as much again
-    assert np.all(np.abs(moderated - 1) <= np.maximum(np.abs(drawn - 1) * 0.75, 0.15))
+    common = 2 * moderated - drawn  # each is drawn half the way to it
+    assert common == pytest.approx(np.full(45, common[0]))
+    assert common[0] == pytest.approx(1, abs=0.25)  # from 45 variances of 5 degrees of freedom each
     assert np.array_equal(np.argsort(moderated), np.argsort(drawn))
     unlike = drawn * np.logspace(-3, 3, 45)
     kept, freedom = moderate(unlike, 5)

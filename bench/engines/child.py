@@ -1,0 +1,81 @@
+"""The process that trains: takes jobs as lines of JSON on its input, answers with lines of JSON on its output.
+
+Whatever a run does to its process (a segmentation fault, running out of memory) happens here and not where the records are
+written. The end of the input means: stop, after the step in hand and with the state saved; also when the parent was killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+SECONDS_BETWEEN_STEPS_TOLD = 0.2
+
+
+def main() -> None:
+    """Do jobs until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what a model prints is no answer
+    jobs: queue.Queue[dict[str, Any] | None] = queue.Queue()
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    threading.Thread(target=_listen, args=(jobs, ended), daemon=True).start()
+    while not ended.is_set() and (job := jobs.get()) is not None:
+        _do(job, ended, answers)
+
+
+def _listen(jobs: queue.Queue[dict[str, Any] | None], ended: threading.Event) -> None:
+    for line in sys.stdin:
+        jobs.put(json.loads(line))
+    ended.set()
+    jobs.put(None)
+
+
+def _do(job: dict[str, Any], ended: threading.Event, answers: TextIO) -> None:
+    import torch
+
+    import models
+    from bench.device import choose_device
+    from bench.errors import Stopped
+    from bench.execute import execute
+    from bench.plan import Run
+    from bench.train import Watch
+
+    def tell(**what: Any) -> None:
+        try:
+            print(json.dumps(what), file=answers, flush=True)
+        except BrokenPipeError:  # the parent is gone
+            ended.set()
+
+    told = 0.0
+
+    def on_step(epoch: int, step: int) -> None:
+        nonlocal told
+        if time.monotonic() - told >= SECONDS_BETWEEN_STEPS_TOLD:
+            told = time.monotonic()
+            tell(epoch=epoch, step=step)
+
+    if job["threads"]:
+        torch.set_num_threads(job["threads"])
+    for plugin in job["plugins"]:
+        models.load_plugin(plugin)
+    run = Run.from_json(job["run"])
+    watch = Watch(on_step, ended.is_set, lambda text: tell(say=text))
+    try:
+        record = execute(run, choose_device(job["device"]), Path(job["results"]), watch)
+    except Stopped:
+        tell(stopped=True)
+    else:
+        tell(record=record.model_dump(mode="json"))
+
+
+if __name__ == "__main__":
+    main()

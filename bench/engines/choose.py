@@ -1,0 +1,72 @@
+"""From what was asked for on the command line to an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from bench.engines.local import Local
+from bench.errors import BenchError
+from bench.stop import StopRequest
+from models.scan import suggestion
+
+if TYPE_CHECKING:
+    from bench.engines.drive import Alone, Engine
+
+ENGINES = ("local", "ray", "slurm")
+PACKAGES = {"ray": "ray", "slurm": "submitit"}
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """The options of `bench run` that concern engines."""
+
+    name: str
+    jobs: int | None
+    address: str | None
+    gpus_per_run: float | None
+    slurm: Sequence[str]
+    plugins: Sequence[str]
+    stop: StopRequest
+
+    def gpus(self, device: torch.device) -> float:
+        """How much of a GPU a run gets."""
+        return self.gpus_per_run if self.gpus_per_run is not None else float(device.type == "cuda")
+
+
+def check_engine(options: EngineOptions) -> None:
+    """Raises BenchError: no such engine, its package is missing, or an option is for another engine."""
+    name = options.name
+    if name not in ENGINES:
+        raise BenchError(f"unknown engine {name!r}{suggestion(name, ENGINES)}; engines: {', '.join(ENGINES)}")
+    package = PACKAGES.get(name)
+    if package is not None and find_spec(package) is None:
+        raise BenchError(f"the engine {name} needs {package}; install it: pip install 'scalebench[{name}]'")
+    given = {
+        "--jobs": (options.jobs, ("local", "slurm")),
+        "--address": (options.address, ("ray",)),
+        "--gpus-per-run": (options.gpus_per_run, ("ray", "slurm")),
+        "--slurm": (options.slurm or None, ("slurm",)),
+    }
+    for option, (value, engines) in given.items():
+        if value is not None and name not in engines:
+            raise BenchError(f"{option} is for --engine {' or '.join(engines)}, not for {name}; leave it out")
+
+
+def make_engine(options: EngineOptions, device: torch.device, results: Path) -> Engine | Alone:
+    """Start or join what the engine needs. Raises BenchError: it cannot be reached, or an option is wrong."""
+    if options.name == "ray":
+        from bench.engines.ray_cluster import RayCluster
+
+        return RayCluster(results, tuple(options.plugins), options.gpus(device), options.address)
+    if options.name == "slurm":
+        from bench.engines.slurm import Slurm
+
+        gpus = options.gpus(device)
+        return Slurm(results, tuple(options.plugins), options.jobs or 1, gpus, options.slurm, options.stop)
+    return Local(device, results, tuple(options.plugins), options.jobs)

@@ -1,0 +1,114 @@
+"""The Ray engine: workers on the machines of a cluster. Records and checkpoints travel here, so no disk need be shared.
+
+Each machine needs scalebench[ray] of the same version; data are fetched and built once on each, in its own cache.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from ray.exceptions import RayActorError, RayError
+
+from bench.engines.worker import FarWorker, Job
+from bench.errors import BenchError
+from bench.execute import checkpoint_of
+from bench.plan import Run
+from leaderboard.errors import one_line
+
+SECONDS_BETWEEN_COUNTS = 2.0
+SECONDS_TO_CLEAN_UP = 5.0
+
+
+@dataclass
+class RayCluster:
+    """`gpus_per_run` may be a fraction: runs then share a GPU. Without GPUs there is one worker per core."""
+
+    results: Path
+    plugins: tuple[str, ...]
+    gpus_per_run: float
+    address: str | None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))  # of this machine, which trains nothing
+    has_own_data = True
+    _counted: tuple[float, int] = (float("-inf"), 0)
+
+    def __post_init__(self) -> None:
+        try:
+            if not ray.is_initialized():
+                ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise BenchError(f"no Ray cluster at {self.address!r}: {one_line(error)}; start one: ray start --head") from error
+        if self.places() == 0:
+            raise BenchError(f"the Ray cluster has no room for a run of {self.gpus_per_run} GPUs; try --gpus-per-run 0")
+
+    def places(self) -> int:
+        """How many runs the cluster has room for now."""
+        if time.monotonic() - self._counted[0] > SECONDS_BETWEEN_COUNTS:
+            has = ray.cluster_resources()
+            count = has.get("GPU", 0) / self.gpus_per_run if self.gpus_per_run else has.get("CPU", 0)
+            self._counted = (time.monotonic(), int(count + 1e-9))
+        return self._counted[1]
+
+    def hire(self, place: int) -> RayWorker:
+        """A new worker, wherever Ray finds room."""
+        return RayWorker(self.results, self.gpus_per_run)
+
+    def job(self, place: int, run: Run) -> Job:
+        """Ray itself shows each worker its own GPU."""
+        return Job(run.to_json(), run.id, "cuda" if self.gpus_per_run else "cpu", plugins=self.plugins)
+
+
+class RayWorker:
+    """The near end of a FarWorker."""
+
+    def __init__(self, results: Path, gpus: float) -> None:
+        self.results, self.where = results, ""
+        # Restarted and retried by the driver, which knows the last checkpoint.
+        options: dict[str, Any] = {"num_cpus": 1, "num_gpus": gpus, "max_restarts": 0, "max_task_retries": 0}
+        self._actor: Any = ray.remote(FarWorker).options(**options).remote()
+        self._waiting: list[Any] = [self._actor.address.remote()]  # what was asked last comes last
+        self._dead = False
+
+    def ready(self) -> bool:
+        """Whether Ray has found room for it."""
+        return bool(self.where) and not self._dead
+
+    def resume(self, run: Run, job: Job) -> None:
+        """Send the run with its newest checkpoint."""
+        sources = [(Path(plugin).name, Path(plugin).read_text(encoding="utf-8")) for plugin in job.plugins]
+        state = checkpoint_of(run, self.results).content()
+        self._waiting.append(self._actor.begin_from.remote(job, sources, state))
+
+    def receive(self) -> list[dict[str, Any]]:
+        """What has arrived; then ask again."""
+        said: list[dict[str, Any]] = []
+        try:
+            while self._waiting and ray.wait(self._waiting[:1], timeout=0)[0]:
+                answer = ray.get(self._waiting.pop(0))
+                if isinstance(answer, str):
+                    self.where = answer
+                said += answer if isinstance(answer, list) else []
+        except RayActorError:
+            said.append({"died": f"its machine {self.where} was lost", "lost": True})
+        except RayError as error:
+            said.append({"died": one_line(str(error).splitlines()[-1])})
+        if said and "died" in said[-1]:
+            self._dead = True
+        elif not self._waiting:
+            self._waiting.append(self._actor.receive.remote())
+        return said
+
+    def stop(self) -> None:
+        """Ask it to save its state after the step in hand and to end."""
+        self._actor.stop.remote()
+
+    def close(self) -> None:
+        """End it now."""
+        if self.ready():
+            ray.wait([self._actor.close.remote()], timeout=SECONDS_TO_CLEAN_UP)
+        ray.kill(self._actor)

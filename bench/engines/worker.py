@@ -1,0 +1,179 @@
+"""The near end of a process that trains: starting it, giving it jobs, hearing what it says, and noticing its death."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import queue
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.checkpoint import Checkpoint
+from bench.plan import Run
+from bench.weights import weights_path
+
+ROOT = Path(__file__).resolve().parents[2]
+LAST_WORDS = 12  # lines of its error output that are kept
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run as a process can be told of it. `threads`: 0 leaves torch's own number."""
+
+    run: dict[str, Any]
+    run_id: str
+    device: str
+    threads: int = 0
+    plugins: tuple[str, ...] = ()
+
+
+class Worker:
+    """One process. Everything it says comes out of `receive`: {"epoch", "step"}, {"say"}, {"stopped"}, {"record"}, {"died"}."""
+
+    where = ""
+
+    def __init__(self, results: Path) -> None:
+        self.results = results
+        # -P: a folder named datasets where the user stands is not ours. A session of its own: Ctrl-C comes to the parent alone.
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))}
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "bench.engines.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,
+        )
+        self._said: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._last_words: list[str] = []
+        threads = [threading.Thread(target=read, daemon=True) for read in (self._read_errors, self._read_answers)]
+        self._errors, _ = threads
+        for thread in threads:
+            thread.start()
+
+    def begin(self, job: Job) -> None:
+        """Start a run; the process must be idle."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):  # it died: `receive` says so
+            self._process.stdin.write(json.dumps({**vars(job), "results": str(self.results)}).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def resume(self, run: Run, job: Job) -> None:
+        """Start the run from its state in the results folder, if there is one; the process must be idle."""
+        self.begin(job)
+
+    def receive(self) -> list[dict[str, Any]]:
+        """What it said since last asked."""
+        said = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                said.append(self._said.get_nowait())
+        return said
+
+    def ready(self) -> bool:
+        """Whether it can begin a run now."""
+        return True
+
+    def stop(self) -> None:
+        """Ask it to save its state after the step in hand and to end."""
+        with contextlib.suppress(OSError):
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+
+    def close(self) -> None:
+        """End the process now."""
+        self.stop()
+        self._process.kill()
+        self._process.wait()
+
+    def _read_answers(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            with contextlib.suppress(ValueError):  # half a line of one that was killed
+                self._said.put(json.loads(line))
+        code = self._process.wait()
+        self._errors.join(timeout=5)
+        self._said.put({"died": _how(code), "last_words": self._last_words[-LAST_WORDS:]})
+
+    def _read_errors(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self._last_words = [*self._last_words[-LAST_WORDS:], line.decode("utf-8", "replace").rstrip()]
+
+
+def _how(code: int) -> str:
+    if code >= 0:
+        return f"its process ended with exit code {code}"
+    with contextlib.suppress(ValueError):
+        name = signal.Signals(-code).name
+        return f"its process was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+    return f"its process was ended by signal {-code}"
+
+
+class FarWorker(Worker):
+    """A worker on another machine: plugins, checkpoints and weights come and go by message, its folder is its own."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="scalebench-")
+        super().__init__(Path(self._folder.name))
+        self._checkpoint: Checkpoint | None = None
+        self._sent: tuple[int, int] | None = None
+
+    def address(self) -> str:
+        """The name of this machine."""
+        return platform.node()
+
+    def begin_from(self, job: Job, sources: list[tuple[str, str]], state: bytes | None) -> None:
+        """As `begin`, with the plugins' file names and texts and the newest checkpoint's content."""
+        plugins = []
+        for number, (name, text) in enumerate(sources):
+            path = Path(self._folder.name) / f"plugin{number}" / re.sub(r"[^\w.]", "_", name)
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            plugins.append(str(path))
+        self._checkpoint = Checkpoint(self.results / ".checkpoints", job.run_id)
+        self._checkpoint.remove()
+        if state is not None:
+            self._checkpoint.put(state)
+        self._sent = self._look()
+        self.begin(Job(**{**vars(job), "plugins": tuple(plugins)}))
+
+    def receive(self) -> list[dict[str, Any]]:
+        """As a worker's, {"state": bytes} whenever there is a new checkpoint, and {"weights": bytes} before the record."""
+        said = super().receive()
+        if said and "record" in said[-1] and (kept := self._weights(said[-1]["record"]["run_id"])) is not None:
+            said.insert(-1, {"weights": kept})
+        if self._checkpoint is not None and (now := self._look()) is not None and now != self._sent:
+            self._sent, state = now, self._checkpoint.content()
+            return [{"state": state}, *said] if state is not None else said
+        return said
+
+    def close(self) -> None:
+        """End the process now and remove its folder."""
+        super().close()
+        self._folder.cleanup()
+
+    def _weights(self, run_id: str) -> bytes | None:
+        path = weights_path(self.results, run_id)
+        if not path.exists():  # a large network's are not kept
+            return None
+        content = path.read_bytes()
+        path.unlink()
+        return content
+
+    def _look(self) -> tuple[int, int] | None:
+        assert self._checkpoint is not None
+        try:
+            status = self._checkpoint.path.stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns
