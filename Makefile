@@ -20,6 +20,7 @@ lint: env
 
 board: env
 	$(BIN)/bench leaderboard --readme README.md --folder docs/board
+	$(BIN)/bench timings --records records --output docs/timings.md --plot docs/timings.png
 
 env: $(VENV)/ready
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from leaderboard.files import check_board
+from leaderboard.timing_markdown import timings_markdown
+from leaderboard.timings import read_timings
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"bench", "models", "datasets", "leaderboard"}
@@ -40,3 +42,9 @@ def test_packages_import_without_torch(package):
 
 def test_committed_board_is_what_the_committed_records_give():
     assert check_board(ROOT / "records", ROOT / "LEADERBOARD.md", ROOT / "README.md", ROOT / "docs" / "board")
+
+
+def test_committed_timings_are_what_the_committed_records_give():
+    timings, unreadable = read_timings(ROOT / "records")
+    assert not unreadable
+    assert timings_markdown(timings) == (ROOT / "docs" / "timings.md").read_text(encoding="utf-8")
