@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from bench.errors import NotSaved
 
 MINUTES_BETWEEN = 5.0  # a long epoch is saved in between, too
+FOLDER = ".checkpoints"  # of a results folder
 DIGEST = 64  # hexadecimal digits at the end of the file
 
 
@@ -128,6 +129,11 @@ class Checkpoint:
         """Forget the state, and what a killed process left of writing it: the run has its record."""
         for path in self.path.parent.glob(f"{self.path.name}*"):
             path.unlink(missing_ok=True)
+
+
+def runs_begun(results: Path) -> set[str]:
+    """The ids of the runs that have a state in a results folder."""
+    return {path.name.partition(".pt")[0] for path in (results / FOLDER).glob("*.pt*")}
 
 
 class UnreadableCheckpoint(Exception):

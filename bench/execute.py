@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import datasets
-from bench.checkpoint import Checkpoint
+from bench.checkpoint import FOLDER, Checkpoint
 from bench.device import peak_memory, reset_peak_memory
 from bench.errors import Diverged, NotSaved, Stopped
 from bench.fit import is_out_of_memory, out_of_memory_advice
@@ -30,7 +30,7 @@ TRACEBACK_LINES = 12
 
 def checkpoint_of(run: Run, results: Path) -> Checkpoint:
     """Where the state of an unfinished run is kept."""
-    return Checkpoint(results / ".checkpoints", run.id)
+    return Checkpoint(results / FOLDER, run.id)
 
 
 def execute(run: Run, device: torch.device, results: Path, watch: Watch) -> Record:

@@ -135,13 +135,14 @@ def match_models(patterns: Iterable[str], tasks: Sequence[str]) -> list[tuple[st
     A name with options (`sesn-scalar@config=28p`) is taken on those of the tasks where it exists.
     Raises ModelError: a glob that matches no model, or no model of it knows one of the tasks.
     """
+    known = {task: set(models.list_models(task)) for task in tasks}
     chosen: set[tuple[str, str]] = set()
     for pattern in patterns:
         base, at, options = pattern.partition("@")
         names = [name for name in models.list_models() if fnmatchcase(name, base)] or [base]
         found, problem = set(), None
         for name in names:
-            for task in tasks:
+            for task in [task for task in tasks if name in known[task]] or tasks:
                 try:
                     found.add((models.canonical_name(name + at + options, task), task))
                 except models.ModelError as error:

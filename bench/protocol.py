@@ -10,8 +10,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -112,11 +113,17 @@ class Recipe(Settings):
     cuda_graph: bool = False
     network: dict[str, int | float] = Field(default_factory=dict)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """A short hash of all settings: two recipes are the same if and only if their digests are."""
         text = json.dumps(self.settings, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def model_copy(self, **changes: Any) -> Self:
+        """A copy with other settings, and so with a digest of its own."""
+        copy = super().model_copy(**changes)
+        copy.__dict__.pop("digest", None)
+        return copy
 
     @property
     def as_plainly_computed(self) -> Recipe:

@@ -202,8 +202,9 @@ def info(name: str, task: str) -> ModelInfo:
     """
     _check_task(task)
     base = name.partition("@")[0]
-    known = list_models()
-    if base not in known:
+    _scan()
+    if base not in _catalogue:
+        known = list_models()
         raise ModelError(f"unknown model {base!r}{suggestion(base, known)}; models: {', '.join(known)}")
     for model in _catalogue[base]:
         if model.supports(task):

@@ -156,11 +156,12 @@ def _cost_line(runs: list[Run], todo: list[Run], estimates: Estimates, hardware:
 
 
 def _print_runs(runs: list[Run], done: set[str], estimates: Estimates, results: Path) -> None:
+    from bench.checkpoint import runs_begun
     from bench.estimate import clock_text
-    from bench.execute import checkpoint_of
 
+    begun = runs_begun(results)
     for run in runs:
-        state = "done" if run.id in done else "begun" if checkpoint_of(run, results).path.exists() else "to do"
+        state = "done" if run.id in done else "begun" if run.id in begun else "to do"
         print(f"{state:<6} {clock_text(estimates.seconds(run)):>12}  {run.id}")
 
 

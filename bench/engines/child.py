@@ -69,6 +69,9 @@ def _do(job: dict[str, Any], ended: threading.Event, answers: TextIO) -> None:
         models.load_plugin(plugin)
     run = Run.from_json(job["run"])
     watch = Watch(on_step, ended.is_set, lambda text: tell(say=text))
+    if ended.is_set():  # the parent was killed: somebody else may be through with the run before a first step is made here
+        tell(stopped=True)
+        return
     try:
         record = execute(run, choose_device(job["device"]), Path(job["results"]), watch)
     except Stopped:

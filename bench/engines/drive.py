@@ -109,7 +109,7 @@ class Driver:
             for place in self.places:
                 if place.worker is not None:
                     place.worker.close()
-            queue.leases.close()
+            queue.close()
             self.display.close()
 
     def _busy(self) -> list[_Place]:

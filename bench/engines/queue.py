@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.checkpoint import runs_begun
 from bench.execute import checkpoint_of
 from bench.leases import Leases
 from bench.plan import Run
@@ -17,7 +18,8 @@ class Queue:
 
     def __init__(self, runs: Sequence[Run], results: Path) -> None:
         self.results, self.leases = results, Leases(results / ".leases")
-        self.pending = {run.id: run for run in runs}
+        self.runs = {run.id: run for run in runs}
+        self.pending = dict(self.runs)
         self._failed_before = {run.id: content for run in runs if (content := _content(self._path(run))) is not None}
 
     def take(self) -> Run | Record | None:
@@ -63,6 +65,14 @@ class Queue:
         if record.status != "failed":  # a failed run goes on from its state when it is repeated
             checkpoint_of(run, self.results).remove()
         return record
+
+    def close(self) -> None:
+        """Give all leases back, and forget states that were saved by workers of killed commands when their runs were done."""
+        self.leases.close()
+        for run in (self.runs[run_id] for run_id in runs_begun(self.results) & self.runs.keys()):
+            record = self._done_elsewhere(run)
+            if record is not None and record.status == "ok":
+                checkpoint_of(run, self.results).remove()
 
     def _path(self, run: Run) -> Path:
         return path_of_run(self.results, run.protocol.name, run.task, run.model, run.id)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.checkpoint import Checkpoint
+from bench.checkpoint import FOLDER, Checkpoint
 from bench.plan import Run
 from bench.weights import weights_path
 
@@ -140,7 +140,7 @@ class FarWorker(Worker):
             path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
             plugins.append(str(path))
-        self._checkpoint = Checkpoint(self.results / ".checkpoints", job.run_id)
+        self._checkpoint = Checkpoint(self.results / FOLDER, job.run_id)
         self._checkpoint.remove()
         if state is not None:
             self._checkpoint.put(state)
