@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from torch.utils import deterministic
 
 from bench.errors import BenchError
 
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -49,7 +50,12 @@ def reuse_memory() -> None:
     Left alone, glibc returns every large tensor to the system and gets it back page by page, zeroed: up to a third of a
     training step's time on the CPU.
     """
-    for option, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 2**26)):
+    set_glibc(((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 2**26)))
+
+
+def set_glibc(options: Iterable[tuple[int, int]]) -> None:
+    """Set options of glibc's allocator (mallopt) where there is one."""
+    for option, value in options:
         _glibc("mallopt", option, value)
 
 

@@ -1,0 +1,113 @@
+"""What each optimisation buys: a training step with all of them against the same step without one, alternating in one process.
+
+    python benchmarks/optimisations.py [--repeats 5] [--batch-size 128] [--task mnist-scale-28] [MODEL ...]
+
+Float32 on the CPU, random images. Rows where the step makes no use of the optimisation (the same operators either way) show a
+ratio of about 1, which is also the measurement's own scatter.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+import models
+from bench.device import M_MMAP_MAX, M_TOP_PAD, M_TRIM_THRESHOLD, reuse_memory, set_glibc, set_numerics
+from bench.timed_step import TimedStep, timed_run
+from models.layers import convolution, fourier
+
+CPU = torch.device("cpu")
+GLIBC_DEFAULTS = ((M_MMAP_MAX, 65536), (M_TRIM_THRESHOLD, 2**17), (M_TOP_PAD, 2**17))
+
+
+@contextmanager
+def patched(owner: Any, name: str, value: object) -> Iterator[None]:
+    """With another value there, and nothing remembered of what was chosen before."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    forget()
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+        forget()
+
+
+CHOICES = (convolution._is_separable_cheapest, convolution._cheapest_groups)
+
+
+def forget() -> None:
+    """Let the layers choose anew how to convolve."""
+    for choice in CHOICES:
+        choice.cache_clear()
+
+
+def each_alone(*given: Any) -> list[tuple[int, bool, int | None]]:
+    """As `_cheapest_groups`, but every filter is a group of its own."""
+    *sizes, taps, dilation = given
+    return [group for one in taps for group in CHOICES[1](*sizes, (one,), dilation)]
+
+
+@contextmanager
+def returned_memory() -> Iterator[None]:
+    """With glibc as it is by itself: large tensors go back to the system."""
+    set_glibc(GLIBC_DEFAULTS)
+    try:
+        yield
+    finally:
+        reuse_memory()
+
+
+WITHOUT = {
+    "Fourier domain": lambda: patched(convolution, "_may_use_fourier", lambda maps: False),
+    "one transform for filters of several sizes": lambda: patched(convolution, "_cheapest_groups", each_alone),
+    "tiles": lambda: patched(fourier, "TILES", ()),
+    "separable functions": lambda: patched(convolution, "CHANNELS_TO_COMBINE", 10**9),
+    "taps in the padding cut": lambda: patched(convolution, "clip_taps", lambda filters, *_: filters),
+    "wide filters in strips": lambda: patched(convolution, "WIDEST", 10**9),
+    "memory kept": returned_memory,
+}
+
+
+def main() -> None:
+    """A row per model and optimisation."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*")
+    parser.add_argument("--task", default="mnist-scale-28")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--batch-size", type=int, default=128)
+    arguments = parser.parse_args()
+    set_numerics("float32")
+    reuse_memory()
+    print(f"batch {arguments.batch_size}, {torch.get_num_threads()} threads, median of {arguments.repeats} after 1")
+    print("| task | model | without | s | with all s | ratio |\n|---|---|---|---:|---:|---:|")
+    for model in arguments.models or models.list_models(arguments.task):
+        step = TimedStep(timed_run(model, arguments.task, arguments.batch_size, "float32"), CPU)
+        for name, without in WITHOUT.items():
+            off, on = alternate(step, without, arguments.repeats)
+            print(f"| {arguments.task} | {model} | {name} | {off:.3f} | {on:.3f} | {off / on:.2f} |", flush=True)
+
+
+def alternate(step: TimedStep, without: Callable[[], Any], repeats: int) -> tuple[float, float]:
+    """Median seconds of a step without and with, taken in turns; the first of each is left out."""
+    off, on = [], []
+    for _ in range(repeats + 1):
+        with without():
+            off.append(seconds(step))
+        on.append(seconds(step))
+    return statistics.median(off[1:]), statistics.median(on[1:])
+
+
+def seconds(step: TimedStep) -> float:
+    """Of one step."""
+    started = time.perf_counter()
+    step()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()
