@@ -1,11 +1,16 @@
-"""What several folders of tests need: a tiny STL-10 in the official format."""
+"""What several folders of tests need: how much is fuzzed, and a tiny STL-10 in the official format."""
 
 import hashlib
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from datasets import stl10
+
+settings.register_profile("few", max_examples=300, deadline=None)
+settings.register_profile("many", max_examples=10_000, deadline=None)  # pytest --hypothesis-profile many
+settings.load_profile("few")
 
 
 @pytest.fixture

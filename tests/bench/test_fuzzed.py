@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny import TINY
 from torch import nn
@@ -19,7 +19,6 @@ from bench.errors import BenchError
 from bench.protocol import Protocol, load_protocol
 from datasets import DataError, idx, stl10
 
-FAST = settings(max_examples=300, deadline=None)
 VALID = yaml.safe_load(TINY)
 edits = st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=4), st.integers(0, 8)), min_size=1, max_size=5)
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
@@ -59,13 +58,11 @@ def protocol_or_one_line(content):
             assert str(path) in str(error)
 
 
-@FAST
 @given(st.sampled_from(places(VALID)), values)
 def test_protocol_with_a_changed_value(place, value):
     protocol_or_one_line(yaml.safe_dump(put(VALID, place, value)).encode("utf-8", "surrogatepass"))
 
 
-@FAST
 @given(edits)
 def test_protocol_with_changed_bytes(changes):
     protocol_or_one_line(changed(TINY.encode(), changes))
@@ -103,14 +100,12 @@ def loaded_or_unreadable(content, with_digest):
         return True
 
 
-@FAST
 @given(changes=edits)
 def test_checkpoint_with_changed_bytes(state, changes):
     content = changed(state, changes)
     assert loaded_or_unreadable(content, with_digest=False) == (content == state)
 
 
-@FAST
 @given(changes=edits)
 def test_checkpoint_with_changed_bytes_and_a_right_digest(state, changes):
     loaded_or_unreadable(changed(state[:-DIGEST], changes), with_digest=True)
@@ -132,7 +127,6 @@ def test_checkpoint_that_would_run_code(tmp_path):
 IDX = bytes([0, 0, 8, 2, 0, 0, 0, 3, 0, 0, 0, 4]) + bytes(range(12))
 
 
-@FAST
 @given(changes=edits | st.just([]))
 def test_idx_with_changed_bytes(changes):
     try:
@@ -141,7 +135,6 @@ def test_idx_with_changed_bytes(changes):
         assert len(str(error).splitlines()) == 1
 
 
-@FAST
 @given(changes=edits | st.just([]), packed=st.booleans(), name=st.sampled_from(idx.FILES))
 def test_idx_file_with_changed_bytes(changes, packed, name):
     import gzip
@@ -159,7 +152,7 @@ def official(stl10_of):
     return stl10_of(train=3, test=2)
 
 
-@settings(FAST, suppress_health_check=list(__import__("hypothesis").HealthCheck))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=edits | st.just([]), name=st.sampled_from(sorted(stl10.MD5)))
 def test_stl10_file_with_changed_bytes(official, changes, name):
     with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,7 @@
 """Protocol files: what they say, and that a wrong one gets one clear line."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import BenchError
@@ -69,7 +69,6 @@ def test_unknown_name_suggests():
         load_protocol("nowhere.yaml")
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_gives_a_protocol_or_one_error(tmp_path_factory, text):
     path = tmp_path_factory.mktemp("fuzz") / "mine.yaml"

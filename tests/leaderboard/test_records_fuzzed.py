@@ -16,7 +16,7 @@ from leaderboard.records import Record, read_record, write_record
 
 VALID = make_record(wrong=5, test_count=100).model_dump(mode="json")
 TEXT = json.dumps(VALID).encode()
-FAST = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FIXTURES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.just(10**400)
 values = st.recursive(
@@ -48,7 +48,7 @@ def put(tree: Any, place: tuple[Any, ...], value: Any) -> Any:
     return copy
 
 
-@FAST
+@FIXTURES
 @given(place=st.sampled_from(places(VALID)), value=values)
 def test_a_changed_value(tmp_path: Path, place: tuple[Any, ...], value: Any) -> None:
     path = tmp_path / "x.json"
@@ -60,7 +60,7 @@ def test_a_changed_value(tmp_path: Path, place: tuple[Any, ...], value: Any) -> 
         assert build_markdown([record]).encode()
 
 
-@FAST
+@FIXTURES
 @given(st.lists(st.tuples(st.integers(0, len(TEXT) - 1), st.binary(max_size=3), st.integers(0, 4)), min_size=1, max_size=5))
 def test_changed_bytes(tmp_path: Path, edits: list[tuple[int, bytes, int]]) -> None:
     content = TEXT
@@ -71,7 +71,7 @@ def test_changed_bytes(tmp_path: Path, edits: list[tuple[int, bytes, int]]) -> N
     record_or_one_line(path)
 
 
-@FAST
+@FIXTURES
 @given(st.integers(0, len(TEXT) - 1))
 def test_every_truncation_is_refused(tmp_path: Path, length: int) -> None:
     path = tmp_path / "x.json"
@@ -83,7 +83,7 @@ def test_every_truncation_is_refused(tmp_path: Path, length: int) -> None:
 texts = st.text(max_size=60)  # surrogates included
 
 
-@FAST
+@FIXTURES
 @given(message=texts, kind=texts, command=texts, variant=texts, digest=texts, machine=texts)
 def test_any_text_comes_back_and_breaks_no_table(
     tmp_path: Path, message: str, kind: str, command: str, variant: str, digest: str, machine: str
