@@ -25,6 +25,7 @@ from leaderboard.columns import Column, columns_of
 from leaderboard.errors import one_line
 from leaderboard.measured import Theme
 from leaderboard.runs import Collection, Run
+from leaderboard.sureness import plain_explanation
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
@@ -71,6 +72,7 @@ def render_page(
     return _environment().get_template("leaderboard.html").render(
         collection=collection,
         tables=tables,
+        how_sure=plain_explanation(tuple(sections)),
         themes=[(theme, figures, _legend(theme.charts, figures)) for theme, figures in drawn],
         altered=[run for run in collection.runs if run.altered],
         unreadable=collection.unreadable,

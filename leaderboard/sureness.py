@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from leaderboard import markup
 from leaderboard.board import Section, Table
 from leaderboard.comparison import MOST_MODELS
@@ -32,6 +34,12 @@ def explanation(sections: tuple[Section, ...]) -> str:
     if not serious:
         return ""
     return EXPLANATION if any(row.interval for table in serious for row in table.rows) else ONCE
+
+
+def plain_explanation(sections: tuple[Section, ...]) -> list[str]:
+    """The same as paragraphs without Markdown."""
+    text = re.sub(r"\s*\(\[[^]]*\]\([^)]*\)\)", "", explanation(sections)).replace("`", "")
+    return [" ".join(paragraph.split()) for paragraph in text.split("\n\n") if paragraph]
 
 
 def pairs(table: Table) -> list[str]:

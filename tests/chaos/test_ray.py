@@ -39,8 +39,9 @@ def kill_node(cluster, draw):
 
 
 @pytest.mark.slow
-def test_nodes_and_drivers_killed_at_random(suite, cluster, report):
-    draw, done = random.Random(3), 0
+@pytest.mark.parametrize("seed", range(4))  # a suite is done after a few kills
+def test_nodes_and_drivers_killed_at_random(suite, cluster, report, seed):
+    draw, done = random.Random(seed), 0
     command = ("--engine", "ray", "--address", cluster.address)
     process = suite.start(*command)
     while done < KILLS:
