@@ -2,6 +2,7 @@
 
 import random
 import time
+from datetime import datetime
 
 import pytest
 import torch
@@ -163,6 +164,22 @@ def test_a_full_disk_fails_the_run_and_leaves_nothing_half_written(tiny, plugin,
     assert (record.status, record.failure.kind) == ("failed", "not saved")
     assert "No space left on device; free some space" in record.failure.message
     assert list((tmp_path / ".checkpoints").iterdir()) == []
+
+
+def test_a_clock_that_goes_backwards(tiny, plugin, tmp_path, monkeypatch):
+    class Backwards(datetime):
+        hour = 12
+
+        @classmethod
+        def now(cls, tz=None):
+            cls.hour -= 1
+            return datetime(2026, 1, 1, cls.hour, tzinfo=tz)
+
+    monkeypatch.setattr("bench.execute.datetime", Backwards)
+    record = execute(one_run(tiny), CPU, tmp_path, Watch())
+    assert record.status == "ok"
+    assert record.finished == record.started
+    assert record.timings.total_seconds > 0
 
 
 @pytest.mark.gpu
