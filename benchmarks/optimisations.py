@@ -1,6 +1,6 @@
 """What each optimisation buys: a training step with all of them against the same step without one, alternating in one process.
 
-    python benchmarks/optimisations.py [--repeats 5] [--batch-size 128] [--task mnist-scale-28] [MODEL ...]
+    python benchmarks/optimisations.py [--repeats 5] [--batch-size 128] [--task mnist-scale-28] [--only NAME] [MODEL ...]
 
 Float32 on the CPU, random images. Rows where the step makes no use of the optimisation (the same operators either way) show a
 ratio of about 1, which is also the measurement's own scatter.
@@ -78,6 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*")
     parser.add_argument("--task", default="mnist-scale-28")
+    parser.add_argument("--only", action="append", choices=WITHOUT, help="One of the optimisations. Repeatable.")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=128)
     arguments = parser.parse_args()
@@ -87,8 +88,8 @@ def main() -> None:
     print("| task | model | without | s | with all s | ratio |\n|---|---|---|---:|---:|---:|")
     for model in arguments.models or models.list_models(arguments.task):
         step = TimedStep(timed_run(model, arguments.task, arguments.batch_size, "float32"), CPU)
-        for name, without in WITHOUT.items():
-            off, on = alternate(step, without, arguments.repeats)
+        for name in arguments.only or WITHOUT:
+            off, on = alternate(step, WITHOUT[name], arguments.repeats)
             print(f"| {arguments.task} | {model} | {name} | {off:.3f} | {on:.3f} | {off / on:.2f} |", flush=True)
 
 
