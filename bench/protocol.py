@@ -228,7 +228,7 @@ def _validate(name: str, content: dict[str, Any]) -> Protocol:
     except ValidationError as error:
         first = error.errors()[0]
         where = one_line(".".join(str(part) for part in first["loc"]))
-        said = f"unknown key `{where}`" if first["type"] == "extra_forbidden" else f"`{where}`: {first['msg']}"
+        said = f"unknown key `{where}`" if first["type"] == "extra_forbidden" else f"`{where}`: {one_line(first['msg'])}"
         raise BenchError(f"protocol {name}: {said}{_allowed(first)}") from error
 
 
