@@ -72,8 +72,11 @@ def judge(record: Record, again: Record, spread: Evidence | None) -> Verdict:
     if not differ:
         return Verdict(True, [*lines, f"agrees bitwise: {', '.join(parts)} are equal"])
     if not unequal:
-        equal = "same hardware, threads and versions"
-        return Verdict(False, [*lines, f"does not agree: {equal}, yet not bitwise equal: {', '.join(differ)}"])
+        lines += [f"does not agree: same hardware, threads and versions, yet not bitwise equal: {', '.join(differ)}"]
+        commit = record.software.git_commit
+        if commit and commit != again.software.git_commit:
+            lines += [f"the code is another: to repeat it as it was, check out {commit[:12]} and verify there"]
+        return Verdict(False, lines)
     reach, basis = _reach(before, after, spread)
     gap = after.test_error - before.test_error
     lines += [f"not bitwise equal, nor need it be: another {'; '.join(unequal)}"]

@@ -109,9 +109,10 @@ def test_a_record_that_was_edited_does_not_verify(done, tmp_path):
     metrics = json.loads(done.read_text())["metrics"]
     fewer = metrics["wrong_answers"][1:]
     better = {"wrong_answers": fewer, "test_error": 100 * len(fewer) / metrics["test_count"], "error_by_scale": []}
-    found = verify(done, edited(done, tmp_path / "r", metrics=better))
+    found = verify(done, edited(done, tmp_path / "r", metrics=better, software={"git_commit": "0123456789abcdef"}))
     assert found.returncode == 1, found.stdout + found.stderr
     assert "same hardware, threads and versions, yet not bitwise equal: wrong_answers" in found.stdout
+    assert "check out 0123456789ab and verify there" in found.stdout
 
 
 def test_elsewhere_a_difference_within_chance_agrees(done, tmp_path):
