@@ -42,6 +42,14 @@ def published(result: PublishedResult | None) -> str:
     return markup.spread(result.error_mean, result.error_std) + ("" if result.verified else " †")
 
 
+def gap(row: Row) -> str:
+    """Our mean minus the published one, and whether that lies in our interval where there is one."""
+    if row.difference is None:
+        return NOTHING
+    inside = {None: "", True: " (inside)", False: " (outside)"}[row.published_inside]
+    return markup.difference(row.difference) + inside
+
+
 def times(row: Row) -> str:
     """Median seconds per epoch for each hardware, each with its hardware where there are several."""
     return "; ".join(_time(pace, of_several=len(row.paces) > 1) for pace in row.paces) or NOTHING
@@ -74,7 +82,7 @@ COLUMNS = (
     Column("Published %", lambda row: published(row.published), lambda row: _mean(row.published), optional=True),
     Column(
         "Ours − published",
-        lambda row: NOTHING if row.difference is None else markup.difference(row.difference),
+        gap,
         lambda row: row.difference,
         optional=True,
     ),

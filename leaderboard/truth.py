@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from leaderboard import markup
 from leaderboard.board import Row
-from leaderboard.columns import published
+from leaderboard.columns import gap, published
 from leaderboard.markup import NOTHING
 from leaderboard.published import PublishedResult
 
@@ -25,7 +24,7 @@ def cells(row: Row, sources: Sequence[str]) -> list[str]:
     return [
         published(row.published),
         f"{published(row.pooled)}; {published(row.split)}" if row.pooled or row.split else NOTHING,
-        _gap(row),
+        gap(row),
         " ".join(f"[{number}]" for number in numbers) or NOTHING,
     ]
 
@@ -49,10 +48,3 @@ def footnotes(rows: Sequence[Row]) -> list[str]:
 
 def _results(row: Row) -> list[PublishedResult]:
     return [result for result in (row.published, row.pooled, row.split) if result]
-
-
-def _gap(row: Row) -> str:
-    if row.difference is None:
-        return NOTHING
-    inside = {None: "", True: " (inside)", False: " (outside)"}[row.published_inside]
-    return markup.difference(row.difference) + inside
