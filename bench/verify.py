@@ -13,6 +13,7 @@ from leaderboard.comparison import by_model, evidence_of
 from leaderboard.errors import RecordError, one_line
 from leaderboard.records import Metrics, Record, find_files, read_record
 from leaderboard.runs import collect
+from leaderboard.schema import MEASUREMENTS
 from leaderboard.statistics import Evidence
 from models.scan import suggestion
 
@@ -32,7 +33,7 @@ def find_record(root: Path, run_id: str) -> Record:
     """The ok record with this id below ``root``. Raises BenchError: there is none; RecordError: unreadable, or no folder."""
     if not root.is_dir():
         raise RecordError(f"{one_line(root)} is no folder of records; give one that exists: --records DIR")
-    paths = {path.stem: path for path in find_files(root, ())}
+    paths = {path.stem: path for path in find_files(root, MEASUREMENTS)}  # a measurement may be named after its run
     if run_id not in paths:
         raise BenchError(
             f"no record of a run {run_id!r} in {one_line(root)}{suggestion(run_id, paths)}; the board lists all ids"

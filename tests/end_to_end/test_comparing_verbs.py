@@ -7,7 +7,9 @@ import pytest
 from test_command_line import ROOT, RUN_TINY, bench
 
 from bench.cli.main import main
+from bench.verify import find_record
 from leaderboard.records import write_record
+from leaderboard.schema import MEASUREMENTS
 
 sys.path.insert(0, str(ROOT / "tests" / "leaderboard"))
 from record_factory import make_record
@@ -123,6 +125,15 @@ def test_elsewhere_a_difference_within_chance_agrees(done, tmp_path):
     assert found.returncode == 0, found.stdout + found.stderr
     assert "another name (Another CPU then," in found.stdout
     assert "agrees within the interval" in found.stdout
+
+
+def test_a_measurement_named_after_its_run_is_not_taken_for_its_record(tmp_path):
+    record = make_record(protocol="a-protocol")  # a folder before those of measurements
+    write_record(tmp_path, record)
+    for kind in MEASUREMENTS:
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / f"{record.run_id}.json").write_text("{}")
+    assert find_record(tmp_path, record.run_id) == record
 
 
 def test_verify_answers_bad_input_in_one_line(done, tmp_path):
