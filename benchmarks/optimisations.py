@@ -7,6 +7,7 @@ ratio of about 1, which is also the measurement's own scatter.
 """
 
 import argparse
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -37,7 +38,7 @@ def patched(owner: Any, name: str, value: object) -> Iterator[None]:
         forget()
 
 
-CHOICES = (convolution._is_separable_cheapest, convolution._cheapest_groups)
+CHOICES = (convolution._cheapest_for_functions, convolution._cheapest_groups)
 
 
 def forget() -> None:
@@ -46,10 +47,10 @@ def forget() -> None:
         choice.cache_clear()
 
 
-def each_alone(*given: Any) -> list[tuple[int, bool, int | None]]:
+def each_alone(*given: Any) -> list[tuple[int, convolution.Way]]:
     """As `_cheapest_groups`, but every filter is a group of its own."""
-    *sizes, taps, dilation = given
-    return [group for one in taps for group in CHOICES[1](*sizes, (one,), dilation)]
+    *sizes, taps, dilation, with_winograd = given
+    return [group for one in taps for group in CHOICES[1](*sizes, (one,), dilation, with_winograd)]
 
 
 @contextmanager
@@ -66,7 +67,8 @@ WITHOUT = {
     "Fourier domain": lambda: patched(convolution, "_may_use_fourier", lambda maps: False),
     "one transform for filters of several sizes": lambda: patched(convolution, "_cheapest_groups", each_alone),
     "tiles": lambda: patched(fourier, "TILES", ()),
-    "separable functions": lambda: patched(convolution, "CHANNELS_TO_COMBINE", 10**9),
+    "separable functions": lambda: patched(convolution, "separable_cost", lambda *_: (math.inf, 0)),
+    "Winograd": lambda: patched(convolution, "_may_use_winograd", lambda maps: False),
     "taps in the padding cut": lambda: patched(convolution, "clip_taps", lambda filters, *_: filters),
     "wide filters in strips": lambda: patched(convolution, "WIDEST", 10**9),
     "memory kept": returned_memory,

@@ -1,12 +1,13 @@
 """Same-size convolution with large filters, done the cheapest way.
 
-Scale-equivariant layers convolve small maps with large filters (15 x 15 on 14 x 14 pixels), some of them dilated. Four things
+Scale-equivariant layers convolve small maps with large filters (15 x 15 on 14 x 14 pixels), some of them dilated. Five things
 make that cheap, and none changes the result beyond rounding:
 
 - taps that can only ever meet the zero padding are cut: a filter never needs more than 2H - 1 taps (`clip_taps`);
 - where the counted operations say so, the convolution is a product in the Fourier domain (`fourier.py`), and filters of several
   sizes on the same maps share the maps' transform;
 - filters that combine a few separable functions need not be made: the maps are correlated with the functions (`separable.py`);
+- small filters on many channels, on the CPU, are products at a few points of each tile of the maps (`winograd.py`);
 - otherwise it is torch's own `conv2d`, which is also the reference that the others are tested against.
 
 Shape letters: N batch, C channels in, O channels out, H, W map, K filter size (odd).
@@ -24,6 +25,7 @@ from torch.nn import functional as F
 
 from models.layers.fourier import fourier_conv2d, fourier_cost
 from models.layers.separable import Functions, compose, separable_conv2d, separable_cost
+from models.layers.winograd import identity, winograd_conv2d, winograd_cost
 
 # A direct convolution of few channels runs at a fraction of the matrix rate and the Fourier path pays for its copies; below
 # this ratio of counted operations, direct wins (measured on two CPU cores: docs/performance.md).
@@ -34,6 +36,8 @@ NARROW = 1.4
 CHANNELS_TO_COMBINE = 128
 # The direct convolution on the CPU (oneDNN) takes three times as long per operation for filters wider than this (same place).
 WIDEST = 14
+
+Way = tuple[str, int | None]  # how to convolve, and the size of tiles
 
 
 def clip_taps(filters: Tensor, height: int, width: int, dilation: int = 1) -> Tensor:
@@ -57,10 +61,12 @@ def steered_conv2d(maps: Tensor, weight: Tensor, rows: Functions, columns: Funct
 
     As `same_conv2d` with `compose(weight, rows, columns)`, whether or not these filters are ever made.
     """
-    extents, taps = (maps.shape[2], maps.shape[3]), (len(rows[0]), len(columns[0]))
-    sizes = (len(maps), maps.shape[1], len(weight), extents)
-    if _is_separable_cheapest(*sizes, taps, (len(rows), len(columns)), stride, _may_use_fourier(maps)):
+    sizes = (len(maps), maps.shape[1], len(weight), (maps.shape[2], maps.shape[3]))
+    way, tile = _cheapest_for_functions(*sizes, (rows, columns), stride, _may_use_fourier(maps), _may_use_winograd(maps))
+    if way == "separable":
         return separable_conv2d(maps, weight, rows, columns, stride)
+    if tile is not None:
+        return winograd_conv2d(maps, weight, rows, columns, tile)
     return same_conv2d(maps, compose(weight, rows, columns), stride)
 
 
@@ -71,32 +77,46 @@ def same_conv2d_bank(maps: Tensor, bank: Sequence[Tensor], stride: int = 1, dila
     if stride > 1 or not _may_use_fourier(maps):
         return [_direct(maps, filters, stride, dilation) for filters in clipped]
     taps = tuple((filters.shape[2], filters.shape[3]) for filters in clipped)
+    sizes = (len(maps), maps.shape[1], len(bank[0]), (height, width))
     responses: list[Tensor] = []
-    for count, is_fourier, tile in _cheapest_groups(len(maps), maps.shape[1], len(bank[0]), (height, width), taps, dilation):
+    for count, (way, tile) in _cheapest_groups(*sizes, taps, dilation, _may_use_winograd(maps)):
         group = clipped[len(responses) : len(responses) + count]
-        responses += fourier_conv2d(maps, group, dilation, tile) if is_fourier else [_direct(maps, group[0], 1, dilation)]
+        if way == "fourier":
+            responses += fourier_conv2d(maps, group, dilation, tile)
+        elif tile is not None:
+            along_rows, along_columns = (identity(extent) for extent in group[0].shape[2:])
+            responses.append(winograd_conv2d(maps, group[0], along_rows, along_columns, tile, dilation))
+        else:
+            responses.append(_direct(maps, group[0], 1, dilation))
     return responses
 
 
 @lru_cache(maxsize=1024)
-def _is_separable_cheapest(
+def _cheapest_for_functions(
     batch: int,
     channels_in: int,
     channels_out: int,
     extents: tuple[int, int],
-    taps: tuple[int, int],
-    functions: tuple[int, int],
+    functions: tuple[Functions, Functions],
     stride: int,
     with_fourier: bool,
-) -> bool:
+    with_winograd: bool,
+) -> Way:
+    """How to convolve with filters made of functions; "composed": make them first."""
     if channels_in < CHANNELS_TO_COMBINE:
-        return False
-    combination, correlation = separable_cost(batch, channels_in, channels_out, extents, functions, stride)
-    cost = combination / DIRECT_ADVANTAGE + NARROW * correlation
-    others = [combination / DIRECT_ADVANTAGE * math.prod(taps) / math.prod(functions)]
+        return "composed", None
+    sizes, counts = (batch, channels_in, channels_out, extents), (len(functions[0]), len(functions[1]))
+    taps = (len(functions[0][0]), len(functions[1][0]))
+    combination, correlation = separable_cost(*sizes, counts, stride)
+    direct = combination / DIRECT_ADVANTAGE * math.prod(taps) / math.prod(counts)
+    ways: list[tuple[float, Way]] = [(direct, ("composed", None))]
+    ways.append((combination / DIRECT_ADVANTAGE + NARROW * correlation, ("separable", None)))
     if with_fourier and stride == 1:
-        others.append(fourier_cost(batch, channels_in, channels_out, extents, [taps])[0])
-    return cost < min(others)
+        ways.append((fourier_cost(*sizes, [taps])[0], ("composed", None)))
+    if with_winograd and stride == 1:
+        operations, tile = winograd_cost(*sizes, functions)
+        ways.append((operations / DIRECT_ADVANTAGE, ("winograd", tile)))
+    return min(ways, key=lambda way: way[0])[1]
 
 
 @lru_cache(maxsize=1024)
@@ -107,27 +127,33 @@ def _cheapest_groups(
     extents: tuple[int, int],
     taps: tuple[tuple[int, int], ...],
     dilation: int,
-) -> list[tuple[int, bool, int | None]]:
-    """How to do a bank: (filters in the group, in the Fourier domain?, size of its tiles), by counted operations."""
+    with_winograd: bool,
+) -> list[tuple[int, Way]]:
+    """How to do a bank: (filters in the group, how), by counted operations."""
+    sizes = (batch, channels_in, channels_out, extents)
 
-    def alone(rows: int, columns: int) -> tuple[float, bool, int | None]:
-        direct = 2 * batch * channels_in * channels_out * extents[0] * extents[1] * rows * columns
-        return direct / DIRECT_ADVANTAGE, False, None
+    def alone(rows: int, columns: int) -> tuple[float, Way]:
+        direct = 2 * batch * channels_in * channels_out * math.prod(extents) * rows * columns
+        ways: list[tuple[float, Way]] = [(direct / DIRECT_ADVANTAGE, ("direct", None))]
+        if with_winograd and channels_in >= CHANNELS_TO_COMBINE:
+            operations, tile = winograd_cost(*sizes, (identity(rows), identity(columns)), dilation)
+            ways.append((operations / DIRECT_ADVANTAGE, ("winograd", tile)))
+        return min(ways, key=lambda way: way[0])
 
-    def together(group: tuple[tuple[int, int], ...]) -> tuple[float, bool, int | None]:
-        operations, tile = fourier_cost(batch, channels_in, channels_out, extents, group, dilation)
-        return operations, True, tile
+    def together(group: tuple[tuple[int, int], ...]) -> tuple[float, Way]:
+        operations, tile = fourier_cost(*sizes, group, dilation)
+        return operations, ("fourier", tile)
 
     # best[i]: the cheapest way to do the filters from the i-th on.
-    best: list[tuple[float, list[tuple[int, bool, int | None]]]] = [(0.0, [])]
+    best: list[tuple[float, list[tuple[int, Way]]]] = [(0.0, [])]
     for first in reversed(range(len(taps))):
         ways = []
         for end in range(first + 1, len(taps) + 1):
-            cost, is_fourier, tile = together(taps[first:end])
+            cost, way = together(taps[first:end])
             if end == first + 1:
-                cost, is_fourier, tile = min((cost, is_fourier, tile), alone(*taps[first]), key=lambda way: way[0])
+                cost, way = min((cost, way), alone(*taps[first]), key=lambda choice: choice[0])
             rest, groups = best[end - first - 1]
-            ways.append((cost + rest, [(end - first, is_fourier, tile), *groups]))
+            ways.append((cost + rest, [(end - first, way), *groups]))
         best.insert(0, min(ways, key=lambda way: way[0]))
     return best[0][1]
 
@@ -157,3 +183,7 @@ def _in_strips(padded: Tensor, filters: Tensor, stride: int) -> Tensor:
 def _may_use_fourier(maps: Tensor) -> bool:
     # Half precision means tensor cores (or AVX-512 bf16): the direct path is theirs, and complex halves do not exist.
     return maps.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled(maps.device.type)
+
+
+def _may_use_winograd(maps: Tensor) -> bool:
+    return _may_use_fourier(maps) and maps.device.type == "cpu"  # on a GPU it is among the ways that cuDNN chooses from

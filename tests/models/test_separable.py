@@ -55,7 +55,8 @@ def test_maps_that_need_no_gradient_get_none():
 def test_which_path_is_taken(monkeypatch, batch, channels, extent, taps, stride, separable):
     chosen = []
     monkeypatch.setattr(convolution, "separable_conv2d", lambda *_: chosen.append(True))
-    monkeypatch.setattr(convolution, "same_conv2d", lambda *_: chosen.append(False))
+    for other in ("same_conv2d", "winograd_conv2d"):
+        monkeypatch.setattr(convolution, other, lambda *_: chosen.append(False))
     rows = functions_of(noise(3, taps))
     maps = torch.zeros(()).expand(batch, channels, extent, extent)
     steered_conv2d(maps, torch.empty(channels, channels, 3, 3), rows, rows, stride)

@@ -1,0 +1,207 @@
+"""Convolution by Winograd's minimal filtering (Lavin and Gray 2016, arXiv 1509.09308, equation 8): small filters, deep maps.
+
+An axis is cut into tiles of m output pixels. A tile and a filter of K taps are polynomials; their product is fixed by its
+values at P = m + K - 1 points (one of them infinity). So both are evaluated there, a point's channels are one matrix product,
+and the tile is interpolated from the P values: P*P products per weight and m*m pixels instead of K*K per pixel, all real.
+
+Filters may combine a few products of a row function and a column function, as in `separable.py`: the functions are evaluated
+beforehand and the filters never made. Taps may be `dilation` pixels apart: a tile is then every `dilation`-th pixel.
+
+Evaluating the maps is a product with one banded matrix per axis, which cuts the tiles, zero padding included.
+
+Shape letters: N batch, C channels in, O channels out, H, W map, K taps, A row and B column functions, m tile, P, Q points.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from models.layers.separable import Functions
+
+# Besides infinity. Few and near 1 in magnitude: rounding errors grow with their powers. With these the error in float32 is some
+# 1e-6 (6 points) to 4e-6 (8) of the result, that of torch's own weight gradient (tests/models/test_winograd.py).
+POINTS: dict[int, tuple[float, ...]] = {
+    4: (0, 1, -1),
+    5: (0, 1, -1, 2),
+    6: (0, 2 / 3, -2 / 3, 3 / 2, -3 / 2),
+    7: (0, 1, -1, 2, -2, 1 / 2),
+    8: (0, 1, -1, 2, -2, 1 / 2, -1 / 2),
+}
+# Evaluated filters and maps are made, read and thrown away, which takes as long as so many operations of a direct convolution
+# per entry (fitted to the measurements of docs/performance.md).
+OPERATIONS_PER_FILTER_ENTRY = 220
+OPERATIONS_PER_MAP_ENTRY = 400
+# Values are kept for the backward pass; tiles that make more than so many per pixel gain too little to be worth the memory.
+VALUES_PER_PIXEL = 3.1
+
+
+class Axis(NamedTuple):
+    """What a convolution does along one axis: functions without common zero taps, where they begin, how far taps are apart."""
+
+    functions: Functions
+    reach: int  # taps before the output's own pixel
+    dilation: int
+    extent: int
+    tile: int
+
+    @property
+    def points(self) -> int:
+        """P: values that fix a tile."""
+        return self.tile + len(self.functions[0]) - 1
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of every phase of the dilation."""
+        return math.ceil(self.extent / (self.tile * self.dilation))
+
+
+def winograd_cost(
+    batch: int,
+    channels_in: int,
+    channels_out: int,
+    extents: tuple[int, int],
+    functions: tuple[Functions, Functions],
+    dilation: int = 1,
+) -> tuple[float, int | None]:
+    """Operations that a direct convolution does in the same time, and the best tile; (infinity, None): too many taps."""
+    best: tuple[float, int | None] = (math.inf, None)
+    for tile in range(2, max(POINTS)):
+        rows, columns = _axes(functions, extents, tile, dilation)
+        points = rows.points * columns.points
+        if rows.points in POINTS and columns.points in POINTS and points <= VALUES_PER_PIXEL * tile**2:
+            tiles = batch * rows.tiles * columns.tiles * dilation**2
+            products = 2 * points * tiles * channels_in * channels_out
+            of_maps = OPERATIONS_PER_MAP_ENTRY * points * tiles * (channels_in + channels_out)
+            of_filters = OPERATIONS_PER_FILTER_ENTRY * points * channels_in * channels_out
+            best = min(best, (products + of_maps + of_filters, tile), key=lambda choice: choice[0])
+    return best
+
+
+def winograd_conv2d(maps: Tensor, weight: Tensor, rows: Functions, columns: Functions, tile: int, dilation: int = 1) -> Tensor:
+    """Convolve (N, C, H, W) with the filters of weight (O, C, A, B) -> (N, O, H, W).
+
+    Zero padding dilation * (K-1)/2, stride 1. Equal to torch's `conv2d` with `compose(weight, rows, columns)` up to rounding.
+    """
+    axes = _axes((rows, columns), (maps.shape[2], maps.shape[3]), tile, dilation)
+    result: Tensor = _WinogradConv.apply(maps, weight, *axes)
+    return result
+
+
+def identity(taps: int) -> Functions:
+    """The functions of which filters are made whose weights are their taps."""
+    return tuple(tuple(float(tap == function) for tap in range(taps)) for function in range(taps))
+
+
+def _axes(functions: tuple[Functions, Functions], extents: tuple[int, int], tile: int, dilation: int) -> tuple[Axis, Axis]:
+    rows, columns = (
+        Axis(*_without_common_zeros(along), dilation, extent, tile) for along, extent in zip(functions, extents, strict=True)
+    )
+    return rows, columns
+
+
+@lru_cache(maxsize=256)
+def _without_common_zeros(functions: Functions) -> tuple[Functions, int]:
+    """The functions cut to the taps that any of them uses, and how many of these come before the centre."""
+    used = [tap for tap, values in enumerate(zip(*functions, strict=True)) if any(values)]
+    first, last = used[0], used[-1]
+    return tuple(function[first : last + 1] for function in functions), len(functions[0]) // 2 - first
+
+
+class Matrices(NamedTuple):
+    """What takes functions' weights to values at the points, maps to values, and values to tiles."""
+
+    filters: Tensor  # (P, A)
+    maps: Tensor  # (P * tiles * dilation, extent)
+    tiles: Tensor  # (m, P)
+
+
+@lru_cache(maxsize=256)
+@torch.inference_mode(False)  # kept for training steps, even when an evaluation is the first to ask
+def _matrices(axis: Axis, dtype: torch.dtype, device: torch.device) -> Matrices:
+    """One axis' matrices, made in float64 and rounded once."""
+    taps, p = len(axis.functions[0]), axis.points
+    points = torch.tensor(POINTS[p], dtype=torch.float64)
+
+    def powers(count: int) -> Tensor:  # the values of a polynomial of so many coefficients at the points
+        values = torch.zeros(p, count, dtype=torch.float64)
+        values[:-1] = points[:, None] ** torch.arange(count)
+        values[-1, -1] = 1
+        return values
+
+    # Correlation is the transpose of a product of polynomials: maps are interpolated the other way round.
+    scale = torch.ones(p, 1, dtype=torch.float64)  # values of filters and of maps then have similar sizes
+    for j in range(p - 1):
+        scale[j] = torch.cat([points[j] - points[:j], points[j] - points[j + 1 :]]).prod()
+    analysis = torch.linalg.inv(powers(p)).mT * scale
+    filters = powers(taps) / scale @ torch.tensor(axis.functions, dtype=torch.float64).mT
+    cut = torch.zeros(p, axis.tiles, axis.dilation, axis.extent, dtype=torch.float64)
+    for t in range(axis.tiles):
+        for phase in range(axis.dilation):
+            for tap in range(p):
+                pixel = (t * axis.tile + tap - axis.reach) * axis.dilation + phase
+                if 0 <= pixel < axis.extent:
+                    cut[:, t, phase, pixel] = analysis[:, tap]
+    made = (filters, cut.flatten(0, 2), powers(axis.tile).mT)
+    return Matrices(*(matrix.to(device=device, dtype=dtype) for matrix in made))
+
+
+class _WinogradConv(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor, weight: Tensor, rows: Axis, columns: Axis) -> Tensor:
+        (n, _, height, width), o = maps.shape, len(weight)
+        along_rows, along_columns = (_matrices(axis, maps.dtype, maps.device) for axis in (rows, columns))
+        values, filters = _values_of_maps(maps, rows, columns), _values_of_filters(weight, along_rows, along_columns)
+        products = torch.bmm(filters, values)
+        tiles = torch.kron(along_rows.tiles, along_columns.tiles) @ products.flatten(1)
+        tiles = tiles.view(rows.tile, columns.tile, o, n, rows.tiles, rows.dilation, columns.tiles, columns.dilation)
+        result = tiles.permute(3, 2, 4, 0, 5, 6, 1, 7).reshape(n, o, *_covered(rows, columns))
+        ctx.axes, ctx.shapes = (rows, columns), (maps.shape, weight.shape)
+        ctx.save_for_backward(filters, values)
+        return result[..., :height, :width]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
+        (filters, values), (rows, columns), (maps, weights) = ctx.saved_tensors, ctx.axes, ctx.shapes
+        along_rows, along_columns = (_matrices(axis, values.dtype, values.device) for axis in (rows, columns))
+        (n, c, height, width), o, covered = maps, weights[0], _covered(rows, columns)
+        gradient = F.pad(gradients[0], (0, covered[1] - width, 0, covered[0] - height))
+        tiles = gradient.view(n, o, rows.tiles, rows.tile, rows.dilation, columns.tiles, columns.tile, columns.dilation)
+        tiles = tiles.permute(3, 6, 1, 0, 2, 4, 5, 7).reshape(rows.tile * columns.tile, -1)
+        of_products = (torch.kron(along_rows.tiles, along_columns.tiles).mT @ tiles).view(rows.points * columns.points, o, -1)
+        of_filters = torch.bmm(of_products, values.mT)
+        # In this order a third of the time of its transpose.
+        of_taps = torch.kron(along_rows.filters, along_columns.filters).mT @ of_filters.flatten(1)
+        of_weight = of_taps.mT.reshape(weights)
+        if not ctx.needs_input_grad[0]:
+            return None, of_weight, None, None
+        of_values = torch.bmm(filters.mT, of_products)
+        of_values = of_values.view(rows.points, columns.points, c, n, rows.tiles * rows.dilation, -1).permute(3, 2, 0, 4, 1, 5)
+        by_row = along_rows.maps.mT @ of_values.reshape(n * c, len(along_rows.maps), len(along_columns.maps))
+        return (by_row.view(-1, len(along_columns.maps)) @ along_columns.maps).view(maps), of_weight, None, None
+
+
+def _covered(rows: Axis, columns: Axis) -> tuple[int, int]:
+    """Pixels of all tiles together, at least the map's."""
+    down, across = (axis.tiles * axis.tile * axis.dilation for axis in (rows, columns))
+    return down, across
+
+
+def _values_of_filters(weight: Tensor, along_rows: Matrices, along_columns: Matrices) -> Tensor:
+    """(O, C, A, B) -> (P*Q, O, C)."""
+    matrix = torch.kron(along_rows.filters, along_columns.filters)
+    return (matrix @ weight.flatten(2).flatten(0, 1).mT).view(-1, *weight.shape[:2])
+
+
+def _values_of_maps(maps: Tensor, rows: Axis, columns: Axis) -> Tensor:
+    """(N, C, H, W) -> (P*Q, C, N * tiles)."""
+    along_rows, along_columns = (_matrices(axis, maps.dtype, maps.device).maps for axis in (rows, columns))
+    (n, c, height, width), p, q = maps.shape, rows.points, columns.points
+    by_column = (maps.reshape(-1, width) @ along_columns.mT).view(n * c, height, -1)
+    values = (along_rows @ by_column).view(n, c, p, rows.tiles * rows.dilation, q, -1)
+    return values.permute(2, 4, 1, 0, 3, 5).reshape(p * q, c, -1)
