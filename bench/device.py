@@ -50,7 +50,7 @@ def reuse_memory() -> None:
     Left alone, glibc returns every large tensor to the system and gets it back page by page, zeroed: up to a third of a
     training step's time on the CPU.
     """
-    set_glibc(((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 2**26)))
+    set_glibc(((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1), (M_TOP_PAD, 2**26)))
 
 
 def set_glibc(options: Iterable[tuple[int, int]]) -> None:

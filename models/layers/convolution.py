@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.layers.fourier import fourier_conv2d, fourier_cost
-from models.layers.separable import Functions, compose, separable_conv2d, separable_cost
+from models.layers.separable import Functions, compose, separable_conv2d, separable_cost, without_common_zeros
 from models.layers.winograd import identity, winograd_conv2d, winograd_cost
 
 # A direct convolution of few channels runs at a fraction of the matrix rate and the Fourier path pays for its copies; below
@@ -67,6 +67,10 @@ def steered_conv2d(maps: Tensor, weight: Tensor, rows: Functions, columns: Funct
         return separable_conv2d(maps, weight, rows, columns, stride)
     if tile is not None:
         return winograd_conv2d(maps, weight, rows, columns, tile)
+    if stride > 1:  # always direct, so the filters need not reach as far to both sides
+        (rows, above), (columns, left) = without_common_zeros(rows), without_common_zeros(columns)
+        padded = F.pad(maps, (left, len(columns[0]) - 1 - left, above, len(rows[0]) - 1 - above))
+        return F.conv2d(padded, compose(weight, rows, columns), stride=stride)
     return same_conv2d(maps, compose(weight, rows, columns), stride)
 
 
@@ -108,7 +112,8 @@ def _cheapest_for_functions(
     sizes, counts = (batch, channels_in, channels_out, extents), (len(functions[0]), len(functions[1]))
     taps = (len(functions[0][0]), len(functions[1][0]))
     combination, correlation = separable_cost(*sizes, counts, stride)
-    direct = combination / DIRECT_ADVANTAGE * math.prod(taps) / math.prod(counts)
+    used = taps if stride == 1 else tuple(len(without_common_zeros(along)[0][0]) for along in functions)
+    direct = combination / DIRECT_ADVANTAGE * math.prod(used) / math.prod(counts)
     ways: list[tuple[float, Way]] = [(direct, ("composed", None))]
     ways.append((combination / DIRECT_ADVANTAGE + NARROW * correlation, ("separable", None)))
     if with_fourier and stride == 1:

@@ -27,6 +27,14 @@ def functions_of(values: Tensor) -> Functions:
     return tuple(tuple(function) for function in values.tolist())
 
 
+@lru_cache(maxsize=256)
+def without_common_zeros(functions: Functions) -> tuple[Functions, int]:
+    """The functions cut to the taps that any of them uses, and how many of these come before the centre."""
+    used = [tap for tap, values in enumerate(zip(*functions, strict=True)) if any(values)]
+    first, last = used[0], used[-1]
+    return tuple(function[first : last + 1] for function in functions), len(functions[0]) // 2 - first
+
+
 def compose(weight: Tensor, rows: Functions, columns: Functions) -> Tensor:
     """The filters themselves: (O, C, A, B) -> (O, C, K, K')."""
     along_rows, along_columns = (weight.new_tensor(functions) for functions in (rows, columns))

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.layers.separable import Functions
+from models.layers.separable import Functions, without_common_zeros
 
 # Besides infinity. Few and near 1 in magnitude: rounding errors grow with their powers. With these the error in float32 is some
 # 1e-6 (6 points) to 4e-6 (8) of the result, that of torch's own weight gradient (tests/models/test_winograd.py).
@@ -100,17 +100,9 @@ def identity(taps: int) -> Functions:
 
 def _axes(functions: tuple[Functions, Functions], extents: tuple[int, int], tile: int, dilation: int) -> tuple[Axis, Axis]:
     rows, columns = (
-        Axis(*_without_common_zeros(along), dilation, extent, tile) for along, extent in zip(functions, extents, strict=True)
+        Axis(*without_common_zeros(along), dilation, extent, tile) for along, extent in zip(functions, extents, strict=True)
     )
     return rows, columns
-
-
-@lru_cache(maxsize=256)
-def _without_common_zeros(functions: Functions) -> tuple[Functions, int]:
-    """The functions cut to the taps that any of them uses, and how many of these come before the centre."""
-    used = [tap for tap, values in enumerate(zip(*functions, strict=True)) if any(values)]
-    first, last = used[0], used[-1]
-    return tuple(function[first : last + 1] for function in functions), len(functions[0]) // 2 - first
 
 
 class Matrices(NamedTuple):

@@ -44,6 +44,8 @@ def test_taps_that_no_function_uses_cost_nothing():
     maps, weight = noise(2, 3, 10, 10), noise(4, 3, 3, 3, seed=1)
     expected = F.conv2d(maps, compose(weight, functions, functions), padding=2)
     torch.testing.assert_close(winograd_conv2d(maps, weight, functions, functions, 5), expected, **EXACT)
+    every_second = steered_conv2d(maps, weight, functions, functions, stride=2)
+    torch.testing.assert_close(every_second, expected[..., ::2, ::2], **EXACT)
     assert winograd_cost(4, 256, 256, (48, 48), (functions, functions))[1] == 5  # tiles of 5 with four taps, not of 4 with five
 
 
