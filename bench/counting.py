@@ -27,8 +27,17 @@ def count(call: Callable[[], object]) -> Counted:
     def product(left: Tensor, right: Tensor, *_: object, out_val: Tensor, **__: object) -> int:
         return 2 * left.numel() * right.shape[-1] * (4 if out_val.is_complex() else 1)
 
-    product._get_raw = True  # type: ignore[attr-defined] # the counter's mark for a function that wants tensors, not shapes
-    mapping = dict.fromkeys([torch.ops.aten.mm, torch.ops.aten.bmm], product)
+    def added(_: Tensor, left: Tensor, right: Tensor, *__: object, out_val: Tensor, **___: object) -> int:
+        return product(left, right, out_val=out_val)
+
+    for function in (product, added):  # the counter's mark for a function that wants tensors, not shapes
+        function._get_raw = True  # type: ignore[union-attr]
+    aten = torch.ops.aten
+    # torch counts none of those in place, and complex ones as real.
+    mapping = {
+        **dict.fromkeys([aten.mm, aten.bmm], product),
+        **dict.fromkeys([aten.addmm, aten.addmm_, aten.baddbmm, aten.baddbmm_], added),
+    }
     with _Traffic() as traffic, FlopCounterMode(display=False, custom_mapping=mapping) as counter:
         call()
     return Counted(int(counter.get_total_flops()), traffic.bytes)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.dss import BASE, DilatedScaleConv, GaussianLifting
+from models.layers.convolution import SameConv2d
 from models.sesn import LiftingConv, ScaleConv
 from models.sevf import ImageToLengthConv, ImageToVectorConv, VectorConv
 from models.si_convnet import ScaleInvariantConv
@@ -44,6 +45,11 @@ def plain(layer: nn.Module, maps: Tensor) -> Tensor:
 
 def _padded(filters: Tensor, size: int) -> Tensor:
     return F.pad(filters, [(size - filters.shape[-1]) // 2] * 4)
+
+
+@plain.register
+def _(layer: SameConv2d, maps: Tensor) -> Tensor:
+    return nn.Conv2d.forward(layer, maps)
 
 
 @plain.register

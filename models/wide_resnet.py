@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.errors import ModelError
+from models.layers.convolution import SameConv2d
 from models.layers.dropout import Dropout
 from models.layers.in_parts import dropout_mask, normalised_in_parts
 
@@ -52,12 +53,12 @@ class Parts:
 
     def stem(self, channels_out: int) -> nn.Module:
         """The first convolution, of the (N, 3, 96, 96) image."""
-        return he_normal(nn.Conv2d(3, channels_out, 3, padding=1, bias=False))
+        return he_normal(SameConv2d(3, channels_out, 3, bias=False))
 
     def convolution(self, place: Place, channels_in: int, channels_out: int, stride: int) -> nn.Module:
         """A 3 x 3 convolution inside a block."""
         del place
-        return he_normal(nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False))
+        return he_normal(SameConv2d(channels_in, channels_out, 3, stride, bias=False))
 
     def shortcut(self, place: Place, channels_in: int, channels_out: int, stride: int) -> nn.Module:
         """The 1 x 1 convolution beside the first block of a group (`place`: that of the block's second convolution)."""

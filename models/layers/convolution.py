@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.layers.fourier import fourier_conv2d, fourier_cost
@@ -38,6 +38,23 @@ CHANNELS_TO_COMBINE = 128
 WIDEST = 14
 
 Way = tuple[str, int | None]  # how to convolve, and the size of tiles
+
+
+class SameConv2d(nn.Conv2d):
+    """torch's Conv2d of K x K filters, K odd, and zero padding (K-1)/2; on the CPU done the cheapest way.
+
+    The plain networks are made of it, so that what their times are compared with differs in method and not in library.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, size: int, stride: int = 1, *, bias: bool = True) -> None:
+        super().__init__(channels_in, channels_out, size, stride, padding=size // 2, bias=bias)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, O, ceil(H/stride), ceil(W/stride))."""
+        if maps.device.type != "cpu":  # cuDNN chooses by itself
+            return super().forward(maps)
+        responses = same_conv2d(maps, self.weight, self.stride[0])
+        return responses if self.bias is None else responses + self.bias[:, None, None]
 
 
 def clip_taps(filters: Tensor, height: int, width: int, dilation: int = 1) -> Tensor:

@@ -1,5 +1,6 @@
 """Counted operations against a count by hand: of single products, and of whole training steps of two networks."""
 
+import pytest
 import torch
 from torch.nn import functional as F
 
@@ -33,7 +34,27 @@ def test_a_step_of_the_plain_cnn():
         passes(stage) * 2 * BATCH * channels_out * extent**2 * channels_in * 7**2
         for stage, (channels_in, channels_out, extent) in enumerate(STAGES)
     )
-    assert count(TimedStep(timed_run("cnn", "mnist-scale-28", BATCH, "float32"), CPU)).operations == by_hand
+    step = TimedStep(timed_run("cnn", "mnist-scale-28", BATCH, "float32"), CPU)
+    with plain_layers(step.network):
+        assert count(step).operations == by_hand
+
+
+@pytest.mark.parametrize(("dtype", "factor"), [(torch.float32, 1), (torch.complex64, 4)])
+def test_every_kind_of_product(dtype, factor):
+    left, right, whole = (torch.zeros(2, *shape, dtype=dtype) for shape in ((3, 4), (4, 5), (3, 5)))
+    batched = 2 * 2 * 3 * 4 * 5 * factor
+    for product in (
+        lambda: torch.bmm(left, right),
+        lambda: torch.baddbmm(whole, left, right),
+        lambda: whole.baddbmm_(left, right),
+    ):
+        assert count(product).operations == batched
+    for product in (
+        lambda: torch.mm(left[0], right[0]),
+        lambda: torch.addmm(whole[0], left[0], right[0]),
+        lambda: whole[0].addmm_(left[0], right[0]),
+    ):
+        assert count(product).operations == batched // 2
 
 
 def test_a_step_of_plain_sesn():
