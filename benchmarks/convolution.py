@@ -1,10 +1,14 @@
-"""Direct against Fourier convolution, forward and backward, alternating in one process: python benchmarks/convolution.py
+"""Direct against Fourier convolution, forward and backward, alternating in one process.
+
+    python benchmarks/convolution.py [--steered]
 
 Prints for each shape the median seconds of both, their ratio, and the ratio of counted operations by which
-models/layers/convolution.py chooses. Then, for STL-10's steerable filters (three functions of each axis), both of these, making
-the filters included, and correlation with the functions instead.
+models/layers/convolution.py chooses. Then, with --steered nothing else, for STL-10's steerable filters (three functions of each
+axis) both of these, making the filters included, and instead correlation with the functions or their values at Winograd's
+points.
 """
 
+import argparse
 import statistics
 import time
 from collections.abc import Callable
@@ -17,6 +21,7 @@ from torch.nn import functional as F
 from models.layers.convolution import DIRECT_ADVANTAGE
 from models.layers.fourier import fourier_conv2d, fourier_cost
 from models.layers.separable import compose, functions_of, separable_conv2d
+from models.layers.winograd import winograd_conv2d, winograd_cost
 
 REPEATS = 5
 # (batch, channels in, channels out, map size, filter size): the shapes of the MNIST-scale and STL-10 networks.
@@ -53,6 +58,19 @@ def fourier(maps: Tensor, filters: Tensor, tile: int | None) -> Tensor:
 
 
 def main() -> None:
+    """Print one or both tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steered", action="store_true")
+    if not parser.parse_args().steered:
+        first_table()
+    print("\n| C | O | H | stride | K | direct ms | Fourier ms | separable ms | Winograd ms |")
+    print("|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
+    for shape in STEERED:
+        for size in (3, 5, 7):
+            print(steered_row(*shape, size), flush=True)
+
+
+def first_table() -> None:
     """Measure every shape."""
     threads = torch.get_num_threads()
     print(f"float32, {threads} threads, median of {REPEATS}; Fourier is chosen above {DIRECT_ADVANTAGE}")
@@ -71,10 +89,6 @@ def main() -> None:
             f"| {tile or '-'} | {slow / fast:.2f} | {operations / counted:.2f} |",
             flush=True,
         )
-    print("\n| N | C | O | H | stride | K | direct ms | Fourier ms | separable ms |\n|---|---|---|---|---|---|---|---|---|")
-    for shape in STEERED:
-        for size in (3, 5, 7):
-            print(steered_row(*shape, size), flush=True)
 
 
 def steered_row(channels_in: int, channels_out: int, extent: int, stride: int, size: int) -> str:
@@ -85,17 +99,22 @@ def steered_row(channels_in: int, channels_out: int, extent: int, stride: int, s
     def made(convolve: Callable[[Tensor, Tensor], Tensor], maps: Tensor, weight: Tensor) -> Tensor:
         return convolve(maps, compose(weight, functions, functions))
 
-    ways: list[Callable[[Tensor, Tensor], Tensor]] = [
-        partial(made, partial(F.conv2d, stride=stride, padding=size // 2)),
-        lambda maps, weight: separable_conv2d(maps, weight, functions, functions, stride),
-        *([partial(made, partial(fourier, tile=tile))] if stride == 1 else []),
-    ]
+    ways: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+        "direct": partial(made, partial(F.conv2d, stride=stride, padding=size // 2)),
+        "separable": lambda maps, weight: separable_conv2d(maps, weight, functions, functions, stride),
+    }
+    _, points = winograd_cost(4, channels_in, channels_out, (extent, extent), (functions, functions))
+    if stride == 1:
+        ways["Fourier"] = partial(made, partial(fourier, tile=tile))
+        if points is not None:
+            ways["Winograd"] = lambda maps, weight: winograd_conv2d(maps, weight, functions, functions, points)
     maps = torch.randn(4, channels_in, extent, extent, requires_grad=True)
     weight = torch.randn(channels_out, channels_in, 3, 3, requires_grad=True)
-    samples = [[seconds(way, maps, weight) for way in ways] for _ in range(REPEATS + 1)][1:]
-    direct_ms, separable_ms, *rest = (f"{1000 * statistics.median(column):.0f}" for column in zip(*samples, strict=True))
-    cells = [4, channels_in, channels_out, extent, stride, size, direct_ms, *(rest or ["-"]), separable_ms]
-    return f"| {' | '.join(map(str, cells))} |"
+    samples = [{name: seconds(way, maps, weight) for name, way in ways.items()} for _ in range(REPEATS + 1)][1:]
+    cells = [str(cell) for cell in (channels_in, channels_out, extent, stride, size)]
+    for name in ("direct", "Fourier", "separable", "Winograd"):
+        cells.append(f"{1000 * statistics.median(sample[name] for sample in samples):.0f}" if name in ways else "-")
+    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":
