@@ -103,11 +103,11 @@ def steered_row(channels_in: int, channels_out: int, extent: int, stride: int, s
         "direct": partial(made, partial(F.conv2d, stride=stride, padding=size // 2)),
         "separable": lambda maps, weight: separable_conv2d(maps, weight, functions, functions, stride),
     }
-    _, points = winograd_cost(4, channels_in, channels_out, (extent, extent), (functions, functions))
+    _, points_tile = winograd_cost(4, channels_in, channels_out, (extent, extent), (functions, functions))
     if stride == 1:
         ways["Fourier"] = partial(made, partial(fourier, tile=tile))
-        if points is not None:
-            ways["Winograd"] = lambda maps, weight: winograd_conv2d(maps, weight, functions, functions, points)
+        if points_tile is not None:
+            ways["Winograd"] = lambda maps, weight: winograd_conv2d(maps, weight, functions, functions, points_tile)
     maps = torch.randn(4, channels_in, extent, extent, requires_grad=True)
     weight = torch.randn(channels_out, channels_in, 3, 3, requires_grad=True)
     samples = [{name: seconds(way, maps, weight) for name, way in ways.items()} for _ in range(REPEATS + 1)][1:]
