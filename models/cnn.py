@@ -11,6 +11,7 @@ from typing import Unpack
 from torch import nn
 
 from models.layers.convolution import SameConv2d
+from models.layers.pixels import BatchNorm2d
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
 from models.registry import register
 from models.wide_resnet import Parts, Size, wide_resnet
@@ -27,7 +28,7 @@ def mnist_cnn(task: str, upsample: str = "nearest") -> nn.Module:
     body: list[nn.Module] = []
     for channels_in, channels_out, pool in zip((1, *CHANNELS), CHANNELS, stage_pools(task), strict=False):
         convolution = SameConv2d(channels_in, channels_out, 7)
-        body += [convolution, nn.ReLU(), pool, nn.BatchNorm2d(channels_out)]
+        body += [convolution, nn.ReLU(), pool, BatchNorm2d(channels_out)]
     return mnist_net(task, body, linear_head(4 * CHANNELS[-1]), upsample)
 
 

@@ -22,6 +22,7 @@ from scipy.special import ive
 from torch import Tensor, nn
 
 from models.layers.convolution import same_conv2d
+from models.layers.pixels import BatchNorm2d, PoolingLayer, unpooled
 from models.layers.scale_axis import (
     ScaleBatchNorm,
     ScaleMaxPool,
@@ -80,7 +81,7 @@ def _smoothing(kernel: Tensor, extent: int) -> Tensor:
 # ---------------------------------------------------------------------------------------------------------------- layer
 
 
-class DilatedScaleConv(nn.Module):
+class DilatedScaleConv(PoolingLayer):
     """The scale correlation: (N, C, S', H, W) -> (N, O, S, H', W'), S <= S'.
 
     y[n, o, s] = sum_i sum_c x[n, c, s + i] * w[o, c, i] for i < L, the filter dilated by 2^s, terms with s + i >= S dropped.
@@ -108,11 +109,11 @@ class DilatedScaleConv(nn.Module):
         else:
             delta_init(self.weight)
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """Convolve; the result is laid out scale by scale in memory."""
+    def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
+        """Convolve, and pool; the result is laid out scale by scale in memory."""
         weight, responses = self.weight.transpose(1, 2).flatten(1, 2), []
         for s, seen in enumerate(neighbouring_scales(maps, self.scales, self.weight.shape[2])):
-            responses.append(same_conv2d(seen, weight[:, : seen.shape[1]], self.stride, dilation=BASE**s))
+            responses.append(pool(same_conv2d(seen, weight[:, : seen.shape[1]], self.stride, dilation=BASE**s)))
         return first_maximum(responses)[0] if self.project else stack_scales(responses)
 
 
@@ -144,7 +145,7 @@ def dss_scalar(task: str, upsample: str = "nearest") -> nn.Module:
     body: list[nn.Module] = []
     for channels_in, channels_out, pool in zip((1, *CHANNELS), CHANNELS, stage_pools(task), strict=False):
         convolution = DilatedScaleConv(channels_in, channels_out, 7, SCALES, project=True)
-        body += [GaussianLifting(SCALES, ZERO_SCALE), convolution, nn.ReLU(), pool, nn.BatchNorm2d(channels_out)]
+        body += [GaussianLifting(SCALES, ZERO_SCALE), convolution, nn.ReLU(), pool, BatchNorm2d(channels_out)]
     return mnist_net(task, body, linear_head(4 * CHANNELS[-1]), upsample)
 
 

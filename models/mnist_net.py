@@ -14,6 +14,9 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.layers.pixels import MaxPool2d, PoolingLayer
+from models.layers.scale_axis import ScaleMaxPool
+
 CHANNELS = (32, 63, 95)
 HIDDEN = 256
 DROPOUT = 0.7
@@ -25,10 +28,10 @@ def image_size(task: str) -> int:
     return int(task.removeprefix("mnist-scale-").removesuffix("+"))
 
 
-def stage_pools(task: str) -> tuple[nn.MaxPool2d, nn.MaxPool2d, nn.MaxPool2d]:
+def stage_pools(task: str) -> tuple[MaxPool2d, MaxPool2d, MaxPool2d]:
     """Spatial pooling after each of the three convolutions; the last leaves 2 x 2 pixels."""
     last = image_size(task) // 7
-    return nn.MaxPool2d(2), nn.MaxPool2d(2), nn.MaxPool2d(last, padding=2)
+    return MaxPool2d(2), MaxPool2d(2), MaxPool2d(last, padding=2)
 
 
 class Upsample(nn.Module):
@@ -73,7 +76,31 @@ def convolutional_head(features: int) -> list[nn.Module]:
     ]
 
 
-def mnist_net(task: str, body: Sequence[nn.Module], head: Sequence[nn.Module], upsample: str = "nearest") -> nn.Sequential:
+class MnistNet(nn.Sequential):
+    """Its modules one after the other; where a convolution can pool, its pooling comes before its maximum and the rectifier."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(N, 1, 28, 28) -> (N, 10)."""
+        modules = list(self)
+        while modules:
+            layer, *modules = modules
+            rectifiers = modules[:1] if modules and isinstance(modules[0], nn.ReLU) else []
+            pool = _pooling(modules[len(rectifiers) :])
+            if isinstance(layer, PoolingLayer) and pool is not None:
+                maps, modules = layer(maps, pool), [*rectifiers, *modules[len(rectifiers) + 1 :]]
+            else:
+                maps = layer(maps)
+        return maps
+
+
+def _pooling(modules: Sequence[nn.Module]) -> MaxPool2d | None:
+    """What the first of the modules does to every map, if it is max pooling."""
+    pool = modules[0] if modules else None
+    inner = pool.pool if isinstance(pool, ScaleMaxPool) else pool
+    return inner if isinstance(inner, MaxPool2d) else None
+
+
+def mnist_net(task: str, body: Sequence[nn.Module], head: Sequence[nn.Module], upsample: str = "nearest") -> MnistNet:
     """Put a network together: (N, 1, 28, 28) -> (N, 10). `upsample` is used by the 56 models only."""
     first = [Upsample(upsample)] if image_size(task) == 56 else []
-    return nn.Sequential(*first, *body, *head)
+    return MnistNet(*first, *body, *head)

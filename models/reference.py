@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from models.dss import BASE, DilatedScaleConv, GaussianLifting
 from models.layers.convolution import SameConv2d
+from models.mnist_net import MnistNet
 from models.sesn import LiftingConv, ScaleConv
 from models.sevf import ImageToLengthConv, ImageToVectorConv, VectorConv
 from models.si_convnet import ScaleInvariantConv
@@ -45,6 +46,11 @@ def plain(layer: nn.Module, maps: Tensor) -> Tensor:
 
 def _padded(filters: Tensor, size: int) -> Tensor:
     return F.pad(filters, [(size - filters.shape[-1]) // 2] * 4)
+
+
+@plain.register
+def _(layer: MnistNet, maps: Tensor) -> Tensor:
+    return nn.Sequential.forward(layer, maps)
 
 
 @plain.register

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from models.layers.convolution import same_conv2d, same_conv2d_bank, steered_conv2d
+from models.layers.pixels import BatchNorm2d, PoolingLayer, unpooled
 from models.layers.scale_axis import (
     ScaleBatchNorm,
     ScaleMaxPool,
@@ -126,7 +127,7 @@ class SteerableFilters(nn.Module):
 # --------------------------------------------------------------------------------------------------------------- layers
 
 
-class ScaleConv(nn.Module):
+class ScaleConv(PoolingLayer):
     """The convolution over scale and translation, equation 10: (N, C, S, H, W) -> (N, O, S, H', W').
 
     y[n, o, s] = sum_j sum_c x[n, c, s + j] * k[o, c, j, s] + b[o] for j < L, with zeros beyond the coarsest scale. The filter's
@@ -156,15 +157,15 @@ class ScaleConv(nn.Module):
         self.filters = SteerableFilters(size, scales, effective_size, max_order, mult)
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """Convolve; the result is laid out scale by scale in memory."""
+    def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
+        """Convolve, and pool; the result is laid out scale by scale in memory."""
         weight = self.weight.transpose(1, 2).flatten(1, 2)  # (O, L*C, F)
         seen = neighbouring_scales(maps, len(self.filters.scales), self.weight.shape[2])
         responses = self.filters.convolve(seen, [weight[:, : level.shape[1]] for level in seen], self.stride)
-        return _with_bias(responses, self.bias, self.project)
+        return _with_bias([pool(response) for response in responses], self.bias, self.project)
 
 
-class LiftingConv(nn.Module):
+class LiftingConv(PoolingLayer):
     """The convolution from an image to scale-space, equation 9: (N, C, H, W) -> (N, O, S, H', W').
 
     y[n, o, s] = sum_c x[n, c] * k[o, c, s] + b[o]. Zero padding (K-1)/2. Weight (O, C, F), bias (O) or none. `project` keeps
@@ -192,14 +193,14 @@ class LiftingConv(nn.Module):
         self.filters = SteerableFilters(size, scales, effective_size, max_order, mult)
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """Convolve; the result is laid out scale by scale in memory."""
+    def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
+        """Convolve, and pool; the result is laid out scale by scale in memory."""
         if self.filters.axes is None:  # filters of several sizes on one map share its transform
             responses = same_conv2d_bank(maps, self.filters(self.weight), self.stride)
         else:
             count = len(self.filters.scales)
             responses = self.filters.convolve([maps] * count, [self.weight] * count, self.stride)
-        return _with_bias(responses, self.bias, self.project)
+        return _with_bias([pool(response) for response in responses], self.bias, self.project)
 
 
 class ScaleConv1x1(nn.Module):
@@ -284,7 +285,7 @@ def sesn_scalar(task: str, config: str, upsample: str = "nearest") -> nn.Module:
     body: list[nn.Module] = []
     for channels_in, channels_out, pool in zip((1, *CHANNELS), CHANNELS, stage_pools(task), strict=False):
         lifting = _convolution(LiftingConv, SCALAR[config], channels_in, channels_out, project=True)
-        body += [lifting, nn.ReLU(), pool, nn.BatchNorm2d(channels_out)]
+        body += [lifting, nn.ReLU(), pool, BatchNorm2d(channels_out)]
     return mnist_net(task, body, linear_head(4 * CHANNELS[-1]), upsample)
 
 
@@ -297,7 +298,7 @@ def sesn_vector(task: str, config: str, upsample: str = "nearest") -> nn.Module:
     body: list[nn.Module] = [
         *[_convolution(LiftingConv, c, 1, first), nn.ReLU(), ScaleMaxPool(pool_1), ScaleBatchNorm(first)],
         *[_convolution(ScaleConv, c, first, second), nn.ReLU(), ScaleMaxPool(pool_2), ScaleBatchNorm(second)],
-        *[_convolution(ScaleConv, c, second, third, project=True), nn.ReLU(), pool_3, nn.BatchNorm2d(third)],
+        *[_convolution(ScaleConv, c, second, third, project=True), nn.ReLU(), pool_3, BatchNorm2d(third)],
     ]
     return mnist_net(task, body, linear_head(4 * third), upsample)
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.layers.convolution import same_conv2d
+from models.layers.pixels import BatchNorm2d, PoolingLayer, as_maps, pixels_first, unpooled
 from models.layers.resampled_convolution import ResampledAxis, resampled_conv2d
 from models.layers.resampling import bilinear
 from models.layers.scale_axis import first_maximum
@@ -58,7 +59,8 @@ class _LargestResponse(nn.Module):
 
     def responses(self, maps: Tensor, filters: Sequence[Tensor]) -> list[Tensor]:
         """Each level's (N, O, H', W') from maps (N, C, H, W) and that level's filters (O, C, k, k)."""
-        return [self._response(maps, weight, factor) for weight, factor in zip(filters, self.factors, strict=True)]
+        seen = as_maps(pixels_first(maps))  # as the Fourier domain wants it: once for all levels
+        return [self._response(seen, weight, factor) for weight, factor in zip(filters, self.factors, strict=True)]
 
     def _response(self, maps: Tensor, weight: Tensor, factor: float) -> Tensor:
         (height, width), taps = maps.shape[2:], weight.shape[-1]
@@ -69,7 +71,7 @@ class _LargestResponse(nn.Module):
 
     def vectors(self, responses: Sequence[Tensor]) -> Tensor:
         """S maps (N, O, H, W) -> (N, 2, O, H, W)."""
-        largest, level = first_maximum(responses)
+        largest, level = (chosen.contiguous() for chosen in first_maximum(responses))
         directions = self.get_buffer("directions").to(largest.dtype)[:, level.long()]
         return F.relu(largest)[:, None] * directions.transpose(0, 1)
 
@@ -96,15 +98,16 @@ class ImageToVectorConv(_LargestResponse):
         return self.vectors(self.responses(maps, [self.weight] * len(self.factors)))
 
 
-class ImageToLengthConv(ImageToVectorConv):
+class ImageToLengthConv(ImageToVectorConv, PoolingLayer):
     """The lengths alone of `ImageToVectorConv`'s vectors: (N, C, H, W) -> (N, O, H', W').
 
     cos^2 + sin^2 = 1, so the length is the rectified largest response and no angle is needed.
     """
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """Convolve at every size; keep the largest response, rectified."""
-        return F.relu(first_maximum(self.responses(maps, [self.weight] * len(self.factors)))[0])
+    def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
+        """Convolve at every size; keep the largest response, rectified and pooled."""
+        responses = self.responses(maps, [self.weight] * len(self.factors))
+        return F.relu(first_maximum([pool(response) for response in responses])[0])
 
 
 class VectorConv(_LargestResponse):
@@ -216,8 +219,8 @@ def sevf_scalar(task: str, upsample: str = "nearest") -> nn.Module:
     first, second, third = CHANNELS
     pool_1, pool_2, pool_3 = stage_pools(task)
     body: list[nn.Module] = [
-        *[ImageToLengthConv(1, first, 7), pool_1, nn.BatchNorm2d(first)],
-        *[ImageToLengthConv(first, second, 7), pool_2, nn.BatchNorm2d(second)],
+        *[ImageToLengthConv(1, first, 7), pool_1, BatchNorm2d(first)],
+        *[ImageToLengthConv(first, second, 7), pool_2, BatchNorm2d(second)],
         *[ImageToLengthConv(second, third, 7), pool_3],
     ]
     return mnist_net(task, body, convolutional_head(4 * third), upsample)

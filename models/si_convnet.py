@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.layers.convolution import same_conv2d
+from models.layers.pixels import BatchNorm2d, PoolingLayer, as_maps, pixels_first, unpooled
 from models.layers.resampled_convolution import ResampledAxis, resampled_conv2d
 from models.layers.resampling import bilinear, centred
 from models.layers.scale_axis import first_maximum
@@ -66,7 +67,7 @@ def border_floor(height: int, width: int, scales: tuple[float, ...], dtype: torc
 # ---------------------------------------------------------------------------------------------------------------- layer
 
 
-class ScaleInvariantConv(nn.Module):
+class ScaleInvariantConv(PoolingLayer):
     """The locally scale-invariant convolution: (N, C, H, W) -> (N, O, H', W').
 
     y = max over z of D_{1/z}(conv(D_z(x)) + b), zero padding (k-1)/2. Where D_{1/z} leaves zeros (z > 1, near the border),
@@ -81,15 +82,17 @@ class ScaleInvariantConv(nn.Module):
         plain = nn.Conv2d(channels_in, channels_out, size, bias=bias)  # torch's initialisation
         self.weight, self.bias = plain.weight, plain.bias
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """Convolve at every scale and keep the largest response."""
-        largest, _ = first_maximum([self._response(maps, scale) for scale in self.scales])
+    def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
+        """Convolve at every scale and keep the largest response, pooled."""
+        seen = as_maps(pixels_first(maps))  # as the Fourier domain wants it: once for all scales
+        largest, _ = first_maximum([pool(self._response(seen, scale)) for scale in self.scales])
         if self.bias is not None:
             # Inside, D_{1/z} keeps constants, so the bias may come after it and after the maximum.
             largest = largest + self.bias[:, None, None]
         if max(self.scales) > 1:
-            floor = border_floor(*largest.shape[2:], self.scales, largest.dtype, largest.device)
-            largest = torch.maximum(largest, floor)
+            height, width = (math.ceil(extent / self.stride) for extent in maps.shape[2:])
+            floor = border_floor(height, width, self.scales, largest.dtype, largest.device)
+            largest = torch.maximum(largest, pool(floor[None, None]))
         return largest
 
     def _response(self, maps: Tensor, scale: float) -> Tensor:
@@ -106,7 +109,7 @@ class ScaleInvariantConv(nn.Module):
             strided = math.ceil(extent / self.stride)
             filled = inside(strided, 1 / scale)
             margins += [filled.start, strided - filled.stop]
-        return F.pad(response, margins, value=-math.inf)
+        return as_maps(F.pad(pixels_first(response), (0, 0, 0, 0, *margins), value=-math.inf))
 
 
 # ------------------------------------------------------------------------------------------------------------- networks
@@ -122,7 +125,7 @@ def si_convnet(task: str, upsample: str = "nearest") -> nn.Module:
     body: list[nn.Module] = []
     for channels_in, channels_out, pool in zip((1, *CHANNELS), CHANNELS, stage_pools(task), strict=False):
         convolution = ScaleInvariantConv(channels_in, channels_out, 7, SCALES, bias=True)
-        body += [convolution, nn.ReLU(), pool, nn.BatchNorm2d(channels_out)]
+        body += [convolution, nn.ReLU(), pool, BatchNorm2d(channels_out)]
     return mnist_net(task, body, linear_head(4 * CHANNELS[-1]), upsample)
 
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from models.layers.convolution import same_conv2d, steered_conv2d
+from models.layers.pixels import BatchNorm2d, PoolingLayer, concatenate_channels, unpooled
 from models.layers.resampling import bilinear, centred, nearest
 from models.layers.separable import functions_of
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
@@ -115,7 +116,7 @@ def _l1(filters: Tensor) -> Tensor:
 # --------------------------------------------------------------------------------------------------------------- layers
 
 
-class ColumnConv(nn.Module):
+class ColumnConv(PoolingLayer):
     """One convolution per column: (N, S*C, H, W) -> (N, S*O, H', W').
 
     With `lifting`, the first layer, every column sees the same (N, C, H, W). Zero padding that keeps the size at stride 1.
@@ -139,10 +140,10 @@ class ColumnConv(nn.Module):
         self.filters = ResizedFilters(size, scales, index)
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """Convolve every column with its own filters."""
+    def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
+        """Convolve every column with its own filters, and pool."""
         seen = [maps] * self.columns if self.lifting else maps.chunk(self.columns, dim=1)
-        return torch.cat(self.filters.convolve(seen, self.weight, self.stride), dim=1)
+        return concatenate_channels([pool(response) for response in self.filters.convolve(seen, self.weight, self.stride)])
 
 
 class ColumnMax(nn.Module):
@@ -175,7 +176,7 @@ def sicnn(task: str, index: str = "ratio", upsample: str = "nearest") -> nn.Modu
     body: list[nn.Module] = []
     for channels_in, channels_out, pool in zip((1, *CHANNELS), CHANNELS, stage_pools(task), strict=False):
         convolution = ColumnConv(channels_in, channels_out, 7, SCALES, lifting=not body, index=index)
-        body += [convolution, nn.ReLU(), pool, nn.BatchNorm2d(columns * channels_out)]
+        body += [convolution, nn.ReLU(), pool, BatchNorm2d(columns * channels_out)]
     return mnist_net(task, [*body, ColumnMax(columns)], linear_head(4 * CHANNELS[-1]), upsample)
 
 

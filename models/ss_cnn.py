@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.layers.convolution import same_conv2d_bank
+from models.layers.pixels import BatchNorm2d, PoolingLayer, unpooled
 from models.layers.scale_axis import first_maximum
 from models.mnist_net import convolutional_head, image_size, mnist_net, stage_pools
 from models.registry import register
@@ -81,7 +82,7 @@ def steered_basis(size: int, sizes: Sequence[int], reference: int, orders: Seque
 # ---------------------------------------------------------------------------------------------------------------- layer
 
 
-class SteerableConv(nn.Module):
+class SteerableConv(PoolingLayer):
     """The locally scale-invariant layer: (N, C, H, W) -> (N, O, H', W').
 
     The maximum over `sizes` n of the convolution with the filter steered to n / `reference` and cut to n x n, zero padding
@@ -123,9 +124,9 @@ class SteerableConv(nn.Module):
         products = [coefficients @ basis.to(coefficients.dtype) for basis in bases]
         return [product.unflatten(2, (size, size)) for size, product in zip(self.sizes, products, strict=True)]
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """Convolve with every size and keep the largest response."""
-        largest, _ = first_maximum(same_conv2d_bank(maps, self.filters(), self.stride))
+    def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
+        """Convolve with every size and keep the largest response, pooled."""
+        largest, _ = first_maximum([pool(response) for response in same_conv2d_bank(maps, self.filters(), self.stride)])
         return F.relu(largest) if self.relu else largest
 
 
@@ -163,7 +164,7 @@ def ss_cnn(task: str, dead: str = "keep", normalise: str = "separate", upsample:
         convolution = SteerableConv(
             channels_in, channels_out, SIZES[image_size(task)], REFERENCE, ORDERS, normalise=normalise, dead=keep
         )
-        body += [convolution, pool, nn.BatchNorm2d(channels_out)]
+        body += [convolution, pool, BatchNorm2d(channels_out)]
     if keep:
         body.append(Unused(nn.BatchNorm2d(channels[-1])))
     return mnist_net(task, body, convolutional_head(4 * channels[-1]), upsample)

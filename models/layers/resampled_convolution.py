@@ -18,7 +18,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.layers.convolution import DIRECT_ADVANTAGE
-from models.layers.fourier import cost, exponentials, real_synthesis, spectral_products, transform
+from models.layers.fourier import (
+    MAPS,
+    RESULTS,
+    Transform,
+    cost,
+    of_filters,
+    real_transform,
+    spectral_products,
+    synthesis_weights,
+    waves,
+)
+from models.layers.pixels import as_maps, pixels_first
 
 
 class ResampledAxis:
@@ -58,42 +69,48 @@ def resampled_conv2d(maps: Tensor, filters: Tensor, rows: ResampledAxis, columns
 
 def resampled_conv2d_direct(maps: Tensor, filters: Tensor, rows: ResampledAxis, columns: ResampledAxis) -> Tensor:
     """The same by two matrix products, torch's `conv2d`, and two matrix products."""
-    kind = (maps.dtype, maps.device)
-    resampled = _matrix(rows, "before", *kind) @ (maps @ _matrix(columns, "before", *kind).mT)
-    responses = F.conv2d(resampled, filters, stride=(rows.stride, columns.stride))
-    return _matrix(rows, "after", *kind) @ responses @ _matrix(columns, "after", *kind).mT
+    (before_rows, after_rows), (before_columns, after_columns) = (
+        _on(axis, maps.dtype, maps.device) for axis in (rows, columns)
+    )
+    responses = F.conv2d(before_rows @ (maps @ before_columns.mT), filters, stride=(rows.stride, columns.stride))
+    return after_rows @ responses @ after_columns.mT
+
+
+@lru_cache(maxsize=1024)
+@torch.inference_mode(False)  # kept for training steps, even when an evaluation is the first to ask
+def _on(axis: ResampledAxis, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The axis' two matrices, rounded."""
+    return axis.before.to(device=device, dtype=dtype), axis.after.to(device=device, dtype=dtype)
 
 
 def _in_fourier_domain(maps: Tensor, filters: Tensor, rows: ResampledAxis, columns: ResampledAxis) -> Tensor:
     kind = (maps.dtype, maps.device)
-    before = (_matrix(rows, "analysis", *kind), _matrix(columns, "half analysis", *kind))
-    p, r = rows.period, columns.period // 2 + 1
-    at_rows = exponentials(p, range(rows.taps), p, +1, *kind)
-    at_columns = exponentials(r, range(columns.taps), columns.period, +1, *kind)
-    responses = transform(filters, at_rows, at_columns)
-    after = (_matrix(rows, "synthesis", *kind), _matrix(columns, "half synthesis", *kind))
-    return spectral_products(maps, before, [responses], after)[0]
+    taps = of_filters(range(rows.taps), range(columns.taps), (rows.period, columns.period), *kind)
+    (result,) = spectral_products(
+        pixels_first(maps), _before(rows, columns, *kind), [filters], [taps], _after(rows, columns, *kind)
+    )
+    return as_maps(result)
 
 
 @lru_cache(maxsize=1024)
 @torch.inference_mode(False)
-def _matrix(axis: ResampledAxis, which: str, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """One of an axis' matrices, made in float64 and rounded once."""
-    cpu, period, half = torch.device("cpu"), axis.period, axis.period // 2 + 1
-    padded, responses = range(len(axis.before)), axis.after.shape[1]
-    if which == "before":
-        matrix = axis.before
-    elif which == "after":
-        matrix = axis.after
-    elif which.endswith("analysis"):
-        frequencies = half if which.startswith("half") else period
-        matrix = exponentials(frequencies, padded, period, -1, torch.float64, cpu) @ axis.before.to(torch.complex128)
-    elif which == "synthesis":
-        waves = exponentials(period, range(responses), period, +1, torch.float64, cpu)
-        matrix = axis.after.to(torch.complex128) @ waves.mT / period
-    else:
-        matrix = real_synthesis(period, responses, torch.float64, cpu) @ axis.after.mT
-    return matrix.to(device=device, dtype=dtype.to_complex() if matrix.is_complex() else dtype)
+def _before(rows: ResampledAxis, columns: ResampledAxis, dtype: torch.dtype, device: torch.device) -> Transform:
+    """The transform of the resampled map."""
+    along_rows = waves(rows.period, range(len(rows.before)), rows.period, -1)
+    along_columns = waves(columns.period // 2 + 1, range(len(columns.before)), columns.period, -1)
+    resampled = (along @ axis.before.to(along) for along, axis in ((along_rows, rows), (along_columns, columns)))
+    return real_transform(*resampled, MAPS, dtype, device)
+
+
+@lru_cache(maxsize=1024)
+@torch.inference_mode(False)
+def _after(rows: ResampledAxis, columns: ResampledAxis, dtype: torch.dtype, device: torch.device) -> Transform:
+    """The transpose of the inverse transform, resampled."""
+    along_rows = waves(rows.period, range(rows.after.shape[1]), rows.period, -1)
+    along_columns = waves(columns.period // 2 + 1, range(columns.after.shape[1]), columns.period, -1)
+    along_columns = along_columns * synthesis_weights((rows.period, columns.period))
+    resampled = (along @ axis.after.mT.to(along) for along, axis in ((along_rows, rows), (along_columns, columns)))
+    return real_transform(*resampled, RESULTS, dtype, device)
 
 
 def _fourier_pays(maps: Tensor, filters: Tensor, rows: ResampledAxis, columns: ResampledAxis) -> bool:

@@ -14,9 +14,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.layers.pixels import BatchNorm2d, MaxPool2d, as_maps, has_pixels_first, pixels_first
+
 
 def stack_scales(maps: Sequence[Tensor]) -> Tensor:
-    """S maps (N, C, H, W) -> (N, C, S, H, W), scales outermost in memory."""
+    """S maps (N, C, H, W) -> (N, C, S, H, W), scales outermost in memory or, if the maps' pixels are, just inside these."""
+    if all(has_pixels_first(one) for one in maps):
+        return unfold_scales(as_maps(torch.cat([pixels_first(one) for one in maps], dim=2)), len(maps))
+    if all(one.is_contiguous(memory_format=torch.channels_last) for one in maps):
+        return torch.stack([one.permute(0, 2, 3, 1) for one in maps]).permute(1, 4, 0, 2, 3)
     return torch.stack(list(maps)).permute(1, 2, 0, 3, 4)
 
 
@@ -36,7 +42,7 @@ def fold_scales(maps: Tensor) -> Tensor:
 
 def unfold_scales(maps: Tensor, scales: int) -> Tensor:
     """(S*N, C, H, W) -> (N, C, S, H, W), scales outermost in memory."""
-    return maps.view(scales, -1, *maps.shape[1:]).permute(1, 2, 0, 3, 4)
+    return maps.unflatten(0, (scales, -1)).permute(1, 2, 0, 3, 4)
 
 
 def first_maximum(maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -44,6 +50,8 @@ def first_maximum(maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
 
     As `torch.stack(maps).max(dim=0)`, but for the backward pass it keeps one byte per element and no copy of the maps.
     """
+    if any(has_pixels_first(one) for one in maps):
+        maps = [as_maps(pixels_first(one)) for one in maps]
     result: tuple[Tensor, Tensor] = _FirstMaximum.apply(*maps)
     return result
 
@@ -76,7 +84,7 @@ class _FirstMaximum(torch.autograd.Function):
 class ScaleMaxPool(nn.Module):
     """Spatial max pooling at every scale: `pool` applied to (N, C, H, W) at each scale of (N, C, S, H, W)."""
 
-    def __init__(self, pool: nn.MaxPool2d) -> None:
+    def __init__(self, pool: MaxPool2d) -> None:
         super().__init__()
         self.pool = pool
 
@@ -85,7 +93,7 @@ class ScaleMaxPool(nn.Module):
         return unfold_scales(self.pool(fold_scales(maps)), maps.shape[2])
 
 
-class ScaleBatchNorm(nn.BatchNorm2d):
+class ScaleBatchNorm(BatchNorm2d):
     """Batch normalisation with statistics over batch, scales and pixels (torch's BatchNorm3d): (N, C, S, H, W) -> same."""
 
     def forward(self, maps: Tensor) -> Tensor:
