@@ -50,7 +50,9 @@ def _padded(filters: Tensor, size: int) -> Tensor:
 
 @plain.register
 def _(layer: MnistNet, maps: Tensor) -> Tensor:
-    return nn.Sequential.forward(layer, maps)
+    for module in layer:
+        maps = module(maps)
+    return maps
 
 
 @plain.register

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.layers.convolution import same_conv2d
-from models.layers.pixels import BatchNorm2d, PoolingLayer, as_maps, pixels_first, unpooled
-from models.layers.resampled_convolution import ResampledAxis, resampled_conv2d
+from models.layers.pixels import BatchNorm2d, PoolingLayer, unpooled
+from models.layers.resampled_convolution import ResampledAxis, laid_out, resampled_conv2d
 from models.layers.resampling import bilinear
 from models.layers.scale_axis import first_maximum
 from models.mnist_net import CHANNELS, convolutional_head, mnist_net, stage_pools
@@ -59,15 +59,18 @@ class _LargestResponse(nn.Module):
 
     def responses(self, maps: Tensor, filters: Sequence[Tensor]) -> list[Tensor]:
         """Each level's (N, O, H', W') from maps (N, C, H, W) and that level's filters (O, C, k, k)."""
-        seen = as_maps(pixels_first(maps))  # as the Fourier domain wants it: once for all levels
+        taps = filters[0].shape[-1]
+        seen = laid_out(maps, filters[0], (self._axes(maps, factor, taps) for factor in self.factors))
         return [self._response(seen, weight, factor) for weight, factor in zip(filters, self.factors, strict=True)]
 
     def _response(self, maps: Tensor, weight: Tensor, factor: float) -> Tensor:
-        (height, width), taps = maps.shape[2:], weight.shape[-1]
         if factor == 1 and self.stride == 1:
             return same_conv2d(maps, weight)
-        axes = (resized_axis(extent, factor, taps, self.stride) for extent in (height, width))
-        return resampled_conv2d(maps, weight, *axes)
+        return resampled_conv2d(maps, weight, *self._axes(maps, factor, weight.shape[-1]))
+
+    def _axes(self, maps: Tensor, factor: float, taps: int) -> tuple[ResampledAxis, ResampledAxis]:
+        height, width = maps.shape[2:]
+        return resized_axis(height, factor, taps, self.stride), resized_axis(width, factor, taps, self.stride)
 
     def vectors(self, responses: Sequence[Tensor]) -> Tensor:
         """S maps (N, O, H, W) -> (N, 2, O, H, W)."""

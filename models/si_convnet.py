@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.layers.convolution import same_conv2d
-from models.layers.pixels import BatchNorm2d, PoolingLayer, as_maps, pixels_first, unpooled
-from models.layers.resampled_convolution import ResampledAxis, resampled_conv2d
+from models.layers.pixels import BatchNorm2d, PoolingLayer, as_maps, has_pixels_first, pixels_first, unpooled
+from models.layers.resampled_convolution import ResampledAxis, laid_out, resampled_conv2d
 from models.layers.resampling import bilinear, centred
 from models.layers.scale_axis import first_maximum
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
@@ -84,7 +84,7 @@ class ScaleInvariantConv(PoolingLayer):
 
     def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
         """Convolve at every scale and keep the largest response, pooled."""
-        seen = as_maps(pixels_first(maps))  # as the Fourier domain wants it: once for all scales
+        seen = laid_out(maps, self.weight, (self._axes(maps, scale) for scale in self.scales if scale != 1))
         largest, _ = first_maximum([pool(self._response(seen, scale)) for scale in self.scales])
         if self.bias is not None:
             # Inside, D_{1/z} keeps constants, so the bias may come after it and after the maximum.
@@ -99,17 +99,22 @@ class ScaleInvariantConv(PoolingLayer):
         """D_{1/z} conv(D_z x), minus infinity where D_{1/z} leaves zeros: (N, O, H', W')."""
         if scale == 1:
             return same_conv2d(maps, self.weight, self.stride)
-        extents, taps = maps.shape[2:], self.weight.shape[-1]
-        axes = (rescaled_axis(extent, scale, taps, self.stride) for extent in extents)
-        response = resampled_conv2d(maps, self.weight, *axes)
+        response = resampled_conv2d(maps, self.weight, *self._axes(maps, scale))
         if scale < 1:
             return response
         margins: list[int] = []
-        for extent in reversed(extents):
+        for extent in reversed(maps.shape[2:]):
             strided = math.ceil(extent / self.stride)
             filled = inside(strided, 1 / scale)
             margins += [filled.start, strided - filled.stop]
-        return as_maps(F.pad(pixels_first(response), (0, 0, 0, 0, *margins), value=-math.inf))
+        if has_pixels_first(response):
+            return as_maps(F.pad(pixels_first(response), (0, 0, 0, 0, *margins), value=-math.inf))
+        return F.pad(response, margins, value=-math.inf)
+
+    def _axes(self, maps: Tensor, scale: float) -> tuple[ResampledAxis, ResampledAxis]:
+        height, width = maps.shape[2:]
+        taps = self.weight.shape[-1]
+        return rescaled_axis(height, scale, taps, self.stride), rescaled_axis(width, scale, taps, self.stride)
 
 
 # ------------------------------------------------------------------------------------------------------------- networks

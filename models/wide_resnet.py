@@ -63,7 +63,7 @@ class Parts:
     def shortcut(self, place: Place, channels_in: int, channels_out: int, stride: int) -> nn.Module:
         """The 1 x 1 convolution beside the first block of a group (`place`: that of the block's second convolution)."""
         del place
-        return he_normal(nn.Conv2d(channels_in, channels_out, 1, stride, bias=False))
+        return he_normal(SameConv2d(channels_in, channels_out, 1, stride, bias=False))
 
     def norm(self, channels: int) -> nn.Module:
         """The normalisation inside the blocks."""

@@ -33,7 +33,7 @@ from models.layers.pixels import as_maps, pixels_first
 
 TILES = (8, 12, 16, 24)
 # A filter's transform is made, read and thrown away at every step, which takes as long as so many operations per entry.
-OPERATIONS_PER_ENTRY = 120
+OPERATIONS_PER_ENTRY = 300
 # A transform of more than so many times the maps' size is not kept for the backward pass but made again there.
 KEPT_SIZE = 3
 
@@ -93,7 +93,7 @@ def fourier_conv2d(maps: Tensor, bank: Sequence[Tensor], dilation: int = 1, tile
     """Convolve (N, C, H, W) with each of several filters (O, C, kh, kw), odd sizes -> (N, O, H, W) each.
 
     Zero padding dilation * (k-1)/2, stride 1. The maps are transformed once, for the widest filter. `tile`: cut them into tiles
-    of so many pixels. Equal to torch's `conv2d` up to rounding, in float32 or float64. Results have pixels outermost in memory.
+    of so many pixels. Equal to torch's `conv2d` up to rounding, in float32 or float64. Untiled, pixels lie outermost in memory.
     """
     (n, _, height, width), kind = maps.shape, (maps.dtype, maps.device)
     reach = [dilation * (max(filters.shape[axis] for filters in bank) // 2) for axis in (2, 3)]  # pixels to each side
@@ -113,7 +113,7 @@ def fourier_conv2d(maps: Tensor, bank: Sequence[Tensor], dilation: int = 1, tile
         )
         transforms.append(of_filters(*taps, periods, *kind))
     results = spectral_products(pixels, before, bank, transforms, after)
-    return [as_maps(result if tile is None else join_tiles(result, n, height, width)) for result in results]
+    return [as_maps(result) if tile is None else join_tiles(result, n, height, width) for result in results]
 
 
 # -------------------------------------------------------------------------------------------------------------- products
@@ -189,11 +189,11 @@ def cut_tiles(pixels: Tensor, rim: tuple[int, int], tile: int) -> Tensor:
 
 
 def join_tiles(tiles: Tensor, batch: int, height: int, width: int) -> Tensor:
-    """(tile, tile, tiles * N, O) -> (H, W, N, O)."""
+    """(tile, tile, tiles * N, O) -> (N, O, H, W), width innermost in memory: large maps meet others that lie so."""
     tile = len(tiles)
     down, across = math.ceil(height / tile), math.ceil(width / tile)
-    joined = tiles.view(tile, tile, down, across, batch, -1).permute(2, 0, 3, 1, 4, 5)
-    return joined.reshape(down * tile, across * tile, batch, -1)[:height, :width]
+    joined = tiles.view(tile, tile, down, across, batch, -1).permute(4, 5, 2, 0, 3, 1)
+    return joined.reshape(batch, -1, down * tile, across * tile)[..., :height, :width]
 
 
 class _CutTiles(torch.autograd.Function):
@@ -228,8 +228,8 @@ def _padded_map(like: Tensor, shape: torch.Size, rim: tuple[int, int], tile: int
 
 # -------------------------------------------------------------------------------------------------------------- matrices
 
-# What the three factors are of a value's real and imaginary part, for maps and for filters; and for results the transpose of how
-# the parts follow from the three products.
+# What the three factors are of a value's real and imaginary part, for maps and for filters; for results, how the parts follow
+# from the three products, transposed.
 MAPS = ((1, 1), (1, 0), (0, 1))
 FILTERS = ((1, 0), (-1, 1), (1, 1))
 RESULTS = ((1, 1), (0, 1), (-1, 0))
@@ -244,7 +244,7 @@ def waves(frequencies: int, samples: range, period: int, sign: int) -> Tensor:
 
 
 def synthesis_weights(periods: Periods) -> Tensor:
-    """What each of the R frequencies of the second axis counts in a map, both inverse transforms' 1 / period included: (R, 1)."""
+    """What each of the R frequencies of the second axis counts in a map, both inverse periods included: (R, 1)."""
     q = periods[1]
     weights = torch.full((q // 2 + 1, 1), 2.0, dtype=torch.float64)
     weights[0] = 1

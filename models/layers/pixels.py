@@ -79,7 +79,7 @@ class MaxPool2d(nn.MaxPool2d):
     def forward(self, maps: Tensor) -> Tensor:
         """Pool. Every image's every channel is a channel of one image whose channels come last, which torch pools fastest."""
         if not has_pixels_first(maps):
-            pooled = super().forward(maps)
+            pooled: Tensor = super().forward(maps)
             if maps.device.type != "cpu" or not maps.is_contiguous(memory_format=torch.channels_last):
                 return pooled
             return as_maps(pixels_first(pooled))  # of an image's responses (convolution.py); gradients then lie like maps

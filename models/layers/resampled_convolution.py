@@ -11,6 +11,7 @@ Shape letters: N batch, C channels in, O channels out, H, W map, k filter size.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 import torch
@@ -67,6 +68,12 @@ def resampled_conv2d(maps: Tensor, filters: Tensor, rows: ResampledAxis, columns
     return resampled_conv2d_direct(maps, filters, rows, columns)
 
 
+def laid_out(maps: Tensor, filters: Tensor, axes: Iterable[tuple[ResampledAxis, ResampledAxis]]) -> Tensor:
+    """The same maps as these convolutions of them want them in memory: copied once and not by each of them."""
+    wanted = any(_fourier_pays(maps, filters, rows, columns) for rows, columns in axes)
+    return as_maps(pixels_first(maps)) if wanted else maps
+
+
 def resampled_conv2d_direct(maps: Tensor, filters: Tensor, rows: ResampledAxis, columns: ResampledAxis) -> Tensor:
     """The same by two matrix products, torch's `conv2d`, and two matrix products."""
     (before_rows, after_rows), (before_columns, after_columns) = (
@@ -98,7 +105,7 @@ def _before(rows: ResampledAxis, columns: ResampledAxis, dtype: torch.dtype, dev
     """The transform of the resampled map."""
     along_rows = waves(rows.period, range(len(rows.before)), rows.period, -1)
     along_columns = waves(columns.period // 2 + 1, range(len(columns.before)), columns.period, -1)
-    resampled = (along @ axis.before.to(along) for along, axis in ((along_rows, rows), (along_columns, columns)))
+    resampled = along_rows @ rows.before.to(along_rows), along_columns @ columns.before.to(along_columns)
     return real_transform(*resampled, MAPS, dtype, device)
 
 
@@ -109,7 +116,7 @@ def _after(rows: ResampledAxis, columns: ResampledAxis, dtype: torch.dtype, devi
     along_rows = waves(rows.period, range(rows.after.shape[1]), rows.period, -1)
     along_columns = waves(columns.period // 2 + 1, range(columns.after.shape[1]), columns.period, -1)
     along_columns = along_columns * synthesis_weights((rows.period, columns.period))
-    resampled = (along @ axis.after.mT.to(along) for along, axis in ((along_rows, rows), (along_columns, columns)))
+    resampled = along_rows @ rows.after.mT.to(along_rows), along_columns @ columns.after.mT.to(along_columns)
     return real_transform(*resampled, RESULTS, dtype, device)
 
 

@@ -42,7 +42,8 @@ def fold_scales(maps: Tensor) -> Tensor:
 
 def unfold_scales(maps: Tensor, scales: int) -> Tensor:
     """(S*N, C, H, W) -> (N, C, S, H, W), scales outermost in memory."""
-    return maps.unflatten(0, (scales, -1)).permute(1, 2, 0, 3, 4)
+    by_scale: Tensor = maps.unflatten(0, (scales, -1))
+    return by_scale.permute(1, 2, 0, 3, 4)
 
 
 def first_maximum(maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

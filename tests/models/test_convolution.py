@@ -16,12 +16,13 @@ SHAPES = [
     (2, 3, 4, 19, 20, 17, 2, 1),  # strips and a stride
     (2, 3, 4, 18, 33, 31, 3, 1),  # three strips
     (2, 2, 3, 40, 40, 15, 1, 2),  # dilated: no strips
-    (8, 6, 7, 14, 14, 11, 1, 1),  # Fourier
-    (8, 6, 7, 7, 7, 15, 1, 1),  # clipped, Fourier
-    (16, 24, 25, 13, 12, 9, 1, 2),  # dilated, clipped, Fourier
+    (16, 12, 14, 14, 14, 11, 1, 1),  # Fourier
+    (32, 12, 14, 7, 7, 15, 1, 1),  # clipped, Fourier
+    (64, 24, 25, 13, 12, 9, 1, 2),  # dilated, clipped, Fourier
     (2, 3, 4, 12, 11, 3, 2, 1),  # direct
     (2, 64, 65, 49, 50, 9, 1, 1),  # Fourier in tiles, which do not fill the map
-    (2, 96, 98, 48, 46, 9, 1, 2),  # dilated, in tiles
+    (6, 96, 98, 48, 46, 9, 1, 2),  # dilated, in tiles
+    (3, 5, 6, 9, 8, 1, 2, 1),  # one tap, a product of matrices
 ]
 
 
@@ -61,13 +62,15 @@ def test_which_path_is_taken(monkeypatch):
 
     watch(convolution, "_in_strips", lambda arguments: "strips")
     watch(convolution, "fourier_conv2d", lambda arguments: "Fourier" if arguments[3] is None else "Fourier in tiles")
+    watch(convolution, "_pointwise", lambda arguments: "one tap")
     paths = []
     for batch, channels_in, channels_out, height, width, size, stride, dilation in SHAPES:
         taken.clear()
         same_conv2d(noise(batch, channels_in, height, width), noise(channels_out, channels_in, size, size), stride, dilation)
         paths.append(taken[0] if taken else "direct")
     tiled = ["Fourier in tiles"] * 2
-    assert paths == ["strips", "strips", "strips", "direct", "Fourier", "Fourier", "Fourier", "direct", *tiled]
+    expected = ["strips", "strips", "strips", "direct", "Fourier", "Fourier", "Fourier", "direct", *tiled, "one tap"]
+    assert paths == expected
 
 
 def test_no_fourier_transform_in_half_precision():
