@@ -15,11 +15,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 import models
 from bench.device import M_MMAP_MAX, M_TOP_PAD, M_TRIM_THRESHOLD, reuse_memory, set_glibc, set_numerics
 from bench.timed_step import TimedStep, timed_run
 from models.layers import convolution, fourier
+from models.mnist_net import MnistNet
 
 CPU = torch.device("cpu")
 GLIBC_DEFAULTS = ((M_MMAP_MAX, 65536), (M_TRIM_THRESHOLD, 2**17), (M_TOP_PAD, 2**17))
@@ -63,7 +66,14 @@ def returned_memory() -> Iterator[None]:
         reuse_memory()
 
 
+def torchs_stride(maps: Tensor, filters: Tensor, stride: int) -> Tensor:
+    """A convolution of one tap as torch does it."""
+    return F.conv2d(maps, filters, stride=stride)
+
+
 WITHOUT = {
+    "pooling first": lambda: patched(MnistNet, "forward", nn.Sequential.forward),
+    "one tap's pixels cut first": lambda: patched(convolution, "_one_tap", torchs_stride),
     "Fourier domain": lambda: patched(convolution, "_may_use_fourier", lambda maps: False),
     "one transform for filters of several sizes": lambda: patched(convolution, "_cheapest_groups", each_alone),
     "tiles": lambda: patched(fourier, "TILES", ()),

@@ -182,8 +182,8 @@ def _cheapest_groups(
 
 
 def _direct(maps: Tensor, filters: Tensor, stride: int, dilation: int) -> Tensor:
-    if filters[0, 0].numel() == 1 and _may_use_winograd(maps):
-        return _pointwise(maps[:, :, ::stride, ::stride], filters[:, :, 0, 0])
+    if stride > 1 and filters[0, 0].numel() == 1:
+        return _one_tap(maps, filters, stride)
     if maps.device.type == "cpu" and maps.shape[1] == 1:
         maps = _with_channels_last(maps)
     padding = (dilation * (filters.shape[-2] // 2), dilation * (filters.shape[-1] // 2))
@@ -192,10 +192,9 @@ def _direct(maps: Tensor, filters: Tensor, stride: int, dilation: int) -> Tensor
     return F.conv2d(maps, filters, stride=stride, padding=padding, dilation=dilation)
 
 
-def _pointwise(maps: Tensor, matrix: Tensor) -> Tensor:
-    """A convolution of one tap: (N, C, H, W) and (O, C) -> (N, O, H, W). Its gradients take oneDNN several times as long."""
-    responses = torch.bmm(matrix.expand(len(maps), -1, -1), maps.flatten(2))
-    return responses.view(len(maps), -1, *maps.shape[2:])
+def _one_tap(maps: Tensor, filters: Tensor, stride: int) -> Tensor:
+    """A convolution that sees every `stride`-th pixel only: the others are left out beforehand, oneDNN's gradients are slow."""
+    return F.conv2d(maps[:, :, ::stride, ::stride], filters)
 
 
 def _in_strips(padded: Tensor, filters: Tensor, stride: int) -> Tensor:

@@ -22,7 +22,7 @@ SHAPES = [
     (2, 3, 4, 12, 11, 3, 2, 1),  # direct
     (2, 64, 65, 49, 50, 9, 1, 1),  # Fourier in tiles, which do not fill the map
     (6, 96, 98, 48, 46, 9, 1, 2),  # dilated, in tiles
-    (3, 5, 6, 9, 8, 1, 2, 1),  # one tap, a product of matrices
+    (3, 5, 6, 9, 8, 1, 2, 1),  # one tap and a stride
 ]
 
 
@@ -62,7 +62,7 @@ def test_which_path_is_taken(monkeypatch):
 
     watch(convolution, "_in_strips", lambda arguments: "strips")
     watch(convolution, "fourier_conv2d", lambda arguments: "Fourier" if arguments[3] is None else "Fourier in tiles")
-    watch(convolution, "_pointwise", lambda arguments: "one tap")
+    watch(convolution, "_one_tap", lambda arguments: "one tap")
     paths = []
     for batch, channels_in, channels_out, height, width, size, stride, dilation in SHAPES:
         taken.clear()
