@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from datasets.errors import DataError
 
-CHUNK = 1000  # images at a time: about 50 MB of intermediate values
+CHUNK = 100  # images at a time, whose intermediate values, 5 MB, stay in the processor's caches
 
 
 def draw_scales(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
@@ -42,7 +42,8 @@ def scale_affine(images: Tensor, scales: Tensor, *, centre: float = 14.5) -> Ten
             f"not {images.dtype} {tuple(images.shape)} and {tuple(scales.shape)}"
         )
     scales = scales.to(images.device, torch.float64)
-    chunks = zip(images.split(CHUNK), scales.split(CHUNK), strict=True)
+    count = CHUNK if images.device.type == "cpu" else max(1, len(images))
+    chunks = zip(images.split(count), scales.split(count), strict=True)
     return torch.cat([_scale(*chunk, centre) for chunk in chunks]) if len(images) else images.clone()
 
 
@@ -57,17 +58,23 @@ def _scale(images: Tensor, scales: Tensor, centre: float) -> Tensor:
     left = torch.floor(position - 0.5)
     fraction = (position - 0.5) - left
     taps = [(left.long() + offset).clamp_(0, size - 1) for offset in (-1, 0, 1, 2)]
-    values = _cubic(images[:, 0].double(), taps, fraction)
-    values = _cubic(values.mT, taps, fraction).mT
+    # Along the columns first; whole rows are gathered both times, not pixels one by one.
+    values = _cubic(images[:, 0].mT.double(), taps, fraction)
+    values = _cubic(values.mT, taps, fraction)
     values = torch.where(inside[:, :, None] & inside[:, None, :], values, 0)
     return values.clamp_(0, 255).to(torch.uint8)[:, None]  # truncated, as Pillow does
 
 
 def _cubic(values: Tensor, taps: list[Tensor], fraction: Tensor) -> Tensor:
-    """Interpolate along the last axis: (N, H, H) at the four neighbours (N, H) of each position -> (N, H, H)."""
-    v1, v2, v3, v4 = (values.gather(2, tap[:, None, :].expand_as(values)) for tap in taps)
-    d = fraction[:, None, :]
-    return v2 + d * (v3 - v1 + d * (2 * (v1 - v2) + v3 - v4 + d * (v2 - v1 - v3 + v4)))
+    """Interpolate between rows: (N, H, H) at the four neighbours (N, H) of each position -> (N, H, H)."""
+    count, size, _ = values.shape
+    rows, first = values.reshape(-1, size), size * torch.arange(count, device=values.device)[:, None]
+    v1, v2, v3, v4 = (rows.index_select(0, (first + tap).flatten()).view(values.shape) for tap in taps)
+    d = fraction[:, :, None]
+    # v2 + d * (v3 - v1 + d * (2 * (v1 - v2) + v3 - v4 + d * (v2 - v1 - v3 + v4))), in place and in this order
+    cubic = (v2 - v1).sub_(v3).add_(v4).mul_(d)
+    square = (v1 - v2).mul_(2).add_(v3).sub_(v4).add_(cubic).mul_(d)
+    return (v3 - v1).add_(square).mul_(d).add_(v2)
 
 
 # -------------------------------------------------------------------------------------------------------------- STL-10
