@@ -243,6 +243,12 @@ def waves(frequencies: int, samples: range, period: int, sign: int) -> Tensor:
     return torch.polar(torch.ones_like(angle), sign * 2 * math.pi / period * angle)
 
 
+def both_waves(rows: range, columns: range, periods: Periods, sign: int) -> tuple[Tensor, Tensor]:
+    """The waves along both axes: (P, rows), and of half the second axis' frequencies, (R, columns)."""
+    p, q = periods
+    return waves(p, rows, p, sign), waves(q // 2 + 1, columns, q, sign)
+
+
 def synthesis_weights(periods: Periods) -> Tensor:
     """What each of the R frequencies of the second axis counts in a map, both inverse periods included: (R, 1)."""
     q = periods[1]
@@ -273,22 +279,19 @@ def real_transform(
 @torch.inference_mode(False)  # kept for training steps, even when an evaluation is the first to ask
 def of_maps(rows: range, columns: range, periods: Periods, dtype: torch.dtype, device: torch.device) -> Transform:
     """The transform of the given pixels of a map."""
-    (p, q), r = periods, periods[1] // 2 + 1
-    return real_transform(waves(p, rows, p, -1), waves(r, columns, q, -1), MAPS, dtype, device)
+    return real_transform(*both_waves(rows, columns, periods, -1), MAPS, dtype, device)
 
 
 @lru_cache(maxsize=256)
 @torch.inference_mode(False)
 def of_filters(rows: range, columns: range, periods: Periods, dtype: torch.dtype, device: torch.device) -> Transform:
     """The transform of a filter whose taps lie on the given pixels; cross-correlation takes the opposite sign."""
-    (p, q), r = periods, periods[1] // 2 + 1
-    return real_transform(waves(p, rows, p, +1), waves(r, columns, q, +1), FILTERS, dtype, device)
+    return real_transform(*both_waves(rows, columns, periods, +1), FILTERS, dtype, device)
 
 
 @lru_cache(maxsize=256)
 @torch.inference_mode(False)
 def of_results(rows: range, columns: range, periods: Periods, dtype: torch.dtype, device: torch.device) -> Transform:
     """The transpose of the inverse transform at the given pixels."""
-    (p, q), r = periods, periods[1] // 2 + 1
-    along_columns = waves(r, columns, q, -1) * synthesis_weights(periods)
-    return real_transform(waves(p, rows, p, -1), along_columns, RESULTS, dtype, device)
+    along_rows, along_columns = both_waves(rows, columns, periods, -1)
+    return real_transform(along_rows, along_columns * synthesis_weights(periods), RESULTS, dtype, device)

@@ -23,12 +23,12 @@ from models.layers.fourier import (
     MAPS,
     RESULTS,
     Transform,
+    both_waves,
     cost,
     of_filters,
     real_transform,
     spectral_products,
     synthesis_weights,
-    waves,
 )
 from models.layers.pixels import as_maps, pixels_first
 
@@ -103,8 +103,8 @@ def _in_fourier_domain(maps: Tensor, filters: Tensor, rows: ResampledAxis, colum
 @torch.inference_mode(False)
 def _before(rows: ResampledAxis, columns: ResampledAxis, dtype: torch.dtype, device: torch.device) -> Transform:
     """The transform of the resampled map."""
-    along_rows = waves(rows.period, range(len(rows.before)), rows.period, -1)
-    along_columns = waves(columns.period // 2 + 1, range(len(columns.before)), columns.period, -1)
+    periods = (rows.period, columns.period)
+    along_rows, along_columns = both_waves(range(len(rows.before)), range(len(columns.before)), periods, -1)
     resampled = along_rows @ rows.before.to(along_rows), along_columns @ columns.before.to(along_columns)
     return real_transform(*resampled, MAPS, dtype, device)
 
@@ -113,9 +113,9 @@ def _before(rows: ResampledAxis, columns: ResampledAxis, dtype: torch.dtype, dev
 @torch.inference_mode(False)
 def _after(rows: ResampledAxis, columns: ResampledAxis, dtype: torch.dtype, device: torch.device) -> Transform:
     """The transpose of the inverse transform, resampled."""
-    along_rows = waves(rows.period, range(rows.after.shape[1]), rows.period, -1)
-    along_columns = waves(columns.period // 2 + 1, range(columns.after.shape[1]), columns.period, -1)
-    along_columns = along_columns * synthesis_weights((rows.period, columns.period))
+    periods = (rows.period, columns.period)
+    along_rows, along_columns = both_waves(range(rows.after.shape[1]), range(columns.after.shape[1]), periods, -1)
+    along_columns = along_columns * synthesis_weights(periods)
     resampled = along_rows @ rows.after.mT.to(along_rows), along_columns @ columns.after.mT.to(along_columns)
     return real_transform(*resampled, RESULTS, dtype, device)
 
