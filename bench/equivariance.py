@@ -74,10 +74,12 @@ def layers_of(network: nn.Module) -> list[Layer]:
     """
     modules = list(network) if isinstance(network, nn.Sequential) else []
     image = Layer("image", 0, lambda maps: maps)
-    blocks = [i for i, module in enumerate(modules) if isinstance(module, Block)]
+    blocks = [i for i, module in enumerate(modules) if any(isinstance(part, Block) for part in module.modules())]
     columns = next((module.columns for module in network.modules() if isinstance(module, ColumnConv)), 1)
 
-    def largest(maps: Tensor) -> Tensor:
+    def largest(maps: Tensor | tuple[Tensor, ...]) -> Tensor:
+        if isinstance(maps, tuple):  # a map per column
+            return torch.stack(maps).amax(dim=0)
         return maps.amax(dim=2) if maps.ndim == 5 else maps.unflatten(1, (columns, -1)).amax(dim=1)
 
     if blocks:

@@ -17,12 +17,14 @@ from torch.nn import functional as F
 
 from models.dss import BASE, DilatedScaleConv, GaussianLifting
 from models.layers.convolution import SameConv2d
+from models.layers.dropout import Dropout
 from models.mnist_net import MnistNet
 from models.sesn import LiftingConv, ScaleConv
 from models.sevf import ImageToLengthConv, ImageToVectorConv, VectorConv
 from models.si_convnet import ScaleInvariantConv
-from models.sicnn import ColumnConv, bank_size
+from models.sicnn import ColumnConv, OneColumn, bank_size
 from models.ss_cnn import SteerableConv
+from models.wide_resnet import Block
 
 
 @contextmanager
@@ -53,6 +55,19 @@ def _(layer: MnistNet, maps: Tensor) -> Tensor:
     for module in layer:
         maps = module(maps)
     return maps
+
+
+@plain.register
+def _(layer: Block, maps: Tensor) -> Tensor:
+    active = F.relu(layer.norm1(maps))
+    beside = maps if layer.shortcut is None else layer.shortcut(active)
+    result = F.relu(layer.norm2(layer.convolution1(active)))
+    return torch.add(beside, layer.convolution2(layer.dropout(result)))
+
+
+@plain.register
+def _(layer: Dropout, maps: Tensor) -> Tensor:
+    return nn.Dropout.forward(layer, maps)
 
 
 @plain.register
@@ -94,6 +109,14 @@ def _(layer: ColumnConv, maps: Tensor) -> Tensor:
     bank = torch.cat([_padded(filters, size) for filters in layer.filters(layer.weight)])
     groups = 1 if layer.lifting else layer.columns
     return F.conv2d(maps, bank, stride=layer.stride, padding=size // 2, groups=groups)
+
+
+@plain.register
+def _(layer: OneColumn, maps: Tensor) -> Tensor:
+    shared = layer.shared
+    size = bank_size(shared.weight.shape[-1], shared.filters.scales)
+    filters = _padded(shared.filters(shared.weight)[layer.s], size)
+    return F.conv2d(maps, filters, stride=shared.stride, padding=size // 2)
 
 
 @plain.register

@@ -83,9 +83,10 @@ class ResizedFilters(nn.Module):
 
     def convolve(self, maps: Sequence[Tensor], weight: Tensor, stride: int) -> list[Tensor]:
         """Convolve each column's (N, C, H, W) with its filters -> (N, O, H', W')."""
-        return [self._convolved(seen, weight, s, stride) for s, seen in enumerate(maps)]
+        return [self.convolve_column(s, seen, weight, stride) for s, seen in enumerate(maps)]
 
-    def _convolved(self, maps: Tensor, weight: Tensor, s: int, stride: int) -> Tensor:
+    def convolve_column(self, s: int, maps: Tensor, weight: Tensor, stride: int) -> Tensor:
+        """Convolve column s, (N, C, H, W), with its filters -> (N, O, H', W')."""
         taps = self.taps[s]
         if self.scales[s] == 1 or weight.shape[-1] == 1:
             return same_conv2d(maps, weight, stride)
@@ -180,6 +181,54 @@ def sicnn(task: str, index: str = "ratio", upsample: str = "nearest") -> nn.Modu
     return mnist_net(task, [*body, ColumnMax(columns)], linear_head(4 * CHANNELS[-1]), upsample)
 
 
+class EachColumn(nn.Module):
+    """A network per column: S maps, or an image that every column sees, to S results."""
+
+    def __init__(self, columns: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.columns = nn.ModuleList(columns)
+
+    def forward(self, maps: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """One column after the other, which never lie in one tensor: joining and parting them would copy all maps."""
+        seen = [maps] * len(self.columns) if isinstance(maps, Tensor) else maps
+        return tuple(column(one) for column, one in zip(self.columns, seen, strict=True))
+
+
+class OneColumn(nn.Module):
+    """Column s of a convolution that all columns share: (N, C, H, W) -> (N, O, H', W')."""
+
+    def __init__(self, shared: ColumnConv, s: int) -> None:
+        super().__init__()
+        self.shared, self.s = shared, s
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Convolve with this column's filters."""
+        return self.shared.filters.convolve_column(self.s, maps, self.shared.weight, self.shared.stride)
+
+
+class LargestColumn(nn.Module):
+    """The maximum over columns: S of (N, C) -> (N, C)."""
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """Return the maximum; its gradient goes to the column that attains it."""
+        return torch.stack(list(maps)).max(dim=0).values
+
+
+class WideColumn(Parts):
+    """The skeleton of column s, whose normalisations are its own and whose convolutions are those of `shared`, in order."""
+
+    def __init__(self, s: int, shared: Sequence[ColumnConv]) -> None:
+        self.s, self.shared = s, iter(shared)
+
+    def convolution(self, place: Place, channels_in: int, channels_out: int, stride: int) -> nn.Module:
+        """Resized 3 x 3 filters."""
+        return OneColumn(next(self.shared), self.s)
+
+    def shortcut(self, place: Place, channels_in: int, channels_out: int, stride: int) -> nn.Module:
+        """One matrix for all columns."""
+        return OneColumn(next(self.shared), self.s)
+
+
 class WideColumns(Parts):
     """The skeleton with a column per scale; every convolution, the 1 x 1 ones too, is a column convolution."""
 
@@ -188,24 +237,24 @@ class WideColumns(Parts):
 
     def stem(self, channels_out: int) -> nn.Module:
         """Every column sees the image."""
-        return he_normal(ColumnConv(3, channels_out, 3, STL_SCALES, lifting=True, index=self.index))
+        shared = self._shared(3, channels_out, 3)
+        return EachColumn([OneColumn(shared, s) for s in range(len(STL_SCALES))])
 
-    def convolution(self, place: Place, channels_in: int, channels_out: int, stride: int) -> nn.Module:
-        """Resized 3 x 3 filters."""
-        return he_normal(ColumnConv(channels_in, channels_out, 3, STL_SCALES, stride=stride, index=self.index))
-
-    def shortcut(self, place: Place, channels_in: int, channels_out: int, stride: int) -> nn.Module:
-        """One matrix for all columns."""
-        return he_normal(ColumnConv(channels_in, channels_out, 1, STL_SCALES, stride=stride))
-
-    def norm(self, channels: int) -> nn.Module:
-        """Statistics and affine of its own for every column."""
-        return nn.BatchNorm2d(len(STL_SCALES) * channels)
+    def block(self, place: Place, channels_in: int, channels_out: int, stride: int, dropout: float) -> nn.Module:
+        """A block per column, with the same convolutions."""
+        shared = [self._shared(channels_in, channels_out, 3, stride), self._shared(channels_out, channels_out, 3)]
+        if channels_in != channels_out:
+            shared.append(self._shared(channels_in, channels_out, 1, stride))
+        columns = [WideColumn(s, shared) for s in range(len(STL_SCALES))]
+        return EachColumn([column.block(place, channels_in, channels_out, stride, dropout) for column in columns])
 
     def tail(self, channels: int) -> Sequence[nn.Module]:
         """The maximum over columns comes after the average."""
-        average = [self.norm(channels), nn.ReLU(), nn.AdaptiveAvgPool2d(1)]
-        return [*average, ColumnMax(len(STL_SCALES)), nn.Flatten()]
+        plain = Parts()
+        return [EachColumn([nn.Sequential(*plain.tail(channels)) for _ in STL_SCALES]), LargestColumn()]
+
+    def _shared(self, channels_in: int, channels_out: int, size: int, stride: int = 1) -> ColumnConv:
+        return he_normal(ColumnConv(channels_in, channels_out, size, STL_SCALES, stride=stride, index=self.index))
 
 
 @register("sicnn", tasks="stl10+", paper="Xu et al. 2014, arXiv 1411.6369", options={"index": {"stl10+": ("ratio", "factor")}})

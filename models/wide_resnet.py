@@ -21,6 +21,7 @@ from models.errors import ModelError
 from models.layers.convolution import SameConv2d
 from models.layers.dropout import Dropout
 from models.layers.in_parts import dropout_mask, normalised_in_parts
+from models.layers.rectified import rectified
 
 CLASSES = 10
 DROPOUT = 0.3
@@ -69,6 +70,10 @@ class Parts:
         """The normalisation inside the blocks."""
         return nn.BatchNorm2d(channels)
 
+    def block(self, place: Place, channels_in: int, channels_out: int, stride: int, dropout: float) -> nn.Module:
+        """The block whose first convolution is at `place`."""
+        return Block(self, place, channels_in, channels_out, stride, dropout)
+
     def tail(self, channels: int) -> Sequence[nn.Module]:
         """From the last block's map to (N, channels)."""
         return [self.norm(channels), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
@@ -93,10 +98,10 @@ class Block(nn.Module):
         """(N, C, H, W), or whatever layout the convolutions have, to the same with the channels and size of the block."""
         if self.training and self.batch_split > 1:
             return self._in_parts(maps)
-        active = F.relu(self.norm1(maps))
+        active = rectified(self.norm1, maps)
         beside = maps if self.shortcut is None else self.shortcut(active)
-        result = F.relu(self.norm2(self.convolution1(active)))
-        return torch.add(beside, self.convolution2(self.dropout(result)))
+        result = rectified(self.norm2, self.convolution1(active), self.dropout)
+        return torch.add(beside, self.convolution2(result))
 
     def _in_parts(self, maps: Tensor) -> Tensor:
         """The same, a part of the batch at a time (layers/in_parts.py)."""
@@ -126,7 +131,7 @@ def wide_resnet(
     for group, channels_out in enumerate(widths, start=1):
         for block in range((depth - 4) // 6):
             stride = 2 if group > 1 and block == 0 else 1
-            layers.append(Block(parts, Place(group, block, 1), channels_in, channels_out, stride, dropout))
+            layers.append(parts.block(Place(group, block, 1), channels_in, channels_out, stride, dropout))
             channels_in = channels_out
     head = nn.Linear(channels_in, classes)
     nn.init.zeros_(head.bias)
