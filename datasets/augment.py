@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from datasets.errors import DataError
 
-CHUNK = 100  # images at a time, whose intermediate values, 5 MB, stay in the processor's caches
+CHUNK = 200  # images at a time, whose intermediate values, 1.3 MB each, stay in the processor's caches
 
 
 def draw_scales(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
@@ -61,8 +61,9 @@ def _scale(images: Tensor, scales: Tensor, centre: float) -> Tensor:
     # Along the columns first; whole rows are gathered both times, not pixels one by one.
     values = _cubic(images[:, 0].mT.double(), taps, fraction)
     values = _cubic(values.mT, taps, fraction)
-    values = torch.where(inside[:, :, None] & inside[:, None, :], values, 0)
-    return values.clamp_(0, 255).to(torch.uint8)[:, None]  # truncated, as Pillow does
+    result = values.clamp_(0, 255).to(torch.uint8)  # truncated, as Pillow does
+    within = inside.view(torch.uint8)
+    return result.mul_(within[:, :, None]).mul_(within[:, None, :])[:, None]  # where() takes as long as ten sums
 
 
 def _cubic(values: Tensor, taps: list[Tensor], fraction: Tensor) -> Tensor:
@@ -73,8 +74,8 @@ def _cubic(values: Tensor, taps: list[Tensor], fraction: Tensor) -> Tensor:
     d = fraction[:, :, None]
     # v2 + d * (v3 - v1 + d * (2 * (v1 - v2) + v3 - v4 + d * (v2 - v1 - v3 + v4))), in place and in this order
     cubic = (v2 - v1).sub_(v3).add_(v4).mul_(d)
-    square = (v1 - v2).mul_(2).add_(v3).sub_(v4).add_(cubic).mul_(d)
-    return (v3 - v1).add_(square).mul_(d).add_(v2)
+    square = v3.add(v1 - v2, alpha=2).sub_(v4).add_(cubic).mul_(d)
+    return v3.sub_(v1).add_(square).mul_(d).add_(v2)
 
 
 # -------------------------------------------------------------------------------------------------------------- STL-10
