@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from models.layers.convolution import same_conv2d, steered_conv2d
 from models.layers.pixels import BatchNorm2d, PoolingLayer, concatenate_channels, unpooled
 from models.layers.resampling import bilinear, centred, nearest
-from models.layers.separable import functions_of
+from models.layers.separable import functions_of, values_of
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
 from models.registry import register
 from models.wide_resnet import Parts, Place, Size, he_normal, wide_resnet
@@ -92,7 +92,7 @@ class ResizedFilters(nn.Module):
             return same_conv2d(maps, weight, stride)
         if taps is None:
             return same_conv2d(maps, self._resized(weight, self.get_buffer(f"resizing_{s}"), self.scales[s]), stride)
-        sizes = weight.new_tensor([sum(map(abs, tap)) for tap in taps])
+        sizes = values_of(taps, weight.dtype, weight.device).abs().sum(dim=1)
         magnitudes = weight.abs()
         norms = (magnitudes * torch.outer(sizes, sizes)).sum(dim=(2, 3), keepdim=True)
         return steered_conv2d(maps, weight * _ratio(magnitudes.sum(dim=(2, 3), keepdim=True), norms), taps, taps, stride)

@@ -37,8 +37,15 @@ def without_common_zeros(functions: Functions) -> tuple[Functions, int]:
 
 def compose(weight: Tensor, rows: Functions, columns: Functions) -> Tensor:
     """The filters themselves: (O, C, A, B) -> (O, C, K, K')."""
-    along_rows, along_columns = (weight.new_tensor(functions) for functions in (rows, columns))
+    along_rows, along_columns = (values_of(functions, weight.dtype, weight.device) for functions in (rows, columns))
     return along_rows.mT @ (weight @ along_columns)
+
+
+@lru_cache(maxsize=256)
+@torch.inference_mode(False)  # kept for training steps, even when an evaluation is the first to ask
+def values_of(functions: Functions, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The functions as a tensor (A, K), copied to the device once: a step that did so could not be captured in a CUDA graph."""
+    return torch.tensor(functions, dtype=torch.float64).to(device=device, dtype=dtype)
 
 
 def separable_cost(

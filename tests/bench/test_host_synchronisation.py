@@ -1,13 +1,15 @@
 """A training step, once warm, stays on the device: it asks for no number and brings no tensor along from the host.
 
 On the device `meta`, which computes nothing: there an operator that needs a value fails, and every operator that sees a tensor
-of the CPU is caught here. A CUDA device would wait at the same places.
+of the CPU is caught here, as is every tensor that is made of Python's numbers. A CUDA device would wait at the same places,
+and could not capture them in a graph.
 """
 
 from collections.abc import Sequence
 
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -36,6 +38,19 @@ class OnHost(TorchDispatchMode):
         return result
 
 
+class MadeOfNumbers(TorchFunctionMode):
+    """Names the functions that make a tensor of numbers: they copy it to its device where no operator is seen to do so."""
+
+    def __init__(self, operators: list[str]) -> None:
+        super().__init__()
+        self.operators = operators
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func in (torch.tensor, torch.as_tensor, torch.asarray, torch.Tensor.new_tensor):
+            self.operators.append(func.__name__)
+        return func(*args, **(kwargs or {}))
+
+
 def an_epoch(task: str) -> Epoch:
     images = torch.zeros(8, *datasets.image_shape(task), dtype=torch.uint8, device=META)
     recipe = timed_run("cnn", task, 4, "float32").recipe
@@ -47,7 +62,7 @@ def operators_on_host(task: str, forward, epoch: Epoch, steps: Sequence[int] = (
     recipe = timed_run("cnn", task, 4, "float32").recipe
     loss_sum = torch.zeros((), dtype=torch.float64, device=META)
     for step in steps:
-        with OnHost() as on_host:
+        with OnHost() as on_host, MadeOfNumbers(on_host.operators):
             batch = epoch.batch(step)
             loss_sum += gradients(forward, batch, recipe).double() * len(batch.labels)
     return on_host.operators
@@ -72,6 +87,10 @@ def test_what_this_would_catch():
     def asks_for_a_number(images):
         return layer(images.flatten(1)) * images.mean().item()
 
+    def makes_one_there(images):
+        return layer(images.flatten(1)) + images.new_tensor([0.0] * 10)
+
+    assert "new_tensor" in operators_on_host("mnist-scale-28+", makes_one_there, epoch)
     assert any("copy" in operator for operator in operators_on_host("mnist-scale-28+", brings_a_tensor, epoch))
     with pytest.raises(RuntimeError, match="meta"):
         operators_on_host("mnist-scale-28+", asks_for_a_number, epoch)
