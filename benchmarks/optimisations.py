@@ -21,7 +21,9 @@ from torch.nn import functional as F
 import models
 from bench.device import M_MMAP_MAX, M_TOP_PAD, M_TRIM_THRESHOLD, reuse_memory, set_glibc, set_numerics
 from bench.timed_step import TimedStep, timed_run
-from models.layers import convolution, fourier
+from models import wide_resnet
+from models.layers import convolution, dropout, fourier
+from models.layers.dropout import Dropout
 from models.mnist_net import MnistNet
 
 CPU = torch.device("cpu")
@@ -71,8 +73,23 @@ def torchs_stride(maps: Tensor, filters: Tensor, stride: int) -> Tensor:
     return F.conv2d(maps, filters, stride=stride)
 
 
+def one_after_the_other(norm: nn.Module, maps: Tensor, drop: Dropout | None = None) -> Tensor:
+    """As `rectified`, in three operations."""
+    result = F.relu(norm(maps))
+    return result if drop is None else drop(result)
+
+
+def torchs_draw(maps: Tensor) -> Tensor:
+    """As dropout's draw, by torch's generator."""
+    drawn = torch.empty_like(maps, dtype=torch.int32)
+    pairs = torch.empty((drawn.numel() + 1) // 2, dtype=torch.int64).random_(-(2**63), None)
+    return pairs.view(torch.int32)[: drawn.numel()].as_strided(drawn.shape, drawn.stride())
+
+
 WITHOUT = {
     "pooling first": lambda: patched(MnistNet, "forward", nn.Sequential.forward),
+    "rectified in one": lambda: patched(wide_resnet, "rectified", one_after_the_other),
+    "dropout drawn by SFC64": lambda: patched(dropout, "_random_int32_like", torchs_draw),
     "one tap's pixels cut first": lambda: patched(convolution, "_one_tap", torchs_stride),
     "Fourier domain": lambda: patched(convolution, "_may_use_fourier", lambda maps: False),
     "one transform for filters of several sizes": lambda: patched(convolution, "_cheapest_groups", each_alone),

@@ -23,13 +23,16 @@ class Dropout(nn.Dropout):
         """What to multiply maps with, 0 or 1 / (1 - p), in their layout; None: there is nothing to draw. For the CPU."""
         if not self.training or not 0 < self.p < 1:
             return None
-        kept = _random_int32_like(maps).ge_(round(self.p * 2**32) - 2**31)  # in place: 0 or 1
-        if maps.dtype != torch.float32:
+        bits: Tensor = _random_int32_like(maps)
+        kept = bits.ge_(round(self.p * 2**32) - 2**31)  # in place: 0 or 1
+        if maps.dtype != torch.float32 or torch.compiler.is_compiling():
             return kept.to(maps.dtype).mul_(1 / (1 - self.p))
         # A number's bits times 0 or 1 are the bits of 0 or of that number: a tenth of the time of a conversion.
-        return kept.mul_(torch.tensor(1 / (1 - self.p)).view(torch.int32)).view(torch.float32)
+        return kept.mul_(np.float32(1 / (1 - self.p)).view(np.int32).item()).view(torch.float32)
 
 
+# To torch.compile one operation that it does not look into, and neither repeats nor drops.
+@torch.library.custom_op("scalebench::random_int32_like", mutates_args=(), tags=(torch.Tag.nondeterministic_seeded,))
 def _random_int32_like(maps: Tensor) -> Tensor:
     """All 2^32 values equally likely. torch's generator gives the seed alone, for it draws one number after the other.
 
@@ -39,3 +42,8 @@ def _random_int32_like(maps: Tensor) -> Tensor:
     seed = torch.empty((), dtype=torch.int64).random_().item()
     values = np.random.Generator(np.random.SFC64(int(seed))).integers(0, 2**64, (drawn.numel() + 1) // 2, dtype=np.uint64)
     return torch.from_numpy(values.view(np.int32)[: drawn.numel()]).as_strided(drawn.shape, drawn.stride())
+
+
+@_random_int32_like.register_fake
+def _(maps: Tensor) -> Tensor:
+    return torch.empty_like(maps, dtype=torch.int32)
