@@ -43,6 +43,7 @@ class Progress:
     validation_error_curve: list[float] = field(default_factory=list)
     train_seconds: list[float] = field(default_factory=list)
     validation_seconds: list[float] = field(default_factory=list)
+    others_shares: list[float] = field(default_factory=list)  # of the processors' time, in each epoch (or its last part)
 
 
 class Checkpoint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
 import traceback
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from torch import Tensor
 import datasets
 from bench.checkpoint import FOLDER, Checkpoint
 from bench.device import peak_memory, reset_peak_memory
+from bench.device_state import OTHERS_ALLOWED
 from bench.errors import Diverged, NotSaved, Stopped
 from bench.fit import is_out_of_memory, out_of_memory_advice
 from bench.hardware import describe_hardware, describe_software
@@ -22,7 +24,7 @@ from bench.plan import Run
 from bench.train import Trained, Watch, train
 from bench.weights import keep_weights
 from leaderboard.errors import RecordError
-from leaderboard.records import SCHEMA_VERSION, DataUsed, Failure, Metrics, ProtocolUsed, Record, ScaleBin, Timings
+from leaderboard.records import SCHEMA_VERSION, DataUsed, Failure, Hardware, Metrics, ProtocolUsed, Record, ScaleBin, Timings
 
 SCALE_BINS = 7  # of width 0.1 from 0.3 to 1.0, the range of the digits' scale factors
 TRACEBACK_LINES = 12
@@ -49,6 +51,7 @@ def execute(run: Run, device: torch.device, results: Path, watch: Watch) -> Reco
         outcome: dict[str, Any] = _failed(error, run, device)
     else:
         outcome = _succeeded(run, trained, time.perf_counter() - clock)
+        outcome["hardware"] = _hardware(device, trained.progress.others_shares)
         try:
             keep_weights(results, run.id, trained.weights)
         except RecordError as error:  # no reason to lose the result
@@ -73,14 +76,21 @@ def _record(run: Run, device: torch.device, started: datetime, peak: int | None,
         protocol=_protocol_used(run),
         data=DataUsed(variant=run.recipe.data.variant, fingerprint=run.fingerprint),
         peak_memory_bytes=peak,
-        hardware=describe_hardware(device),
         software=describe_software(),
         seeds={"weights": run.seed("weights")},
         started=started,
         finished=max(started, datetime.now(UTC)),  # a clock may have gone backwards
         command=run.command,
-        **outcome,
+        **{"hardware": describe_hardware(device), **outcome},
     )
+
+
+def _hardware(device: torch.device, others_shares: list[float]) -> Hardware:
+    """The device, and whether others used the processors as well: nobody counts those, so "at least one" is 1."""
+    hardware = describe_hardware(device)
+    if device.type == "cuda" or not others_shares:
+        return hardware
+    return hardware.model_copy(update={"other_processes": int(statistics.median(others_shares) > OTHERS_ALLOWED)})
 
 
 def _protocol_used(run: Run) -> ProtocolUsed:

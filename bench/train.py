@@ -17,6 +17,7 @@ from torch.nn import functional as F
 import models
 from bench.checkpoint import Checkpoint, Progress, UnreadableCheckpoint, seed_all
 from bench.device import autocast, reuse_memory, set_numerics
+from bench.device_state import Others
 from bench.errors import Diverged, Stopped
 from bench.graphed import GraphedGradients
 from bench.plan import Run
@@ -63,7 +64,9 @@ def train(run: Run, device: torch.device, checkpoint: Checkpoint, watch: Watch) 
 
     compute = _computation(network, recipe)
     while progress.epoch < recipe.epochs:
+        others = Others()
         _train_epoch(run, network, optimizer, compute, training, progress, checkpoint, watch)
+        progress.others_shares.append(others.share())
         if validation is not None:
             _validate(progress, network, validation, recipe)
         progress.epoch, progress.step, progress.loss_sum, progress.epoch_seconds = progress.epoch + 1, 0, 0.0, 0.0

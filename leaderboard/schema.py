@@ -118,7 +118,10 @@ class Timings(_Part):
 
 
 class Hardware(_Part):
-    """What the run ran on; ``device`` is "cpu" or "cuda", ``name`` the processor's or the card's own name."""
+    """What the run ran on; ``device`` is "cpu" or "cuda", ``name`` the processor's or the card's own name.
+
+    ``other_processes``: on the card; on a CPU 1 if others used more than 5 % of its time in half of the epochs, else 0.
+    """
 
     device: Literal["cpu", "cuda"]
     name: Text

@@ -84,6 +84,14 @@ def test_what_a_record_holds(tiny, plugin, tmp_path):
     assert record.data.variant == "10k-2k-50k"
 
 
+@pytest.mark.parametrize(("share", "others"), [(0.5, 1), (0.01, 0)])
+def test_a_record_says_whether_others_used_the_processors(tiny, plugin, tmp_path, monkeypatch, share, others):
+    monkeypatch.setattr("bench.train.Others.share", lambda self: share)
+    record = execute(one_run(tiny), CPU, tmp_path, Watch())
+    assert record.status == "ok"
+    assert record.hardware.other_processes == others
+
+
 def test_best_epoch_is_tested_not_the_last(tiny, plugin, tmp_path):
     """The weights that answer the test are those of the earliest epoch with the lowest validation error."""
     run = one_run(tiny)
