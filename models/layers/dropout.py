@@ -10,8 +10,8 @@ from torch import Tensor, nn
 class Dropout(nn.Dropout):
     """torch's dropout: zero with probability p, everything else divided by 1 - p; any shape.
 
-    On the CPU an element's fate is decided by 32 random bits, so p is met to 2^-32; torch's own draw takes many times as long
-    there (docs/performance.md).
+    On the CPU an element's fate is decided by 32 random bits, so p is met to 2^-32; torch's own dropout takes many times as long
+    there (84 ms for 4.7 million elements on two cores, of which the draw here takes 7).
     """
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -27,7 +27,7 @@ class Dropout(nn.Dropout):
         kept = bits.ge_(round(self.p * 2**32) - 2**31)  # in place: 0 or 1
         if maps.dtype != torch.float32 or torch.compiler.is_compiling():
             return kept.to(maps.dtype).mul_(1 / (1 - self.p))
-        # A number's bits times 0 or 1 are the bits of 0 or of that number: a tenth of the time of a conversion.
+        # A number's bits times 0 or 1 are the bits of 0 or of that number: no tensor is made anew.
         return kept.mul_(np.float32(1 / (1 - self.p)).view(np.int32).item()).view(torch.float32)
 
 
@@ -36,7 +36,7 @@ class Dropout(nn.Dropout):
 def _random_int32_like(maps: Tensor) -> Tensor:
     """All 2^32 values equally likely. torch's generator gives the seed alone, for it draws one number after the other.
 
-    numpy's SFC64 takes an eighth of its time.
+    numpy's SFC64 takes about half of its time.
     """
     drawn = torch.empty_like(maps, dtype=torch.int32)  # for its layout: dense, whatever that of the maps
     seed = torch.empty((), dtype=torch.int64).random_().item()
