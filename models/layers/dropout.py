@@ -10,8 +10,8 @@ from torch import Tensor, nn
 class Dropout(nn.Dropout):
     """torch's dropout: zero with probability p, everything else divided by 1 - p; any shape.
 
-    On the CPU an element's fate is decided by 32 random bits, so p is met to 2^-32; torch's own dropout takes many times as long
-    there (84 ms for 4.7 million elements on two cores, of which the draw here takes 7).
+    On the CPU an element's fate is decided by 32 random bits, so p is met to 2^-32; torch's own dropout takes longer
+    there (84 ms for 4.7 million elements on two cores; the draw here takes 7).
     """
 
     def forward(self, maps: Tensor) -> Tensor:
