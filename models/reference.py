@@ -115,7 +115,7 @@ def _(layer: ColumnConv, maps: Tensor) -> Tensor:
 def _(layer: OneColumn, maps: Tensor) -> Tensor:
     shared = layer.shared
     size = bank_size(shared.weight.shape[-1], shared.filters.scales)
-    filters = _padded(shared.filters(shared.weight)[layer.s], size)
+    filters = _padded(shared.filters.of_column(layer.s, shared.weight), size)
     return F.conv2d(maps, filters, stride=shared.stride, padding=size // 2)
 
 

@@ -79,7 +79,15 @@ class ResizedFilters(nn.Module):
 
     def forward(self, weight: Tensor) -> list[Tensor]:
         """Return for each column R_z(w) ||w||_1 / ||R_z(w)||_1 at its own support: (O, C, k_s, k_s), k_s odd."""
-        return [self._resized(weight, self.get_buffer(f"resizing_{s}"), scale) for s, scale in enumerate(self.scales)]
+        return [self.of_column(s, weight) for s in range(len(self.scales))]
+
+    def of_column(self, s: int, weight: Tensor) -> Tensor:
+        """The same for column s alone."""
+        matrix, scale = self.get_buffer(f"resizing_{s}").to(weight.dtype), self.scales[s]
+        filters = matrix @ weight @ matrix.mT
+        if scale == 1 or weight.shape[-1] == 1:
+            return filters
+        return filters * _ratio(_l1(weight), _l1(filters))
 
     def convolve(self, maps: Sequence[Tensor], weight: Tensor, stride: int) -> list[Tensor]:
         """Convolve each column's (N, C, H, W) with its filters -> (N, O, H', W')."""
@@ -91,18 +99,11 @@ class ResizedFilters(nn.Module):
         if self.scales[s] == 1 or weight.shape[-1] == 1:
             return same_conv2d(maps, weight, stride)
         if taps is None:
-            return same_conv2d(maps, self._resized(weight, self.get_buffer(f"resizing_{s}"), self.scales[s]), stride)
+            return same_conv2d(maps, self.of_column(s, weight), stride)
         sizes = values_of(taps, weight.dtype, weight.device).abs().sum(dim=1)
         magnitudes = weight.abs()
         norms = (magnitudes * torch.outer(sizes, sizes)).sum(dim=(2, 3), keepdim=True)
         return steered_conv2d(maps, weight * _ratio(magnitudes.sum(dim=(2, 3), keepdim=True), norms), taps, taps, stride)
-
-    def _resized(self, weight: Tensor, matrix: Tensor, scale: float) -> Tensor:
-        matrix = matrix.to(weight.dtype)
-        filters = matrix @ weight @ matrix.mT
-        if scale == 1 or weight.shape[-1] == 1:
-            return filters
-        return filters * _ratio(_l1(weight), _l1(filters))
 
 
 def _ratio(wanted: Tensor, norms: Tensor) -> Tensor:

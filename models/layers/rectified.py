@@ -1,8 +1,8 @@
 """Batch normalisation, rectifier and dropout in one: what the blocks of wide residual networks do between convolutions.
 
-Done one after the other, each keeps its result for the backward pass and reads all maps again, which on the CPU costs as much
-as some of the convolutions. What is kept here are the maps before and after, which the convolutions around keep as well: where
-the result is zero, no gradient flows, whether the rectifier or dropout made it so.
+Done one after the other, each keeps its result for the backward pass. What is kept here are the maps before and after alone:
+where the result is zero, no gradient flows, whether the rectifier or dropout made it so. That saves memory, and hardly any
+time (docs/performance.md).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def rectified(norm: nn.Module, maps: Tensor, dropout: Dropout | None = None) -> 
 
 
 def _in_one(norm: nn.BatchNorm2d, maps: Tensor) -> bool:
-    """Whether it pays, and is possible: training on the CPU. On a GPU, and compiled, that is the compiler's work."""
+    """Whether it is possible: training on the CPU. On a GPU cuDNN normalises, and what is compiled is fused by itself."""
     ordinary = norm.training and norm.affine and norm.track_running_stats and norm.momentum is not None
     here = maps.device.type == "cpu" and not torch.compiler.is_compiling()
     return ordinary and here and maps.is_contiguous() and maps.dtype == norm.weight.dtype
