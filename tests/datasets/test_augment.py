@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 import datasets
+from datasets import augment
 from datasets.augment import CHUNK, draw_scales, scale_affine
 from datasets.mnist import load_cached
 
@@ -75,6 +76,15 @@ def test_other_sides_equal_pillow(side: int) -> None:
     generator = np.random.default_rng(11)
     images, scales = random_images("noise", 200, generator, side), generator.uniform(0.3, 2.0, 200)
     np.testing.assert_array_equal(in_a_batch(images, scales, side / 2), by_pillow(images, scales, side / 2))
+
+
+@pytest.mark.parametrize("kind", ["noise", "black and white", "flat"])
+def test_what_a_gpu_does_gives_the_same_pixels_here(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(15)
+    images, scales = random_images(kind, 500, generator), generator.uniform(0.3, 2.0, 500)
+    by_products = in_a_batch(images, scales, 14.5)
+    monkeypatch.setattr(augment, "_by_products", augment._in_order)
+    np.testing.assert_array_equal(in_a_batch(images, scales, 14.5), by_products)
 
 
 def test_golden_sums_and_rows(golden: dict[str, Any]) -> None:
