@@ -28,8 +28,10 @@ from models.layers.scale_axis import (
     ScaleMaxPool,
     ScaleProjection,
     first_maximum,
+    fold_scales,
     neighbouring_scales,
     stack_scales,
+    unfold_scales,
 )
 from models.layers.separable import Functions, functions_of
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
@@ -214,8 +216,7 @@ class ScaleConv1x1(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Apply the matrix at every `stride`-th pixel."""
-        seen = maps[..., :: self.stride, :: self.stride]
-        return torch.einsum("oc,ncshw->noshw", self.weight[:, :, 0, 0], seen)
+        return unfold_scales(same_conv2d(fold_scales(maps), self.weight, self.stride), maps.shape[2])
 
 
 def _with_bias(responses: Sequence[Tensor], bias: Tensor | None, project: bool) -> Tensor:
@@ -341,7 +342,7 @@ class WideSteerable(Parts):
 
     def tail(self, channels: int) -> Sequence[nn.Module]:
         """The projection comes first."""
-        return [ScaleProjection(), nn.BatchNorm2d(channels), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+        return [ScaleProjection(), BatchNorm2d(channels), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
 
 
 @register("sesn-a", tasks="stl10+", paper="Sosnovik et al. 2020, arXiv 1910.11093")

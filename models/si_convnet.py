@@ -92,7 +92,7 @@ class ScaleInvariantConv(PoolingLayer):
         if max(self.scales) > 1:
             height, width = (math.ceil(extent / self.stride) for extent in maps.shape[2:])
             floor = border_floor(height, width, self.scales, largest.dtype, largest.device)
-            largest = torch.maximum(largest, pool(floor[None, None]))
+            largest = largest.clamp(min=pool(floor[None, None]))
         return largest
 
     def _response(self, maps: Tensor, scale: float) -> Tensor:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from models.layers.convolution import same_conv2d, steered_conv2d
-from models.layers.pixels import BatchNorm2d, PoolingLayer, concatenate_channels, unpooled
+from models.layers.pixels import BatchNorm2d, PoolingLayer, concatenate, unpooled
 from models.layers.resampling import bilinear, centred, nearest
 from models.layers.separable import functions_of, values_of
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
@@ -145,7 +145,7 @@ class ColumnConv(PoolingLayer):
     def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
         """Convolve every column with its own filters, and pool."""
         seen = [maps] * self.columns if self.lifting else maps.chunk(self.columns, dim=1)
-        return concatenate_channels([pool(response) for response in self.filters.convolve(seen, self.weight, self.stride)])
+        return concatenate([pool(response) for response in self.filters.convolve(seen, self.weight, self.stride)], dim=1)
 
 
 class ColumnMax(nn.Module):

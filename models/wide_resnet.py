@@ -21,6 +21,7 @@ from models.errors import ModelError
 from models.layers.convolution import SameConv2d
 from models.layers.dropout import Dropout
 from models.layers.in_parts import dropout_mask, normalised_in_parts
+from models.layers.pixels import BatchNorm2d
 from models.layers.rectified import rectified
 
 CLASSES = 10
@@ -68,7 +69,7 @@ class Parts:
 
     def norm(self, channels: int) -> nn.Module:
         """The normalisation inside the blocks."""
-        return nn.BatchNorm2d(channels)
+        return BatchNorm2d(channels)
 
     def block(self, place: Place, channels_in: int, channels_out: int, stride: int, dropout: float) -> nn.Module:
         """The block whose first convolution is at `place`."""

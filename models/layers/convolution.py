@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.layers.fourier import fourier_conv2d, fourier_cost
-from models.layers.pixels import PoolingLayer, unpooled
+from models.layers.pixels import DEEP, PoolingLayer, as_maps, pixels_first, unpooled
 from models.layers.separable import Functions, compose, separable_conv2d, separable_cost, without_common_zeros
 from models.layers.winograd import identity, winograd_conv2d, winograd_cost
 
@@ -87,8 +87,8 @@ def steered_conv2d(maps: Tensor, weight: Tensor, rows: Functions, columns: Funct
         return winograd_conv2d(maps, weight, rows, columns, tile)
     if stride > 1:  # always direct, so the filters need not reach as far to both sides
         (rows, above), (columns, left) = without_common_zeros(rows), without_common_zeros(columns)
-        padded = F.pad(maps, (left, len(columns[0]) - 1 - left, above, len(rows[0]) - 1 - above))
-        return F.conv2d(padded, compose(weight, rows, columns), stride=stride)
+        margins = (left, len(columns[0]) - 1 - left, above, len(rows[0]) - 1 - above)
+        return valid_conv2d(maps, compose(weight, rows, columns), stride, margins)
     return same_conv2d(maps, compose(weight, rows, columns), stride)
 
 
@@ -182,8 +182,9 @@ def _cheapest_groups(
 
 
 def _direct(maps: Tensor, filters: Tensor, stride: int, dilation: int) -> Tensor:
-    if stride > 1 and filters[0, 0].numel() == 1:
-        return _one_tap(maps, filters, stride)
+    if is_deep(maps, filters) or (stride > 1 and filters[0, 0].numel() == 1):
+        rows, columns = (dilation * (taps // 2) for taps in filters.shape[2:])
+        return valid_conv2d(maps, filters, stride, (columns, columns, rows, rows), dilation)
     if maps.device.type == "cpu" and maps.shape[1] == 1:
         maps = _with_channels_last(maps)
     padding = (dilation * (filters.shape[-2] // 2), dilation * (filters.shape[-1] // 2))
@@ -192,9 +193,33 @@ def _direct(maps: Tensor, filters: Tensor, stride: int, dilation: int) -> Tensor
     return F.conv2d(maps, filters, stride=stride, padding=padding, dilation=dilation)
 
 
+def valid_conv2d(
+    maps: Tensor, filters: Tensor, stride: int = 1, margins: Sequence[int] = (0, 0, 0, 0), dilation: int = 1
+) -> Tensor:
+    """torch's convolution without padding, of maps with zeros around them: `margins` left, right, above and below.
+
+    Deep results lie with pixels outermost in memory.
+    """
+    deep = is_deep(maps, filters)
+    if filters[0, 0].numel() == 1 and not any(margins):
+        return _one_tap(maps, filters, stride)
+    if not deep:
+        return F.conv2d(F.pad(maps, margins), filters, stride=stride, dilation=dilation)
+    # oneDNN is faster, and copying takes less, where channels lie innermost.
+    padded = F.pad(maps.contiguous(memory_format=torch.channels_last), margins)
+    return as_maps(pixels_first(F.conv2d(padded, filters, stride=stride, dilation=dilation)))
+
+
 def _one_tap(maps: Tensor, filters: Tensor, stride: int) -> Tensor:
     """A convolution that sees every `stride`-th pixel only: the others are left out beforehand, oneDNN's gradients are slow."""
+    if is_deep(maps, filters):
+        return as_maps(F.linear(pixels_first(maps)[::stride, ::stride], filters.flatten(1)))
     return F.conv2d(maps[:, :, ::stride, ::stride], filters)
+
+
+def is_deep(maps: Tensor, filters: Tensor) -> bool:
+    """Whether the result has so many channels that its pixels are to lie outermost in memory, on the CPU."""
+    return len(filters) >= DEEP and _may_use_winograd(maps)
 
 
 def _in_strips(padded: Tensor, filters: Tensor, stride: int) -> Tensor:

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from models.layers.pixels import as_maps, pixels_first
+from models.layers.pixels import DEEP, as_maps, pixels_first
 
 TILES = (8, 12, 16, 24)
 # A filter's transform is made, read and thrown away at every step, which takes as long as so many operations per entry.
@@ -93,7 +93,8 @@ def fourier_conv2d(maps: Tensor, bank: Sequence[Tensor], dilation: int = 1, tile
     """Convolve (N, C, H, W) with each of several filters (O, C, kh, kw), odd sizes -> (N, O, H, W) each.
 
     Zero padding dilation * (k-1)/2, stride 1. The maps are transformed once, for the widest filter. `tile`: cut them into tiles
-    of so many pixels. Equal to torch's `conv2d` up to rounding, in float32 or float64. Untiled, pixels lie outermost in memory.
+    of so many pixels. Equal to torch's `conv2d` up to rounding, in float32 or float64. Pixels lie outermost in memory, but for
+    those of tiles that are not deep.
     """
     (n, _, height, width), kind = maps.shape, (maps.dtype, maps.device)
     reach = [dilation * (max(filters.shape[axis] for filters in bank) // 2) for axis in (2, 3)]  # pixels to each side
@@ -189,10 +190,14 @@ def cut_tiles(pixels: Tensor, rim: tuple[int, int], tile: int) -> Tensor:
 
 
 def join_tiles(tiles: Tensor, batch: int, height: int, width: int) -> Tensor:
-    """(tile, tile, tiles * N, O) -> (N, O, H, W), width innermost in memory: large maps meet others that lie so."""
+    """(tile, tile, tiles * N, O) -> (N, O, H, W), pixels outermost in memory if it is deep, else width innermost."""
     tile = len(tiles)
     down, across = math.ceil(height / tile), math.ceil(width / tile)
-    joined = tiles.view(tile, tile, down, across, batch, -1).permute(4, 5, 2, 0, 3, 1)
+    parts = tiles.view(tile, tile, down, across, batch, -1)
+    if tiles.shape[-1] >= DEEP:
+        pixels = parts.permute(2, 0, 3, 1, 4, 5).reshape(down * tile, across * tile, batch, -1)
+        return as_maps(pixels[:height, :width])
+    joined = parts.permute(4, 5, 2, 0, 3, 1)
     return joined.reshape(batch, -1, down * tile, across * tile)[..., :height, :width]
 
 

@@ -18,6 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from models.layers.pixels import concatenate
+from models.layers.scale_axis import stack_scales
+
 
 def normalised_in_parts(
     norm: nn.Module, maps: Tensor, parts: int, rest: Callable[..., tuple[Tensor, ...]], *beside: Tensor
@@ -55,10 +58,11 @@ def _along_channels(values: Tensor, maps: Tensor) -> Tensor:
 
 
 def _joined(pieces: tuple[Tensor, ...]) -> Tensor:
-    """Parts of a batch as one; maps with a scale axis, (N, C, S, H, W), keep their scales outermost in memory."""
+    """Parts of a batch as one: (N, C, H, W), or (N, C, S, H, W) with a scale axis."""
     if pieces[0].ndim != 5:
-        return torch.cat(pieces)
-    return torch.cat([piece.movedim(2, 0) for piece in pieces], dim=1).movedim(0, 2)
+        return concatenate(pieces, dim=0)
+    by_scale = [concatenate(pieces, dim=0) for pieces in zip(*(piece.unbind(2) for piece in pieces), strict=True)]
+    return stack_scales(by_scale)
 
 
 @torch.no_grad()

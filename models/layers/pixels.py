@@ -15,15 +15,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+# On the CPU all convolutions of so many channels lay their results out like this, whichever way they are done.
+DEEP = 128
+
 
 def pixels_first(maps: Tensor) -> Tensor:
     """(N, C, H, W) -> (H, W, N, C), copied only where N and C do not lie together in memory already."""
-    pixels = maps.permute(2, 3, 0, 1)
-    n, c = pixels.stride()[2:]
-    if c == 1 and n == maps.shape[1]:
-        return pixels
+    if lies_together(maps):
+        return maps.permute(2, 3, 0, 1)
     copied: Tensor = _PixelsFirst.apply(maps)
     return copied
+
+
+def lies_together(maps: Tensor) -> bool:
+    """Whether a pixel's values, all images' all channels, lie together in memory, wherever the pixels lie."""
+    n, c = maps.stride()[:2]
+    return c == 1 and (n == maps.shape[1] or len(maps) == 1)
 
 
 class _PixelsFirst(torch.autograd.Function):
@@ -50,11 +57,11 @@ def has_pixels_first(maps: Tensor) -> bool:
     return maps.ndim == 4 and not maps.is_contiguous() and maps.permute(2, 3, 0, 1).is_contiguous()
 
 
-def concatenate_channels(maps: Sequence[Tensor]) -> Tensor:
-    """As `torch.cat(maps, dim=1)`, in the layout of the maps."""
-    if all(has_pixels_first(one) for one in maps):
-        return as_maps(torch.cat([pixels_first(one) for one in maps], dim=3))
-    return torch.cat(list(maps), dim=1)
+def concatenate(maps: Sequence[Tensor], dim: int) -> Tensor:
+    """As `torch.cat(maps, dim)` along images or channels, in the layout of the maps."""
+    if all(lies_together(one) for one in maps):
+        return as_maps(torch.cat([pixels_first(one) for one in maps], dim=dim + 2))
+    return torch.cat(list(maps), dim=dim)
 
 
 def unpooled(maps: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.layers.dropout import Dropout
+from models.layers.pixels import as_maps, has_pixels_first, pixels_first
 from models.layers.scale_axis import ScaleBatchNorm, fold_scales, unfold_scales
 
 
@@ -31,10 +32,13 @@ def _in_one(norm: nn.BatchNorm2d, maps: Tensor) -> bool:
     """Whether it is possible: training on the CPU. On a GPU cuDNN normalises, and what is compiled is fused by itself."""
     ordinary = norm.training and norm.affine and norm.track_running_stats and norm.momentum is not None
     here = maps.device.type == "cpu" and not torch.compiler.is_compiling()
-    return ordinary and here and maps.is_contiguous() and maps.dtype == norm.weight.dtype
+    return ordinary and here and (maps.is_contiguous() or has_pixels_first(maps)) and maps.dtype == norm.weight.dtype
 
 
 def _rectified(norm: nn.BatchNorm2d, maps: Tensor, dropout: Dropout | None) -> Tensor:
+    if has_pixels_first(maps):  # every pixel may be an image of its own
+        pixels = pixels_first(maps)
+        return as_maps(_rectified(norm, pixels.flatten(0, 2)[..., None, None], dropout).view(pixels.shape))
     assert norm.num_batches_tracked is not None
     norm.num_batches_tracked.add_(1)
     factors = None if dropout is None else dropout.draw(maps)

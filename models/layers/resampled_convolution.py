@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.layers.convolution import DIRECT_ADVANTAGE
+from models.layers.convolution import DIRECT_ADVANTAGE, is_deep, same_conv2d, valid_conv2d
 from models.layers.fourier import (
     MAPS,
     RESULTS,
@@ -75,12 +75,29 @@ def laid_out(maps: Tensor, filters: Tensor, axes: Iterable[tuple[ResampledAxis, 
 
 
 def resampled_conv2d_direct(maps: Tensor, filters: Tensor, rows: ResampledAxis, columns: ResampledAxis) -> Tensor:
-    """The same by two matrix products, torch's `conv2d`, and two matrix products."""
+    """The same by two matrix products, an ordinary convolution, and two matrix products."""
     (before_rows, after_rows), (before_columns, after_columns) = (
         _on(axis, maps.dtype, maps.device) for axis in (rows, columns)
     )
+    if is_deep(maps, filters):
+        seen = as_maps(_resampled(pixels_first(maps), before_rows, before_columns))
+        if (rows.stride, columns.stride) == (1, 1):  # more responses than are looked at, but in a cheaper way
+            responses = same_conv2d(seen, filters)
+            after_rows, after_columns = (
+                F.pad(after, (axis.taps // 2, axis.taps // 2)) for after, axis in ((after_rows, rows), (after_columns, columns))
+            )
+        else:
+            responses = valid_conv2d(seen, filters, rows.stride)
+        return as_maps(_resampled(pixels_first(responses), after_rows, after_columns))
     responses = F.conv2d(before_rows @ (maps @ before_columns.mT), filters, stride=(rows.stride, columns.stride))
     return after_rows @ responses @ after_columns.mT
+
+
+def _resampled(pixels: Tensor, along_rows: Tensor, along_columns: Tensor) -> Tensor:
+    """(H, W, N, C) and matrices (h, H) and (w, W) -> (h, w, N, C)."""
+    (_, width, n, c), high = pixels.shape, len(along_rows)
+    by_row = (along_rows @ pixels.flatten(1)).view(high, width, n * c)
+    return torch.bmm(along_columns.expand(high, -1, -1), by_row).view(high, -1, n, c)
 
 
 @lru_cache(maxsize=1024)

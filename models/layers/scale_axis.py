@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.layers.pixels import BatchNorm2d, MaxPool2d, as_maps, has_pixels_first, pixels_first
+from models.layers.pixels import BatchNorm2d, MaxPool2d, as_maps, concatenate, has_pixels_first, lies_together, pixels_first
 
 
 def stack_scales(maps: Sequence[Tensor]) -> Tensor:
@@ -31,8 +31,13 @@ def neighbouring_scales(maps: Tensor, scales: int, extent: int) -> list[Tensor]:
 
     Scales s to s+extent-1, as far as there are so many of the first `scales`, concatenated as channels: (N, reach*C, H, W).
     """
-    levels = maps.movedim(2, 0).unbind(0)[:scales]  # unbound once: slices would each cost a map of zeros in the backward pass
-    return [levels[s] if extent == 1 else torch.cat(levels[s : s + extent], dim=1) for s in range(scales)]
+    # Unbound once, for slices would each cost a map of zeros in the backward pass; gradients come together in the same layout.
+    folded = fold_scales(maps)
+    if lies_together(folded):
+        levels = [as_maps(level) for level in pixels_first(folded).unflatten(2, (maps.shape[2], -1)).unbind(2)][:scales]
+    else:
+        levels = list(maps.movedim(2, 0).unbind(0)[:scales])
+    return [levels[s] if extent == 1 else concatenate(levels[s : s + extent], dim=1) for s in range(scales)]
 
 
 def fold_scales(maps: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ weight and pixel where the filters take K*K, and the weights are used as they ar
 
 Correlation with the functions is a product with a banded matrix along each axis, zero padding and stride included. One column
 function at a time, so that the largest tensor is A times the maps; what the backward pass needs of them is made again there.
+Pixels lie outermost in memory (`pixels.py`), so that all these products have long rows.
 
 Shape letters: N batch, C channels in, O channels out, H, W map, H', W' result, A row functions, B column functions, K taps.
 """
@@ -18,6 +19,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from models.layers.pixels import as_maps, pixels_first
 
 Functions = tuple[tuple[float, ...], ...]  # each a function's values at its K taps, K odd
 
@@ -61,7 +64,8 @@ def separable_cost(
 def separable_conv2d(maps: Tensor, weight: Tensor, rows: Functions, columns: Functions, stride: int = 1) -> Tensor:
     """Convolve (N, C, H, W) with the filters of weight (O, C, A, B) -> (N, O, ceil(H/stride), ceil(W/stride)).
 
-    Zero padding (K-1)/2. Equal to torch's `conv2d` with `compose(weight, rows, columns)` up to rounding.
+    Zero padding (K-1)/2. Equal to torch's `conv2d` with `compose(weight, rows, columns)` up to rounding. Pixels lie outermost
+    in memory, in the result and best in the maps too.
     """
     if torch.is_autocast_enabled(maps.device.type):
         kind = torch.get_autocast_dtype(maps.device.type)
@@ -69,9 +73,9 @@ def separable_conv2d(maps: Tensor, weight: Tensor, rows: Functions, columns: Fun
     height, width = maps.shape[2:]
     along_rows = banded(rows, height, stride, maps.dtype, maps.device)
     along_columns = banded(columns, width, stride, maps.dtype, maps.device)
-    combinations = weight.permute(3, 0, 1, 2).flatten(2)  # (B, O, C*A)
-    result: Tensor = _SeparableConv.apply(maps, combinations, along_rows, along_columns)
-    return result
+    combinations = weight.permute(3, 2, 1, 0)  # (B, A, C, O)
+    result: Tensor = _SeparableConv.apply(pixels_first(maps), combinations, along_rows, along_columns)
+    return as_maps(result)
 
 
 @lru_cache(maxsize=256)
@@ -89,41 +93,46 @@ def banded(functions: Functions, extent: int, stride: int, dtype: torch.dtype, d
 
 
 class _SeparableConv(torch.autograd.Function):
+    """(H, W, N, C) and (B, A, C, O) -> (H', W', N, O)."""
+
     @staticmethod
-    def forward(ctx: Any, maps: Tensor, combinations: Tensor, along_rows: Tensor, along_columns: Tensor) -> Tensor:
-        ctx.save_for_backward(maps, combinations)
+    def forward(ctx: Any, pixels: Tensor, combinations: Tensor, along_rows: Tensor, along_columns: Tensor) -> Tensor:
+        ctx.save_for_backward(pixels, combinations)
         ctx.matrices = along_rows, along_columns
-        batch, by_row, result = len(maps), _by_row(maps, along_rows), None
-        for weight, matrix in zip(combinations, along_columns, strict=True):
-            seen, weights = _by_column(by_row, matrix, maps, along_rows), weight.expand(batch, -1, -1)
-            result = torch.bmm(weights, seen) if result is None else result.baddbmm_(weights, seen)
+        by_row = _by_row(pixels, along_rows)
+        result: Tensor | None = None
+        for weights, matrix in zip(combinations, along_columns, strict=True):
+            for seen, weight in zip(_by_column(by_row, matrix, *weights.shape[:2]), weights, strict=True):
+                result = seen @ weight if result is None else result.addmm_(seen, weight)
         assert result is not None
-        return result.view(batch, -1, along_rows.shape[1], along_columns.shape[1])
+        return result.view(along_rows.shape[1], along_columns.shape[1], pixels.shape[2], -1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
-        maps, combinations = ctx.saved_tensors
+        pixels, combinations = ctx.saved_tensors
         along_rows, along_columns = ctx.matrices
-        batch, by_row, gradient = len(maps), _by_row(maps, along_rows), gradients[0].flatten(2)
-        of_weights, of_rows = torch.empty_like(combinations), None
-        for index, (weight, matrix) in enumerate(zip(combinations, along_columns, strict=True)):
-            seen = _by_column(by_row, matrix, maps, along_rows)
-            torch.sum(torch.bmm(gradient, seen.mT), dim=0, out=of_weights[index])
+        by_row, gradient = _by_row(pixels, along_rows), gradients[0].flatten(0, 2)
+        gradient = gradient.expand(combinations.shape[1], -1, -1)
+        of_weights, of_rows = torch.empty(combinations.shape, dtype=gradient.dtype, device=gradient.device), None
+        for index, (weights, matrix) in enumerate(zip(combinations, along_columns, strict=True)):
+            seen = _by_column(by_row, matrix, *weights.shape[:2])
+            of_weights[index] = torch.bmm(seen.mT, gradient)
             if ctx.needs_input_grad[0]:
-                of_seen = torch.bmm(weight.mT.expand(batch, -1, -1), gradient).view(-1, len(matrix))
-                of_rows = of_seen @ matrix if of_rows is None else of_rows.addmm_(of_seen, matrix)
+                of_seen = torch.bmm(gradient, weights.mT).view(len(by_row), len(matrix), -1)
+                matrices = matrix.mT.expand(len(by_row), -1, -1)
+                of_rows = torch.bmm(matrices, of_seen) if of_rows is None else of_rows.baddbmm_(matrices, of_seen)
         if of_rows is None:
             return None, of_weights, None, None
-        of_maps = along_rows.flatten(0, 1).mT @ of_rows.view(*maps.shape[:2], -1, maps.shape[3])
-        return of_maps, of_weights, None, None
+        of_maps = along_rows.flatten(0, 1).mT @ of_rows.view(len(of_rows), -1)
+        return of_maps.view(pixels.shape), of_weights, None, None
 
 
-def _by_row(maps: Tensor, along_rows: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N*C*A*H', W)."""
-    return (along_rows.flatten(0, 1) @ maps).view(-1, maps.shape[3])
+def _by_row(pixels: Tensor, along_rows: Tensor) -> Tensor:
+    """(H, W, N, C) -> (A*H', W, N*C)."""
+    return (along_rows.flatten(0, 1) @ pixels.flatten(1)).view(-1, pixels.shape[1], pixels.shape[2] * pixels.shape[3])
 
 
-def _by_column(by_row: Tensor, matrix: Tensor, maps: Tensor, along_rows: Tensor) -> Tensor:
-    """(N*C*A*H', W) and one function's (W', W) -> (N, C*A, H'*W')."""
-    a, high, _ = along_rows.shape
-    return (by_row @ matrix.mT).view(len(maps), maps.shape[1] * a, high * len(matrix))
+def _by_column(by_row: Tensor, matrix: Tensor, functions: int, channels: int) -> Tensor:
+    """(A*H', W, N*C) and one function's (W', W) -> (A, H'*W'*N, C)."""
+    correlated: Tensor = torch.bmm(matrix.expand(len(by_row), -1, -1), by_row)
+    return correlated.view(functions, -1, channels)

@@ -7,7 +7,8 @@ and the tile is interpolated from the P values: P*P products per weight and m*m 
 Filters may combine a few products of a row function and a column function, as in `separable.py`: the functions are evaluated
 beforehand and the filters never made. Taps may be `dilation` pixels apart: a tile is then every `dilation`-th pixel.
 
-Evaluating the maps is a product with one banded matrix per axis, which cuts the tiles, zero padding included.
+Evaluating the maps is a product with one banded matrix per axis, which cuts the tiles, zero padding included. Pixels lie
+outermost in memory (`pixels.py`): these products then have long rows, and what comes out of them need not be put in order.
 
 Shape letters: N batch, C channels in, O channels out, H, W map, K taps, A row and B column functions, m tile, P, Q points.
 """
@@ -15,13 +16,14 @@ Shape letters: N batch, C channels in, O channels out, H, W map, K taps, A row a
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from models.layers.pixels import as_maps, pixels_first
 from models.layers.separable import Functions, without_common_zeros
 
 # Besides infinity. Few and near 1 in magnitude: rounding errors grow with their powers. With these the error in float32 is some
@@ -87,10 +89,11 @@ def winograd_conv2d(maps: Tensor, weight: Tensor, rows: Functions, columns: Func
     """Convolve (N, C, H, W) with the filters of weight (O, C, A, B) -> (N, O, H, W).
 
     Zero padding dilation * (K-1)/2, stride 1. Equal to torch's `conv2d` with `compose(weight, rows, columns)` up to rounding.
+    Pixels lie outermost in memory, in the result and best in the maps too.
     """
     axes = _axes((rows, columns), (maps.shape[2], maps.shape[3]), tile, dilation)
-    result: Tensor = _WinogradConv.apply(maps, weight, *axes)
-    return result
+    result: Tensor = _WinogradConv.apply(pixels_first(maps), weight, *axes)
+    return as_maps(result)
 
 
 def identity(taps: int) -> Functions:
@@ -144,56 +147,83 @@ def _matrices(axis: Axis, dtype: torch.dtype, device: torch.device) -> Matrices:
 
 
 class _WinogradConv(torch.autograd.Function):
+    """(H, W, N, C) and (O, C, A, B) -> (H, W, N, O)."""
+
     @staticmethod
-    def forward(ctx: Any, maps: Tensor, weight: Tensor, rows: Axis, columns: Axis) -> Tensor:
-        (n, _, height, width), o = maps.shape, len(weight)
-        along_rows, along_columns = (_matrices(axis, maps.dtype, maps.device) for axis in (rows, columns))
-        values, filters = _values_of_maps(maps, rows, columns), _values_of_filters(weight, along_rows, along_columns)
-        products = torch.bmm(filters, values)
-        tiles = torch.kron(along_rows.tiles, along_columns.tiles) @ products.flatten(1)
-        tiles = tiles.view(rows.tile, columns.tile, o, n, rows.tiles, rows.dilation, columns.tiles, columns.dilation)
-        result = tiles.permute(3, 2, 4, 0, 5, 6, 1, 7).reshape(n, o, *_covered(rows, columns))
-        ctx.axes, ctx.shapes = (rows, columns), (maps.shape, weight.shape)
+    def forward(ctx: Any, pixels: Tensor, weight: Tensor, rows: Axis, columns: Axis) -> Tensor:
+        (height, width, n, _), o = pixels.shape, len(weight)
+        along_rows, along_columns = (_matrices(axis, pixels.dtype, pixels.device) for axis in (rows, columns))
+        values = _values_of_maps(pixels, along_rows, along_columns, columns.points, rows.points)
+        filters = _both(along_rows.filters, along_columns.filters) @ weight.flatten(2).flatten(0, 1).mT
+        filters = filters.view(-1, *weight.shape[:2])
+        products = torch.bmm(values, filters.mT)
+        tiles = torch.kron(along_columns.tiles, along_rows.tiles) @ products.flatten(1)
+        result = pixels.new_empty(height, width, n, o)
+        for part, place in _places(tiles.view(_tiled(rows, columns, n, o)), result, rows, columns):
+            place.copy_(part)
+        ctx.axes, ctx.shapes = (rows, columns), (pixels.shape, weight.shape)
         ctx.save_for_backward(filters, values)
-        return result[..., :height, :width]
+        return result
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
-        (filters, values), (rows, columns), (maps, weights) = ctx.saved_tensors, ctx.axes, ctx.shapes
+        (filters, values), (rows, columns), (pixels, weights) = ctx.saved_tensors, ctx.axes, ctx.shapes
         along_rows, along_columns = (_matrices(axis, values.dtype, values.device) for axis in (rows, columns))
-        (n, c, height, width), o, covered = maps, weights[0], _covered(rows, columns)
-        gradient = F.pad(gradients[0], (0, covered[1] - width, 0, covered[0] - height))
-        tiles = gradient.view(n, o, rows.tiles, rows.tile, rows.dilation, columns.tiles, columns.tile, columns.dilation)
-        tiles = tiles.permute(3, 6, 1, 0, 2, 4, 5, 7).reshape(rows.tile * columns.tile, -1)
-        of_products = (torch.kron(along_rows.tiles, along_columns.tiles).mT @ tiles).view(rows.points * columns.points, o, -1)
-        of_filters = torch.bmm(of_products, values.mT)
+        (height, _, n, c), o = pixels, weights[0]
+        tiles = values.new_zeros(_tiled(rows, columns, n, o))
+        for part, place in _places(tiles, gradients[0], rows, columns):
+            part.copy_(place)
+        of_products = torch.kron(along_columns.tiles, along_rows.tiles).mT @ tiles.view(rows.tile * columns.tile, -1)
+        of_products = of_products.view(len(values), -1, o)
+        of_filters = torch.bmm(of_products.mT, values)
         # In this order a third of the time of its transpose.
-        of_taps = torch.kron(along_rows.filters, along_columns.filters).mT @ of_filters.flatten(1)
+        of_taps = _both(along_rows.filters, along_columns.filters).mT @ of_filters.flatten(1)
         of_weight = of_taps.mT.reshape(weights)
         if not ctx.needs_input_grad[0]:
             return None, of_weight, None, None
-        of_values = torch.bmm(filters.mT, of_products)
-        of_values = of_values.view(rows.points, columns.points, c, n, rows.tiles * rows.dilation, -1).permute(3, 2, 0, 4, 1, 5)
-        by_row = along_rows.maps.mT @ of_values.reshape(n * c, len(along_rows.maps), len(along_columns.maps))
-        return (by_row.view(-1, len(along_columns.maps)) @ along_columns.maps).view(maps), of_weight, None, None
+        of_values = torch.bmm(of_products, filters).view(columns.points, len(along_rows.maps), -1)
+        by_column = torch.bmm(along_rows.maps.mT.expand(columns.points, -1, -1), of_values)
+        by_column = by_column.transpose(0, 1).reshape(height, -1, n * c)
+        return torch.bmm(along_columns.maps.mT.expand(height, -1, -1), by_column).view(pixels), of_weight, None, None
 
 
-def _covered(rows: Axis, columns: Axis) -> tuple[int, int]:
-    """Pixels of all tiles together, at least the map's."""
-    down, across = (axis.tiles * axis.tile * axis.dilation for axis in (rows, columns))
-    return down, across
+def _values_of_maps(pixels: Tensor, along_rows: Matrices, along_columns: Matrices, q: int, p: int) -> Tensor:
+    """(H, W, N, C) -> (Q*P, tiles * N, C)."""
+    height, c = len(pixels), pixels.shape[3]
+    by_column = torch.bmm(along_columns.maps.expand(height, -1, -1), pixels.flatten(2)).view(height, q, -1)
+    # One column point at a time: the tiles of each point then come out side by side, and nothing is copied.
+    return torch.bmm(along_rows.maps.expand(q, -1, -1), by_column.transpose(0, 1)).view(q * p, -1, c)
 
 
-def _values_of_filters(weight: Tensor, along_rows: Matrices, along_columns: Matrices) -> Tensor:
-    """(O, C, A, B) -> (P*Q, O, C)."""
-    matrix = torch.kron(along_rows.filters, along_columns.filters)
-    return (matrix @ weight.flatten(2).flatten(0, 1).mT).view(-1, *weight.shape[:2])
+def _both(along_rows: Tensor, along_columns: Tensor) -> Tensor:
+    """(P, A) and (Q, B) -> (Q*P, A*B)."""
+    return torch.einsum("pa,qb->qpab", along_rows, along_columns).flatten(2).flatten(0, 1)
 
 
-def _values_of_maps(maps: Tensor, rows: Axis, columns: Axis) -> Tensor:
-    """(N, C, H, W) -> (P*Q, C, N * tiles)."""
-    along_rows, along_columns = (_matrices(axis, maps.dtype, maps.device).maps for axis in (rows, columns))
-    (n, c, height, width), p, q = maps.shape, rows.points, columns.points
-    by_column = (maps.reshape(-1, width) @ along_columns.mT).view(n * c, height, -1)
-    values = (along_rows @ by_column).view(n, c, p, rows.tiles * rows.dilation, q, -1)
-    return values.permute(2, 4, 1, 0, 3, 5).reshape(p * q, c, -1)
+def _tiled(rows: Axis, columns: Axis, n: int, channels: int) -> tuple[int, ...]:
+    """The shape of a map as tiles: columns and rows of a tile, tiles and phases down, tiles and phases across, N, channels."""
+    return columns.tile, rows.tile, rows.tiles, rows.dilation, columns.tiles, columns.dilation, n, channels
+
+
+def _places(tiles: Tensor, pixels: Tensor, rows: Axis, columns: Axis) -> Iterator[tuple[Tensor, Tensor]]:
+    """Pairs of views, of parts of a map's tiles and of their places in (H, W, N, C); what lies beyond the map has none."""
+    for (tile_row, row_tiles, row_phases), place_rows in _pieces(rows):
+        for (tile_column, column_tiles, column_phases), place_columns in _pieces(columns):
+            part = tiles[tile_column, tile_row, row_tiles, row_phases, column_tiles, column_phases]
+            across, down, r, s, t, u = part.shape[:6]
+            place = pixels[place_rows, place_columns].unflatten(1, (t, across, u)).unflatten(0, (r, down, s))
+            yield part, place.permute(4, 1, 0, 2, 3, 5, 6, 7)
+
+
+def _pieces(axis: Axis) -> list[tuple[tuple[slice, slice, slice], slice]]:
+    """Which of a tile's pixels, of the tiles and of the phases, with which pixels of the axis: whole tiles, then the rest."""
+    every, span = slice(None), axis.tile * axis.dilation
+    whole, rest = divmod(axis.extent, span)
+    lines, phases = divmod(rest, axis.dilation)
+    last, begin = slice(whole, whole + 1), whole * span
+    pieces = [
+        ((every, slice(whole), every), slice(begin)),
+        ((slice(lines), last, every), slice(begin, begin + lines * axis.dilation)),
+        ((slice(lines, lines + 1), last, slice(phases)), slice(axis.extent - phases, axis.extent)),
+    ]
+    return [piece for piece, size in zip(pieces, (whole, lines, phases), strict=True) if size]

@@ -10,7 +10,7 @@ from models.layers.pixels import (
     MaxPool2d,
     PoolingLayer,
     as_maps,
-    concatenate_channels,
+    concatenate,
     has_pixels_first,
     pixels_first,
 )
@@ -52,7 +52,7 @@ def test_batch_normalisation_is_torchs_in_any_layout(layout):
 def test_the_layout_stays():
     maps = LAYOUTS["pixels outermost"](noise(3, 5, 8, 8))
     assert has_pixels_first(maps) and not has_pixels_first(maps.contiguous())
-    joined = concatenate_channels([maps, maps])
+    joined = concatenate([maps, maps], dim=1)
     for result in (MaxPool2d(2)(maps), BatchNorm2d(5).double()(maps), joined, first_maximum([maps, -maps])[0]):
         assert has_pixels_first(result)
     assert pixels_first(maps).data_ptr() == maps.data_ptr()  # nothing copied
