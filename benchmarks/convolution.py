@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from models.layers.convolution import DIRECT_ADVANTAGE
 from models.layers.fourier import fourier_conv2d, fourier_cost
+from models.layers.pixels import as_maps
 from models.layers.separable import compose, functions_of, separable_conv2d
 from models.layers.winograd import winograd_conv2d, winograd_cost
 
@@ -108,7 +109,7 @@ def steered_row(channels_in: int, channels_out: int, extent: int, stride: int, s
         ways["Fourier"] = partial(made, partial(fourier, tile=tile))
         if points_tile is not None:
             ways["Winograd"] = lambda maps, weight: winograd_conv2d(maps, weight, functions, functions, points_tile)
-    maps = torch.randn(4, channels_in, extent, extent, requires_grad=True)
+    maps = as_maps(torch.randn(extent, extent, 4, channels_in)).requires_grad_()  # as they lie in networks
     weight = torch.randn(channels_out, channels_in, 3, 3, requires_grad=True)
     samples = [{name: seconds(way, maps, weight) for name, way in ways.items()} for _ in range(REPEATS + 1)][1:]
     cells = [str(cell) for cell in (channels_in, channels_out, extent, stride, size)]

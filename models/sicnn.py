@@ -101,9 +101,10 @@ class ResizedFilters(nn.Module):
         if taps is None:
             return same_conv2d(maps, self.of_column(s, weight), stride)
         sizes = values_of(taps, weight.dtype, weight.device).abs().sum(dim=1)
-        magnitudes = weight.abs()
-        norms = (magnitudes * torch.outer(sizes, sizes)).sum(dim=(2, 3), keepdim=True)
-        return steered_conv2d(maps, weight * _ratio(magnitudes.sum(dim=(2, 3), keepdim=True), norms), taps, taps, stride)
+        sizes = torch.outer(sizes, sizes).flatten()
+        norms = weight.abs().flatten(2) @ torch.stack([torch.ones_like(sizes), sizes], dim=1)
+        ratio = _ratio(*norms.unbind(2))[:, :, None, None]
+        return steered_conv2d(maps, weight * ratio, taps, taps, stride)
 
 
 def _ratio(wanted: Tensor, norms: Tensor) -> Tensor:

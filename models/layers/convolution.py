@@ -94,6 +94,8 @@ def steered_conv2d(maps: Tensor, weight: Tensor, rows: Functions, columns: Funct
 
 def same_conv2d_bank(maps: Tensor, bank: Sequence[Tensor], stride: int = 1, dilation: int = 1) -> list[Tensor]:
     """Convolve the same maps with each of several filters of any odd sizes, as `same_conv2d` does."""
+    if stride > 1 and dilation % stride == 0:  # no filter sees the pixels in between
+        maps, stride, dilation = maps[..., ::stride, ::stride], 1, dilation // stride
     height, width = maps.shape[-2:]
     clipped = [clip_taps(filters, height, width, dilation) for filters in bank]
     if stride > 1 or not _may_use_fourier(maps):

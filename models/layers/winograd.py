@@ -40,7 +40,7 @@ POINTS: dict[int, tuple[float, ...]] = {
 OPERATIONS_PER_FILTER_ENTRY = 220
 OPERATIONS_PER_MAP_ENTRY = 400
 # Values are kept for the backward pass; tiles that make more than so many per pixel gain too little to be worth the memory.
-VALUES_PER_PIXEL = 3.1
+VALUES_PER_PIXEL = 4
 
 
 class Axis(NamedTuple):
