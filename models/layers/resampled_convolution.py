@@ -79,9 +79,9 @@ def resampled_conv2d_direct(maps: Tensor, filters: Tensor, rows: ResampledAxis, 
     (before_rows, after_rows), (before_columns, after_columns) = (
         _on(axis, maps.dtype, maps.device) for axis in (rows, columns)
     )
-    if is_deep(maps, filters):
+    if is_deep(maps, filters) and rows.stride == columns.stride:
         seen = as_maps(_resampled(pixels_first(maps), before_rows, before_columns))
-        if (rows.stride, columns.stride) == (1, 1):  # more responses than are looked at, but in a cheaper way
+        if rows.stride == 1:  # more responses than are looked at, but in a cheaper way
             responses = same_conv2d(seen, filters)
             after_rows, after_columns = (
                 F.pad(after, (axis.taps // 2, axis.taps // 2)) for after, axis in ((after_rows, rows), (after_columns, columns))
