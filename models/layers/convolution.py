@@ -184,15 +184,15 @@ def _cheapest_groups(
 
 
 def _direct(maps: Tensor, filters: Tensor, stride: int, dilation: int) -> Tensor:
+    rows, columns = (dilation * (taps // 2) for taps in filters.shape[2:])
+    margins = (columns, columns, rows, rows)
     if is_deep(maps, filters) or (stride > 1 and filters[0, 0].numel() == 1):
-        rows, columns = (dilation * (taps // 2) for taps in filters.shape[2:])
-        return valid_conv2d(maps, filters, stride, (columns, columns, rows, rows), dilation)
+        return valid_conv2d(maps, filters, stride, margins, dilation)
     if maps.device.type == "cpu" and maps.shape[1] == 1:
         maps = _with_channels_last(maps)
-    padding = (dilation * (filters.shape[-2] // 2), dilation * (filters.shape[-1] // 2))
     if filters.shape[-1] > WIDEST and dilation == 1 and maps.device.type == "cpu":
-        return _in_strips(F.pad(maps, (padding[1], padding[1], padding[0], padding[0])), filters, stride)
-    return F.conv2d(maps, filters, stride=stride, padding=padding, dilation=dilation)
+        return _in_strips(F.pad(maps, margins), filters, stride)
+    return F.conv2d(maps, filters, stride=stride, padding=(rows, columns), dilation=dilation)
 
 
 def valid_conv2d(
@@ -202,10 +202,9 @@ def valid_conv2d(
 
     Deep results lie with pixels outermost in memory.
     """
-    deep = is_deep(maps, filters)
     if filters[0, 0].numel() == 1 and not any(margins):
         return _one_tap(maps, filters, stride)
-    if not deep:
+    if not is_deep(maps, filters):
         return F.conv2d(F.pad(maps, margins), filters, stride=stride, dilation=dilation)
     # oneDNN is faster, and copying takes less, where channels lie innermost.
     padded = F.pad(maps.contiguous(memory_format=torch.channels_last), margins)

@@ -94,12 +94,17 @@ class MaxPool2d(nn.MaxPool2d):
         return as_maps(pooled.permute(0, 2, 3, 1)[0].unflatten(2, maps.shape[:2]))
 
 
+def with_pixels_as_images(operation: Callable[[Tensor], Tensor], maps: Tensor) -> Tensor:
+    """`operation(maps)`, if it does not ask which pixel is whose, for maps with pixels outermost: (N, C, H, W) to the same."""
+    pixels = pixels_first(maps)
+    return as_maps(operation(pixels.flatten(0, 2)[..., None, None]).view(pixels.shape))
+
+
 class BatchNorm2d(nn.BatchNorm2d):
     """torch's batch normalisation: (N, C, H, W) -> the same, in the same layout."""
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Normalise each channel. Statistics do not ask which pixel is whose: every one may be an image of its own."""
+        """Normalise each channel."""
         if not has_pixels_first(maps):
             return super().forward(maps)
-        pixels = pixels_first(maps)
-        return as_maps(super().forward(pixels.flatten(0, 2)[..., None, None]).view(pixels.shape))
+        return with_pixels_as_images(super().forward, maps)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.layers.dropout import Dropout
-from models.layers.pixels import as_maps, has_pixels_first, pixels_first
+from models.layers.pixels import has_pixels_first, with_pixels_as_images
 from models.layers.scale_axis import ScaleBatchNorm, fold_scales, unfold_scales
 
 
@@ -36,9 +36,8 @@ def _in_one(norm: nn.BatchNorm2d, maps: Tensor) -> bool:
 
 
 def _rectified(norm: nn.BatchNorm2d, maps: Tensor, dropout: Dropout | None) -> Tensor:
-    if has_pixels_first(maps):  # every pixel may be an image of its own
-        pixels = pixels_first(maps)
-        return as_maps(_rectified(norm, pixels.flatten(0, 2)[..., None, None], dropout).view(pixels.shape))
+    if has_pixels_first(maps):
+        return with_pixels_as_images(lambda images: _rectified(norm, images, dropout), maps)
     assert norm.num_batches_tracked is not None
     norm.num_batches_tracked.add_(1)
     factors = None if dropout is None else dropout.draw(maps)

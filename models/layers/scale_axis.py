@@ -20,7 +20,7 @@ from models.layers.pixels import BatchNorm2d, MaxPool2d, as_maps, concatenate, h
 def stack_scales(maps: Sequence[Tensor]) -> Tensor:
     """S maps (N, C, H, W) -> (N, C, S, H, W), scales outermost in memory or, if the maps' pixels are, just inside these."""
     if all(has_pixels_first(one) for one in maps):
-        return unfold_scales(as_maps(torch.cat([pixels_first(one) for one in maps], dim=2)), len(maps))
+        return unfold_scales(concatenate(maps, dim=0), len(maps))
     if all(one.is_contiguous(memory_format=torch.channels_last) for one in maps):
         return torch.stack([one.permute(0, 2, 3, 1) for one in maps]).permute(1, 4, 0, 2, 3)
     return torch.stack(list(maps)).permute(1, 2, 0, 3, 4)

@@ -73,7 +73,7 @@ def separable_conv2d(maps: Tensor, weight: Tensor, rows: Functions, columns: Fun
     height, width = maps.shape[2:]
     along_rows = banded(rows, height, stride, maps.dtype, maps.device)
     along_columns = banded(columns, width, stride, maps.dtype, maps.device)
-    combinations = weight.permute(3, 2, 1, 0)  # (B, A, C, O)
+    combinations = weight.permute(3, 2, 1, 0).contiguous()  # (B, A, C, O), copied once
     result: Tensor = _SeparableConv.apply(pixels_first(maps), combinations, along_rows, along_columns)
     return as_maps(result)
 
@@ -113,7 +113,7 @@ class _SeparableConv(torch.autograd.Function):
         along_rows, along_columns = ctx.matrices
         by_row, gradient = _by_row(pixels, along_rows), gradients[0].flatten(0, 2)
         gradient = gradient.expand(combinations.shape[1], -1, -1)
-        of_weights, of_rows = torch.empty(combinations.shape, dtype=gradient.dtype, device=gradient.device), None
+        of_weights, of_rows = torch.empty_like(combinations), None
         for index, (weights, matrix) in enumerate(zip(combinations, along_columns, strict=True)):
             seen = _by_column(by_row, matrix, *weights.shape[:2])
             of_weights[index] = torch.bmm(seen.mT, gradient)
