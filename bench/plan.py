@@ -39,15 +39,13 @@ class Run:
     @cached_property
     def id(self) -> str:
         """Stable and readable, e.g. cnn_mnist-scale-28_r0_quick_1f2e3d4c5b."""
-        return self._identity(self.recipe)
+        parts = [self.model, self.task, self.realization, self.protocol.name, self.recipe.digest, self.fingerprint]
+        digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:10]
+        return f"{self.model}_{self.task}_r{self.realization}_{self.protocol.name}_{digest}"
 
     def seed(self, *purpose: object) -> int:
-        """A 63-bit seed; another `purpose` (an epoch, say) gives an independent one.
-
-        Derived from the run's id, or rather from the id it would have without the settings that change how a run is computed
-        and not what: with the same seeds, such runs agree up to rounding.
-        """
-        text = json.dumps([self._identity(self.recipe.as_plainly_computed), *map(str, purpose)])
+        """A 63-bit seed, derived from the run's id; another `purpose` (an epoch, say) gives an independent one."""
+        text = json.dumps([self.id, *map(str, purpose)])
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1
 
     def to_json(self) -> dict[str, Any]:
@@ -60,11 +58,6 @@ class Run:
         """The same run again."""
         protocol = Protocol.model_validate(plain["protocol"])
         return make_run(plain["model"], plain["task"], plain["realization"], protocol, tuple(plain["arguments"]))
-
-    def _identity(self, recipe: Recipe) -> str:
-        parts = [self.model, self.task, self.realization, self.protocol.name, recipe.digest, self.fingerprint]
-        digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:10]
-        return f"{self.model}_{self.task}_r{self.realization}_{self.protocol.name}_{digest}"
 
     @property
     def command(self) -> str:

@@ -91,12 +91,20 @@ class LearningRateSteps(Settings):
     after_epochs: list[int]
 
 
-class Recipe(Settings):
-    """Everything that decides a run's numbers on one task, apart from the model and the realization.
+# How a run is computed and not what: these change rounding and nothing else, so a recipe's digest does not know of them.
+EXECUTION = ("batch_split", "channels_last", "compile", "cuda_graph", "evaluation_batch")
 
-    `select`: test the weights of the best validation epoch, or those of the last epoch. `batch_split`: each batch goes through
-    the network in so many parts, to save memory; the update is that of the whole batch (models/layers/in_parts.py). `network`:
-    arguments of the builder; a run that sets any is of another network than the published one and never stands on the board.
+
+class Recipe(Settings):
+    """Everything that decides a run's numbers on one task, apart from the model and the realization; and how it is computed.
+
+    `select`: test the weights of the best validation epoch, or those of the last epoch. `network`: arguments of the builder; a
+    run that sets any is of another network than the published one and never stands on the board.
+
+    The rest (EXECUTION) changes rounding at most. `batch_split`: each batch goes through the network in so many parts, to save
+    memory; the update is that of the whole batch (models/layers/in_parts.py). `cuda_graph`: steps are replayed as one CUDA graph
+    (None: wherever the device is CUDA and the network allows it). `evaluation_batch`: images at a time without gradients (None:
+    the device's usual number).
     """
 
     epochs: int = Field(gt=0)
@@ -110,12 +118,13 @@ class Recipe(Settings):
     batch_split: int = Field(default=1, ge=1)
     channels_last: bool = False
     compile: bool = False
-    cuda_graph: bool = False
+    cuda_graph: bool | None = None
+    evaluation_batch: int | None = Field(default=None, ge=1)
     network: dict[str, int | float] = Field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:
-        """A short hash of all settings: two recipes are the same if and only if their digests are."""
+        """A short hash of `settings`: two recipes are the same if and only if their digests are."""
         text = json.dumps(self.settings, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -126,17 +135,11 @@ class Recipe(Settings):
         return copy
 
     @property
-    def as_plainly_computed(self) -> Recipe:
-        """The recipe without the settings that change results by rounding at most."""
-        return self.model_copy(update={"batch_split": 1, "channels_last": False, "compile": False, "cuda_graph": False})
-
-    @property
     def settings(self) -> dict[str, Any]:
-        """As plain JSON. Settings that came later are left out at their defaults, so that older digests stay what they were."""
-        settings = self.model_dump(mode="json")
-        for name in ("batch_split", "channels_last", "compile", "cuda_graph", "network"):
-            if settings[name] == Recipe.model_fields[name].get_default(call_default_factory=True):
-                del settings[name]
+        """As plain JSON, without EXECUTION. What came later is left out at its default, so that older digests stay the same."""
+        settings = self.model_dump(mode="json", exclude=set(EXECUTION))
+        if not settings["network"]:
+            del settings["network"]
         if settings["data"]["central_pixels"] is None:
             del settings["data"]["central_pixels"]
         return settings

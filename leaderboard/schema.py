@@ -142,9 +142,25 @@ class Software(_Part):
     numpy: Text
     platform: Text
     cuda: Text | None
+    cudnn: Text | None = None  # so in records from before there was the field
     git_commit: Text | None
     git_dirty: bool | None
     scalebench: Text
+
+
+class ExecutionUsed(_Part):
+    """How the run was computed: what changes rounding and nothing else, and so is no part of the recipe or its digest.
+
+    ``cuda_graph``: its steps were replayed as CUDA graphs; ``batch_split``: parts of a batch; ``evaluation_batch``: images at a
+    time without gradients, the fewest that were used; ``jobs``: runs side by side in the command that made it.
+    """
+
+    cuda_graph: bool
+    compile: bool
+    batch_split: Annotated[Count, Field(gt=0)]
+    channels_last: bool
+    evaluation_batch: Annotated[Count, Field(gt=0)]
+    jobs: Annotated[Count, Field(gt=0)]
 
 
 class Failure(_Part):
@@ -156,7 +172,10 @@ class Failure(_Part):
 
 
 class Record(_Part):
-    """One run. ``command`` repeats it; ``started`` and ``finished`` are in UTC; ``parameters`` counts trainable ones."""
+    """One run. ``command`` repeats it; ``started`` and ``finished`` are in UTC; ``parameters`` counts trainable ones.
+
+    ``execution`` is None in records from before there was the field.
+    """
 
     schema_version: Annotated[int, Field(strict=True, ge=SCHEMA_VERSION, le=SCHEMA_VERSION)] = SCHEMA_VERSION
     run_id: Name
@@ -165,6 +184,7 @@ class Record(_Part):
     task: Name
     realization: Annotated[Count, Field(le=10**6)]
     protocol: ProtocolUsed
+    execution: ExecutionUsed | None = None
     data: DataUsed
     parameters: Count | None
     metrics: Metrics | None

@@ -42,7 +42,13 @@ def run(
         bool | None, typer.Option("--compile/--no-compile", help="Train the network through torch.compile.")
     ] = None,
     cuda_graph: Annotated[
-        bool | None, typer.Option("--cuda-graph/--no-cuda-graph", help="CUDA: launch each training step as one graph.")
+        bool | None,
+        typer.Option(
+            "--cuda-graph/--no-cuda-graph", help="CUDA: replay each training step as one graph. Default: on CUDA, yes."
+        ),
+    ] = None,
+    evaluation_batch: Annotated[
+        int | None, typer.Option(min=1, help="Images at a time in validation and test. Default: by device and image size.")
     ] = None,
     engine: Annotated[str, typer.Option(help="local, ray (extra [ray]) or slurm (extra [slurm]).")] = "local",
     jobs: Annotated[
@@ -94,11 +100,15 @@ def run(
         chosen, why = load_protocol(protocol), f"the default on {kind}; another: --protocol NAME"
     if numbers is None:
         numbers = chosen.realizations if planned_realizations is None or chosen.smoke else planned_realizations
-    chosen = chosen.with_settings(batch_split=batch_split, compile=compiled, cuda_graph=cuda_graph)
+    execution = {
+        "batch_split": batch_split,
+        "compile": compiled,
+        "cuda_graph": cuda_graph,
+        "evaluation_batch": evaluation_batch,
+    }
+    chosen = chosen.with_settings(**execution)
     repeat = ["--protocol", str(protocol), *(word for path in plugin or [] for word in ("--plugin", str(path)))]
-    repeat += [] if batch_split is None else ["--batch-split", str(batch_split)]
-    repeat += [] if compiled is None else ["--compile" if compiled else "--no-compile"]
-    repeat += [] if cuda_graph is None else ["--cuda-graph" if cuda_graph else "--no-cuda-graph"]
+    repeat += _options(execution)
     runs = plan_runs(parts, numbers, chosen, tuple(repeat))
     check_settings(runs, on_cuda=chosen_device.type == "cuda" or options.gpus(chosen_device) > 0)
 
@@ -116,6 +126,18 @@ def run(
         return 0
     chosen_engine = make_engine(options, chosen_device, results)
     return _report(work(todo, chosen_engine, results, estimates, stop), results, stop)
+
+
+def _options(execution: dict[str, int | bool | None]) -> list[str]:
+    """As they are typed."""
+    words: list[str] = []
+    for name, value in execution.items():
+        option = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        elif value is not None:
+            words += [f"--{option}", str(value)]
+    return words
 
 
 def _load_plugins(plugins: Sequence[Path]) -> None:
