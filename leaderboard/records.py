@@ -30,8 +30,8 @@ from leaderboard.schema import (
 )
 
 __all__ = [
-    "SCHEMA_VERSION", "DataUsed", "ExecutionUsed", "Failure", "Hardware", "Metrics", "ProtocolUsed", "Record", "ScaleBin", "Software",
-    "Timings", "Unreadable", "iterate_records", "path_of_run", "read_all", "read_record", "record_path", "set_aside",
+    "SCHEMA_VERSION", "DataUsed", "ExecutionUsed", "Failure", "Hardware", "Metrics", "ProtocolUsed", "Record", "ScaleBin",
+    "Software", "Timings", "Unreadable", "iterate_records", "path_of_run", "read_all", "read_record", "record_path", "set_aside",
     "write_record",
 ]  # fmt: skip
 

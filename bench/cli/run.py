@@ -43,9 +43,7 @@ def run(
     ] = None,
     cuda_graph: Annotated[
         bool | None,
-        typer.Option(
-            "--cuda-graph/--no-cuda-graph", help="CUDA: replay each training step as one graph. Default: on CUDA, yes."
-        ),
+        typer.Option("--cuda-graph/--no-cuda-graph", help="Replay training steps as CUDA graphs. Default on CUDA."),
     ] = None,
     evaluation_batch: Annotated[
         int | None, typer.Option(min=1, help="Images at a time in validation and test. Default: by device and image size.")
