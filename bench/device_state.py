@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import psutil
 import torch
 
-from bench.hardware import nvml_handle
+from bench.nvml import card_state
 from leaderboard.timings import DeviceState
 
 OTHERS_ALLOWED = 0.05  # of the processors' time
@@ -40,47 +40,9 @@ def _own_seconds() -> float:
 
 
 def gpu_state(device: torch.device, when: Literal["before", "busy", "after"]) -> DeviceState:
-    """The card's state now. This process must have made its context there: it is then one of the card's processes."""
-    import pynvml
-
-    known: dict[str, Any] = dict.fromkeys(set(DeviceState.model_fields) - {"when"})
-    try:
-        handle = nvml_handle(torch.cuda.get_device_properties(device))
-    except pynvml.NVMLError:
-        return DeviceState(when=when, **known)
-    for name, read in _readers(handle).items():
-        try:
-            known[name] = read()
-        except pynvml.NVMLError:  # this one is not to be had on this card; the others may be
-            continue
-    return DeviceState(when=when, **known)
-
-
-def _readers(handle: Any) -> dict[str, Callable[[], Any]]:
-    import pynvml as nvml
-
-    return {
-        "clocks_mhz": lambda: {
-            "graphics": int(nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM)),
-            "graphics_highest": int(nvml.nvmlDeviceGetMaxClockInfo(handle, nvml.NVML_CLOCK_SM)),
-            "memory": int(nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_MEM)),
-        },
-        "temperature_celsius": lambda: float(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
-        "power_cap_watts": lambda: nvml.nvmlDeviceGetPowerManagementLimit(handle) / 1000,
-        "default_power_cap_watts": lambda: nvml.nvmlDeviceGetPowerManagementDefaultLimit(handle) / 1000,
-        "throttle_reasons": lambda: throttle_reasons(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)),
-        # By number and not by process id: in a container the driver tells ids that nobody inside knows.
-        "other_processes": lambda: max(0, len(nvml.nvmlDeviceGetComputeRunningProcesses(handle)) - 1),
-    }
-
-
-def throttle_reasons(bits: int) -> list[str]:
-    """The driver's names of the reasons for which clocks are not at their highest."""
-    import pynvml
-
-    prefix = "nvmlClocksThrottleReason"
-    names = {name.removeprefix(prefix): getattr(pynvml, name) for name in dir(pynvml) if name.startswith(prefix)}
-    return sorted(name for name, bit in names.items() if bit & bits and name not in ("All", "None"))
+    """The card's state now, None for what the driver does not say."""
+    state = card_state(device)
+    return DeviceState(when=when, **{name: state[name] for name in DeviceState.model_fields if name != "when"})
 
 
 def taints(states: Sequence[DeviceState], others_share: float | None) -> list[str]:

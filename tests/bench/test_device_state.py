@@ -6,7 +6,8 @@ import time
 import pynvml
 import pytest
 
-from bench.device_state import Others, taints, throttle_reasons
+from bench.device_state import Others, taints
+from bench.nvml import throttle_reasons
 from leaderboard.timings import DeviceState
 
 

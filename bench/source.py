@@ -1,0 +1,80 @@
+"""Which version and commit of this suite is running. What cannot be told is unknown, and never an error."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import subprocess
+import tempfile
+import tomllib
+from functools import cache
+from pathlib import Path
+
+from bench.told import told
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMIT_FILE = "COMMIT"
+COMMIT_VARIABLE = "BENCH_COMMIT"
+GIT_SECONDS = 10.0  # for an answer of git's
+
+
+def version(root: Path = ROOT) -> str:
+    """The suite's version: of the pyproject.toml beside the code, else of the installed package, else "unknown"."""
+    project = told(lambda: tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"], otherwise={})
+    if project.get("name") == "scalebench" and isinstance(project.get("version"), str):
+        return str(project["version"])
+    return str(told(importlib.metadata.version, "scalebench", otherwise="unknown"))
+
+
+def commit(root: Path = ROOT) -> tuple[str | None, bool | None]:
+    """The commit of the suite's own files, and whether they hold changes beyond it; (None, None) where that is unknown.
+
+    As git says where ``root`` is a checkout's top folder. Where it cannot say (no git, a folder that belongs to somebody else,
+    no .git), as the environment variable BENCH_COMMIT says, else, without a .git, the file COMMIT in ``root``, which
+    `bench pack` writes. Either holds 40 hexadecimal digits, and "-dirty" after them if there were changes; anything else is
+    ignored. git is asked once per process, for what has been imported does not change with the files.
+    """
+    found = _by_git(root)
+    if found is None:
+        found = parse_commit(os.environ.get(COMMIT_VARIABLE, ""))
+    if found is None and not told((root / ".git").exists, otherwise=True):
+        found = parse_commit(told((root / COMMIT_FILE).read_text, "ascii", otherwise=""))
+    return found or (None, None)
+
+
+def parse_commit(text: str) -> tuple[str, bool] | None:
+    """'0123…cdef' or '0123…cdef-dirty' -> the commit and whether there were changes; None: it is neither."""
+    found = re.fullmatch(r"([0-9a-f]{40})(-dirty)?", text.strip().lower())
+    return found and (found[1], found[2] is not None)
+
+
+@cache
+def _by_git(root: Path) -> tuple[str, bool] | None:
+    return told(_asked_of_git, root) if told((root / ".git").exists, otherwise=False) else None
+
+
+def _asked_of_git(root: Path) -> tuple[str, bool] | None:
+    """None: git takes the folder for a part of another repository. Raises OSError, subprocess.SubprocessError."""
+    top, _, head = _git(root, "rev-parse", "--show-toplevel", "HEAD").rpartition("\n")
+    if Path(top).resolve() != root.resolve():
+        return None
+    return head, bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
+
+
+def _git(root: Path, *arguments: str) -> str:
+    # GIT_DIR and its like name another repository, GIT_CONFIG_* may well say that this folder is safe.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k.startswith("GIT_CONFIG_")}
+    environment["GIT_OPTIONAL_LOCKS"] = "0"  # asking must not get into the way of the user's own git
+    with tempfile.TemporaryFile() as answer:  # a file, not a pipe: a child that git left behind cannot keep us waiting
+        subprocess.run(
+            ["git", "-C", str(root), *arguments],
+            check=True,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=answer,
+            stderr=subprocess.DEVNULL,
+            timeout=GIT_SECONDS,
+        )
+        answer.seek(0)
+        return os.fsdecode(answer.read()).strip()
