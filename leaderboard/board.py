@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import statistics
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from leaderboard.comparable import check_comparable
 from leaderboard.comparison import Comparison, by_model, compare_all, evidence_of
+from leaderboard.pace import Pace, paces_of
 from leaderboard.published import PublishedResult, find
 from leaderboard.ranks import ranks
 from leaderboard.runs import Run
 from leaderboard.statistics import Interval, Summary, summarise
-
-
-@dataclass(frozen=True)
-class Pace:
-    """Median training seconds per epoch on one hardware; ``shared``: other processes were on the card meanwhile."""
-
-    hardware: str
-    seconds: float | None
-    shared: bool
 
 
 @dataclass(frozen=True)
@@ -127,29 +118,10 @@ def _row(task: str, model: str, runs: list[Run], rank: int | None, smoke: bool) 
         summary=summarise(errors) if errors else None,
         expected=max((run.expected for run in runs if run.expected is not None), default=None),
         parameters=tuple(sorted({run.parameters for run in succeeded if run.parameters is not None})),
-        paces=_paces(succeeded),
+        paces=paces_of(succeeded),
         published=None if smoke else find(task, model),
         pooled=None if smoke else find(task, model, "reproduction-as-published"),
         split=None if smoke else find(task, model, "reproduction-split"),
         interval=evidence_of(by_model(succeeded)[model]).interval if sure else None,
         rank=rank,
     )
-
-
-def _paces(runs: list[Run]) -> tuple[Pace, ...]:
-    by_hardware: defaultdict[str, list[Run]] = defaultdict(list)
-    for run in runs:
-        by_hardware[hardware_label(run)].append(run)
-    paces = []
-    for hardware, its_runs in sorted(by_hardware.items()):
-        samples = [seconds for run in its_runs for seconds in run.train_seconds]
-        shared = any(run.shared_device and run.train_seconds for run in its_runs)
-        paces.append(Pace(hardware, statistics.median(samples) if samples else None, shared))
-    return tuple(paces)
-
-
-def hardware_label(run: Run) -> str:
-    """What sets the pace: the card's name, or the processor's with the number of threads."""
-    if run.device == "cuda":
-        return run.hardware
-    return f"{run.hardware}, {run.threads} thread{'' if run.threads == 1 else 's'}"

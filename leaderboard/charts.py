@@ -111,15 +111,15 @@ def _ranks(rows: Sequence[Row]) -> Chart:
 
 
 def _time(rows: Sequence[Row]) -> Chart:
-    """On the one hardware that most models have times of: times of different hardware do not compare."""
-    timed = {  # times taken beside other processes are not shown
-        row.model: {p.hardware: digits(p.seconds) for p in row.paces if p.seconds and not p.shared} for row in rows
+    """On the one hardware, and way of computing, that most models have times of: other times do not compare."""
+    timed = {  # times taken beside other processes or runs are not shown
+        row.model: {p.label: digits(p.seconds) for p in row.paces if p.seconds and not p.shared} for row in rows
     }
-    counts = Counter(hardware for paces in timed.values() for hardware in paces)
-    hardware = min(counts, key=lambda name: (-counts[name], name), default="")
-    label = f"Training time, s per epoch on {one_line(hardware, 60)}"
-    points = [(row, timed[row.model][hardware]) for row in rows if hardware in timed[row.model]]
-    return _front("error-time", "Error against training time", label, points, "s/epoch", log_x=True)
+    counts = Counter(label for paces in timed.values() for label in paces)
+    label = min(counts, key=lambda name: (-counts[name], name), default="")
+    axis = f"Training time, s per epoch on {one_line(label, 60)}"
+    points = [(row, timed[row.model][label]) for row in rows if label in timed[row.model]]
+    return _front("error-time", "Error against training time", axis, points, "s/epoch", log_x=True)
 
 
 def _parameters(rows: Sequence[Row]) -> Chart:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from leaderboard import markup
-from leaderboard.board import Pace, Row, Table
+from leaderboard.board import Row, Table
 from leaderboard.errors import one_line
 from leaderboard.markup import NOTHING
+from leaderboard.pace import Pace
 from leaderboard.published import PublishedResult
 
 Key = float | str | None
@@ -51,18 +52,18 @@ def gap(row: Row) -> str:
 
 
 def times(row: Row) -> str:
-    """Median seconds per epoch for each hardware, each with its hardware where there are several."""
+    """Median seconds per epoch for each hardware and way of computing, named where there are several."""
     return "; ".join(_time(pace, of_several=len(row.paces) > 1) for pace in row.paces) or NOTHING
 
 
 def hardware(row: Row) -> str:
-    """Everything that the row's runs were trained on."""
-    return "; ".join(one_line(pace.hardware) for pace in row.paces) or NOTHING
+    """Everything that the row's runs were trained on, and how where not in the plain way."""
+    return "; ".join(one_line(pace.label) for pace in row.paces) or NOTHING
 
 
 def _time(pace: Pace, of_several: bool) -> str:
     mark = " ‡" if pace.shared else ""
-    return markup.seconds(pace.seconds) + mark + (f" ({one_line(pace.hardware)})" if of_several else "")
+    return markup.seconds(pace.seconds) + mark + (f" ({one_line(pace.label)})" if of_several else "")
 
 
 def _mean(result: PublishedResult | None) -> float | None:

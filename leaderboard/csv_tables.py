@@ -15,12 +15,16 @@ MODEL_COLUMNS = (
     "model", "rank", "error_mean", "error_std", "interval_low", "interval_high", "n", "n_expected", "n_failed", "parameters",
     "train_seconds_per_epoch", "hardware", "published_mean", "published_std", "published_verified", "difference",
     "reproduced_split_mean", "reproduced_split_std", "reproduced_pooled_mean", "reproduced_pooled_std",
+    "execution", "alone",
 )  # fmt: skip
 PAIR_COLUMNS = ("a", "b", "difference", "interval_low", "interval_high", "p", "p_holm", "p_sign_flip", "n")
 
 
 def models_csv(table: Table) -> str:
-    """One line per model; errors in percent, ``difference`` ours minus published. Several values in a cell: ``a; b``."""
+    """One line per model; errors in percent, ``difference`` ours minus published. Several values in a cell: ``a; b``.
+
+    ``execution`` and ``alone`` are of the times: how they were computed, and whether on a device of the runs' own.
+    """
     failed = [run.model for run in table.failures]
     return _csv(MODEL_COLUMNS, (_model(row, failed.count(row.model)) for row in table.rows))
 
@@ -54,6 +58,8 @@ def _model(row: Row, failed: int) -> tuple[Cell, ...]:
         row.difference,
         *_result(row.split),
         *_result(row.pooled),
+        "; ".join(pace.execution or "plain" for pace in row.paces),
+        "; ".join("unknown" if pace.alone is None else str(pace.alone).lower() for pace in row.paces),
     )
 
 

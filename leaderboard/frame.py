@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from leaderboard.errors import one_line
-from leaderboard.runs import collect
+from leaderboard.runs import Run, collect
+from leaderboard.schema import ExecutionUsed
 
 # Columns that a failed run leaves empty need types that know a missing value.
 _TYPES = {
@@ -36,14 +37,18 @@ _TYPES = {
     "started": "datetime64[ns, UTC]",
     "finished": "datetime64[ns, UTC]",
     "schema_version": "int64",
+    "alone": "boolean",
 }
+_EXECUTION = {name: "boolean" if field.annotation is bool else "Int64" for name, field in ExecutionUsed.model_fields.items()}
 
 
 def load_records(path: Path | str) -> pd.DataFrame:
     """One row per run under the folder ``path``; errors in percent, times in seconds, moments in UTC.
 
-    ``train_seconds_per_epoch`` is the median of the run's samples. A failed run has no ``test_error``. An unreadable
-    record, or a run found more than once, gets a line on stderr. Raises RecordError when there is no such folder.
+    ``train_seconds_per_epoch`` is the median of the run's samples, which compares with another only if both runs had the device
+    to themselves (``alone``; missing where nobody knows) and were computed alike: ``execution_cuda_graph`` and so on, after
+    the fields of ``ExecutionUsed``, missing in records from before there were any. A failed run has no ``test_error``. An
+    unreadable record, or a run found more than once, gets a line on stderr. Raises RecordError when there is no such folder.
     """
     collection = collect(path)
     for item in collection.unreadable:
@@ -51,4 +56,10 @@ def load_records(path: Path | str) -> pd.DataFrame:
     for note in collection.notes:
         print(f"warning: {note}", file=sys.stderr)
     columns = {name: pd.Series([getattr(run, name) for run in collection.runs], dtype=dtype) for name, dtype in _TYPES.items()}
+    for name, dtype in _EXECUTION.items():
+        columns[f"execution_{name}"] = pd.Series([_execution(run, name) for run in collection.runs], dtype=dtype)
     return pd.DataFrame(columns)
+
+
+def _execution(run: Run, name: str) -> bool | int | None:
+    return None if run.execution is None else getattr(run.execution, name)

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from leaderboard import beyond, markup, sureness, truth
-from leaderboard.board import Pace, Row, Section, Table, build_sections, hardware_label
+from leaderboard.board import Row, Section, Table, build_sections
 from leaderboard.columns import interval
 from leaderboard.markup import HOW_TO_BEGIN, NOTHING, SMOKE_BANNER, code, escape
+from leaderboard.pace import Pace, execution_label, hardware_label
 from leaderboard.records import Record, Unreadable
 from leaderboard.runs import Collection, Run, collect
 from leaderboard.top import top_rows
@@ -18,7 +19,8 @@ __all__ = ["build_markdown", "render", "top_rows"]
 _EXPLANATION = """\
 Error is the test error in percent, mean ± sample standard deviation (divisor n − 1) over n runs, one per realization;
 which estimator stands behind the published ± is not known. Rows are sorted by mean error, then name; that order is not
-a ranking. Runs under different recipes (protocol digests) or on different data are never averaged."""
+a ranking. Runs under different recipes (protocol digests) or on different data are never averaged. Seconds per epoch are
+those of runs known to have had the device to themselves, where there are such."""
 _PUBLISHED_SPLIT = "10k-2k-50k"
 _OURS = ("Model", "Error % (mean ± std)", "n", "95 % interval", "Rank", "Parameters", "Train s/epoch (median)", "Hardware")
 _SURE = ("95 % interval", "Rank")  # shown where any row has one
@@ -75,7 +77,7 @@ def _table(table: Table, with_published: bool) -> list[str]:
     lines += [*markup.table(*_without_empty(header, rows), _RIGHT), ""]
     lines += [line for note in truth.footnotes(table.rows) for line in (note, "")]
     if any(pace.shared for row in table.rows for pace in row.paces):
-        lines += ["‡ tainted: other processes were on the device, so this time may be too long.", ""]
+        lines += ["‡ tainted: other processes or runs were on the device, so this time may be too long.", ""]
     if sources:
         numbered = [f"{number}. {escape(source, 1000)}" for number, source in enumerate(sources, 1)]
         lines += markup.folded(markup.plural(len(sources), "source"), numbered)
@@ -84,7 +86,7 @@ def _table(table: Table, with_published: bool) -> list[str]:
 
 def _without_empty(header: Sequence[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
     """Without the columns that say nothing in any row, of those that a table can do without."""
-    optional = (*_SURE, truth.HEADER[1])
+    optional = (*_SURE, truth.HEADER[1], "Execution")
     kept = [i for i, name in enumerate(header) if name not in optional or any(row[i] != NOTHING for row in rows)]
     return [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
 
@@ -98,13 +100,13 @@ def _row(row: Row) -> list[str]:
         NOTHING if row.rank is None else str(row.rank),
         "; ".join(f"{count:,}" for count in row.parameters) or NOTHING,
         "; ".join(_pace(pace, of_several=len(row.paces) > 1) for pace in row.paces) or NOTHING,
-        "; ".join(escape(pace.hardware) for pace in row.paces) or NOTHING,
+        "; ".join(escape(pace.label) for pace in row.paces) or NOTHING,
     ]
 
 
 def _pace(pace: Pace, of_several: bool) -> str:
     mark = " ‡" if pace.shared else ""
-    return markup.seconds(pace.seconds) + mark + (f" ({escape(pace.hardware)})" if of_several else "")
+    return markup.seconds(pace.seconds) + mark + (f" ({escape(pace.label)})" if of_several else "")
 
 
 def _failures(runs: tuple[Run, ...]) -> list[str]:
@@ -120,14 +122,16 @@ def _failures(runs: tuple[Run, ...]) -> list[str]:
 def _runs(runs: tuple[Run, ...]) -> list[str]:
     if not runs:
         return []
-    header = ["Run", "Realization", "Error %", "Epochs", "Hardware", "Commit", "Command"]
+    header = ["Run", "Realization", "Error %", "Epochs", "Hardware", "Execution", "Commit", "Command"]
     rows = []
     for run in runs:
         commit = f"{run.git_commit[:7]}{' + changes' if run.git_dirty else ''}" if run.git_commit else ""
         epochs = f"{run.epochs} (kept: {run.best_epoch})"
         cells = [code(run.run_id), str(run.realization), f"{run.test_error:.3f}", epochs]
-        rows.append([*cells, escape(hardware_label(run)), escape(commit) or NOTHING, code(run.command)])
-    return markup.folded(markup.plural(len(runs), "run"), markup.table(header, rows, ("Realization", "Error %")))
+        cells += [escape(hardware_label(run)), execution_label(run)]
+        rows.append([*cells, escape(commit) or NOTHING, code(run.command)])
+    table = markup.table(*_without_empty(header, rows), ("Realization", "Error %"))
+    return markup.folded(markup.plural(len(runs), "run"), table)
 
 
 def _leftovers(collection: Collection) -> list[str]:

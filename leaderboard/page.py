@@ -19,11 +19,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from leaderboard import drawing, markup
-from leaderboard.board import Row, Section, Table, hardware_label
+from leaderboard.board import Row, Section, Table
 from leaderboard.charts import Chart, charts_of, colour, coloured
 from leaderboard.columns import Column, columns_of
 from leaderboard.errors import one_line
 from leaderboard.measured import Theme
+from leaderboard.pace import execution_label, hardware_label
 from leaderboard.runs import Collection, Run
 from leaderboard.sureness import plain_explanation
 
@@ -91,7 +92,8 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )  # fmt: skip
     environment.filters |= {"plain": lambda text: one_line(text, 1000), "plural": markup.plural}
-    environment.globals |= {"commit": _commit, "seeds": _seeds, "hardware_label": hardware_label, "row_hardware": _hardware}
+    environment.globals |= {"commit": _commit, "seeds": _seeds, "row_hardware": _hardware}
+    environment.globals |= {"hardware_label": hardware_label, "execution_label": execution_label}
     return environment
 
 

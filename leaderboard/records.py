@@ -31,8 +31,8 @@ from leaderboard.schema import (
 
 __all__ = [
     "SCHEMA_VERSION", "DataUsed", "ExecutionUsed", "Failure", "Hardware", "Metrics", "ProtocolUsed", "Record", "ScaleBin",
-    "Software", "Timings", "Unreadable", "iterate_records", "path_of_run", "read_all", "read_record", "record_path", "set_aside",
-    "write_record",
+    "Software", "Timings", "Unreadable", "iterate_records", "path_of_run", "read_all", "read_record", "record_path",
+    "set_aside", "write_record",
 ]  # fmt: skip
 
 
@@ -188,7 +188,10 @@ def read_each(root: Path, folder: Path, kind: type[M], leave_out: Collection[str
 
 
 def find_files(root: Path, leave_out: Collection[str]) -> dict[Path, str]:
-    """Every .json path in order, with a reason for each thing that cannot be looked into; some folders of root left out."""
+    """Every .json path in order, with a reason for each thing that cannot be looked into; some folders of root left out.
+
+    Hidden files are no records: .jobs.json, say, is what `--jobs auto` found.
+    """
     found: dict[Path, str] = {}
 
     def closed(error: OSError) -> None:
@@ -197,7 +200,7 @@ def find_files(root: Path, leave_out: Collection[str]) -> dict[Path, str]:
     for folder, folders, files in os.walk(root, onerror=closed):
         if Path(folder) == root:
             folders[:] = [name for name in folders if name not in leave_out]
-        found |= {Path(folder, name): "" for name in files if name.endswith(".json")}
+        found |= {Path(folder, name): "" for name in files if name.endswith(".json") and not name.startswith(".")}
         links = (path for name in folders if (path := Path(folder, name)).is_symlink())
         found |= {path: "a link to a folder; links are not followed" for path in links}
     return dict(sorted(found.items()))

@@ -17,7 +17,7 @@ from leaderboard.equivariance import Equivariance
 from leaderboard.errors import RecordError
 from leaderboard.generalisation import Generalisation
 from leaderboard.measurements import read_measurements
-from leaderboard.records import Record, Unreadable, iterate_records
+from leaderboard.records import ExecutionUsed, Record, Unreadable, iterate_records
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,8 @@ class Run:
     ``wrong``: int32 (number of wrong answers,), the sorted indices in the test split; None where there is no result.
 
     ``expected`` is how many realizations the protocol asks for, when its recipe says so; ``epochs`` those trained.
-    ``altered`` says what about the network or the images is not the task's own; empty: nothing.
+    ``altered`` says what about the network or the images is not the task's own; empty: nothing. ``alone``: no other process and
+    no other run of its command was on the device; None where nobody knows.
     """
 
     run_id: str
@@ -55,7 +56,8 @@ class Run:
     finished: datetime
     schema_version: int
     git_dirty: bool
-    shared_device: bool
+    alone: bool | None
+    execution: ExecutionUsed | None
     expected: int | None
     altered: str
     epochs: int | None
@@ -160,7 +162,8 @@ def _run(record: Record) -> Run:
         finished=record.finished,
         schema_version=record.schema_version,
         git_dirty=bool(record.software.git_dirty),
-        shared_device=bool(record.hardware.other_processes),
+        alone=_alone(record),
+        execution=record.execution,
         expected=_expected(record.protocol.recipe.get("realizations")),
         altered=_altered(record.protocol.recipe),
         epochs=len(metrics.train_loss_curve) if metrics else None,
@@ -171,6 +174,13 @@ def _run(record: Record) -> Run:
         wrong=np.sort(np.array([index for index, _ in metrics.wrong_answers], dtype=np.int32)) if metrics else None,
         error_by_scale=tuple((b.low, b.high, b.count, b.wrong) for b in metrics.error_by_scale) if metrics else (),
     )
+
+
+def _alone(record: Record) -> bool | None:
+    others = record.hardware.other_processes
+    if others or (record.execution and record.execution.jobs > 1):
+        return False
+    return None if others is None else True
 
 
 def _expected(realizations: object) -> int | None:

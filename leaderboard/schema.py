@@ -152,7 +152,7 @@ class ExecutionUsed(_Part):
     """How the run was computed: what changes rounding and nothing else, and so is no part of the recipe or its digest.
 
     ``cuda_graph``: its steps were replayed as CUDA graphs; ``batch_split``: parts of a batch; ``evaluation_batch``: images at a
-    time without gradients, the fewest that were used; ``jobs``: runs side by side in the command that made it.
+    time without gradients, the fewest that were used; ``jobs``: runs side by side on the device, by the command that made it.
     """
 
     cuda_graph: bool

@@ -11,8 +11,8 @@ FORMULA = '=HYPERLINK("http://example.org")'
 
 def hostile_records() -> list[Record]:
     """Three models over two realizations; one run failed; names of hardware, commands and data are attacks."""
-    attack = {"device": "cpu", "name": SCRIPT, "threads": 2}
-    records = [make_record("cnn", realization=r, wrong=20 + r, hardware=attack, command=SCRIPT) for r in range(2)]
+    attack = {"hardware": {"device": "cpu", "name": SCRIPT, "threads": 2}, "command": SCRIPT, "execution": {"jobs": 2}}
+    records = [make_record("cnn", realization=r, wrong=20 + r, **attack) for r in range(2)]
     records += [make_record("sicnn", realization=r, wrong=90 + r, hardware={"name": LATEX}) for r in range(2)]
     records += [make_record("ss-cnn", realization=0, wrong=30, hardware={"name": FORMULA}, software={"git_commit": SCRIPT})]
     failure = {"kind": SCRIPT, "message": f"{SCRIPT}\u202e\x1b[31m {LATEX}", "traceback_tail": [SCRIPT]}

@@ -7,6 +7,9 @@ from typing import Any
 from leaderboard.records import Record
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+PLAIN: dict[str, Any] = {
+    "cuda_graph": False, "compile": False, "batch_split": 1, "channels_last": False, "evaluation_batch": 500, "jobs": 1,
+}  # fmt: skip
 
 
 def make_record(
@@ -26,12 +29,16 @@ def make_record(
     seconds: tuple[float, ...] = (1.0, 3.0, 2.0),
     hardware: dict[str, Any] | None = None,
     software: dict[str, Any] | None = None,
+    execution: dict[str, Any] | None = None,
     command: str | None = None,
     failure: dict[str, Any] | None = None,
     finished_after: float = 60.0,
     run_id: str | None = None,
 ) -> Record:
-    """A record with ``wrong`` wrong answers among ``test_count``, or one of a failed run when ``failure`` is given."""
+    """A record with ``wrong`` wrong answers among ``test_count``, or one of a failed run when ``failure`` is given.
+
+    ``execution``: what of it is not ``PLAIN``; None: a record from before there was the field.
+    """
     picks = random.Random(realization).sample(range(test_count), wrong)
     metrics = {
         "test_error": 100 * wrong / test_count,
@@ -67,6 +74,7 @@ def make_record(
             "name": protocol, "smoke": smoke, "digest": digest,
             "recipe": {"epochs": 3, "realizations": [0, 1, 2, 3, 4, 5]} if recipe is None else recipe,
         },
+        "execution": None if execution is None else PLAIN | execution,
         "data": {"variant": variant, "fingerprint": fingerprint or f"data-{task}-{realization}"},
         "parameters": parameters if failure is None else None,
         "metrics": metrics if failure is None else None,

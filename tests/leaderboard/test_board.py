@@ -2,9 +2,10 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
-from record_factory import changed, make_record
+from record_factory import PLAIN, changed, make_record
 
 from leaderboard import RecordError
 from leaderboard.markdown import build_markdown, top_rows
@@ -12,12 +13,20 @@ from leaderboard.markup import SMOKE_BANNER
 from leaderboard.records import Record, write_record
 from leaderboard.runs import collect
 
-FAILURE = {"kind": "ValueError", "message": "a | <b> `c`\nsecond line", "traceback_tail": []}
+TIME = "Train s/epoch (median)"
+FAILURE: dict[str, Any] = {"kind": "ValueError", "message": "a | <b> `c`\nsecond line", "traceback_tail": []}
 
 
 def cells(board: str, model: str) -> list[list[str]]:
     """The cells of each table row that begins with the model's name."""
     return [[c.strip() for c in line.split("|")[1:-1]] for line in board.split("\n") if line.startswith(f"| `{model}` |")]
+
+
+def said(board: str, title: str, model: str = "cnn") -> str:
+    """What the model's only row says in the column of this title."""
+    header = next(line for line in board.split("\n") if line.startswith("| Model |"))
+    (row,) = cells(board, model)
+    return row[[name.strip() for name in header.split("|")[1:-1]].index(title)]
 
 
 def six(model: str = "cnn", errors: tuple[int, ...] = (20, 22, 24, 26, 28, 30), **options: object) -> list[Record]:
@@ -157,6 +166,69 @@ def test_a_pace_beside_other_processes_is_marked() -> None:
     board = build_markdown([make_record(hardware={"other_processes": 2})])
     assert cells(board, "cnn")[0][4] == "2.00 ‡"
     assert "‡ tainted" in board
+
+
+def test_runs_side_by_side_share_the_device() -> None:
+    for jobs, time in ((1, "2.00"), (6, "2.00 ‡")):
+        assert said(build_markdown([make_record(execution={"jobs": jobs})]), TIME) == time
+
+
+@pytest.mark.parametrize("shared", [{"hardware": {"other_processes": 2}}, {"execution": {"jobs": 6}}])
+def test_a_pace_is_of_the_runs_that_had_the_device_most_to_themselves(shared: dict[str, Any]) -> None:
+    alone = make_record(seconds=(1.0, 1.2))
+    unknown = make_record(realization=1, seconds=(5.0, 5.0, 5.0), hardware={"other_processes": None})
+    tainted = make_record(realization=2, seconds=(9.0, 9.0, 9.0, 9.0), **shared)
+    untimed = changed(make_record(realization=3), timings=None)
+    for records, time in (
+        ([alone, unknown, tainted, untimed], "1.10"),
+        ([unknown, tainted, untimed], "5.00"),
+        ([tainted, untimed], "9.00 ‡"),
+        ([untimed], "–"),
+    ):
+        board = build_markdown(records)
+        assert said(board, TIME) == time
+        assert ("‡ tainted" in board) == ("‡" in time)
+
+
+def test_runs_computed_otherwise_are_averaged_in_error_and_not_in_time() -> None:
+    records = [
+        make_record(wrong=20, seconds=(4.0,)),
+        make_record(realization=1, wrong=22, seconds=(4.2,), execution={"evaluation_batch": 250}),
+        make_record(realization=2, wrong=24, seconds=(1.0,), execution={"cuda_graph": True, "evaluation_batch": 2000}),
+        make_record(realization=3, wrong=26, seconds=(1.2,), execution={"cuda_graph": True}),
+        make_record(realization=4, wrong=28, seconds=(9.0,), execution={"batch_split": 4, "channels_last": True}),
+    ]
+    board = build_markdown(records)
+    assert said(board, "Error % (mean ± std)") == "2.40 ± 0.32"
+    assert said(board, "n") == "5 of 6"
+    paces = {"Test GPU": "4.10", "Test GPU, batch in 4 parts, channels last": "9.00", "Test GPU, graph": "1.10"}
+    assert said(board, TIME) == "; ".join(f"{time} ({label})" for label, time in paces.items())
+    assert said(board, "Hardware") == "; ".join(paces)
+
+
+def test_of_copies_computed_in_several_ways_one_counts() -> None:
+    plain, graphed = make_record(), make_record(execution={"cuda_graph": True}, finished_after=90)
+    board = build_markdown([graphed, plain])
+    assert "was found 2 times" in board
+    assert said(board, "n") == "1 of 6"
+    assert said(board, "Hardware") == "Test GPU"  # the earliest finished
+
+
+def test_a_run_says_how_it_was_computed() -> None:
+    everything = {"cuda_graph": True, "compile": True, "batch_split": 4, "channels_last": True, "jobs": 6}
+    records = [
+        make_record(),
+        make_record(realization=1, execution={}),
+        make_record(realization=2, execution={"cuda_graph": True, "evaluation_batch": 2000, "jobs": 6}),
+        make_record(realization=3, execution=everything),
+    ]
+    assert set(everything) == set(PLAIN) - {"evaluation_batch"}, "a new field has to be shown"
+    details = build_markdown(records).split("<summary>4 runs</summary>")[1].split("</details>")[0]
+    header, _, *rows = [line.split(" | ") for line in details.split("\n") if line.startswith("| ")]
+    assert [row[header.index("Execution")] for row in rows] == [
+        "–", "eval 500", "graph, eval 2000, 6 jobs", "graph, compiled, batch in 4 parts, channels last, eval 500, 6 jobs",
+    ]  # fmt: skip
+    assert "Execution" not in build_markdown(records[:1])
 
 
 def test_failures_are_folded_under_their_table_with_the_command() -> None:

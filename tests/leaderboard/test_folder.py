@@ -20,7 +20,7 @@ from leaderboard.board import build_sections
 from leaderboard.charts import Chart, charts_of
 from leaderboard.files import check_board, stale_files, write_board
 from leaderboard.measurements import write_measurement
-from leaderboard.records import write_record
+from leaderboard.records import Record, write_record
 from leaderboard.runs import collect
 
 WITHOUT_TORCH = """
@@ -162,6 +162,7 @@ def test_the_page_says_everything_and_hostile_text_stays_text(folder: Path) -> N
     for record in hostile_records():
         assert record.run_id in tags.text
     assert "1 failed" in tags.text
+    assert "; eval 500, 2 jobs; commit" in tags.text
 
 
 def test_csv_is_read_back_and_no_cell_is_a_formula(folder: Path) -> None:
@@ -171,6 +172,8 @@ def test_csv_is_read_back_and_no_cell_is_a_formula(folder: Path) -> None:
     assert rows["cnn"]["n"] == "2"
     assert rows["cnn"]["published_verified"] == "false"
     assert rows["cnn"]["hardware"] == f"{SCRIPT}, 2 threads"
+    assert [rows[name]["alone"] for name in ("cnn", "sicnn")] == ["false", "true"]
+    assert rows["cnn"]["execution"] == "plain"
     assert rows["ss-cnn"]["n_failed"] == "1"
     assert rows["ss-cnn"]["hardware"].startswith("'=HYPERLINK")
     (pairs,) = folder.glob("tables/paper_*_pairs.csv")
@@ -187,6 +190,20 @@ def test_latex_is_escaped(text: str) -> None:
         r"\\[{}$&#_%]|\\[a-z]+\{\}|\$(\\pm|-|\\dagger|\\ddagger)\$|\{[\[\]]\}|\\text[a-z]+\{\}|\\dots\{\}", "", escaped
     )
     assert not set(without) & set("\\{}$&#_%^~"), escaped
+
+
+def test_latex_says_each_rows_hardware_where_there_are_several() -> None:
+    def table(*records: Record) -> str:
+        (section,) = build_sections(collect(records).runs)
+        return latex.latex_table(section, section.tables[0], "x")
+
+    cnn, graphed = make_record(), make_record("sicnn", execution={"cuda_graph": True, "jobs": 6})
+    assert "Test GPU, graph" not in table(cnn)
+    assert "Hardware" not in table(cnn)
+    both = table(cnn, graphed)
+    assert "Training time on Test GPU; Test GPU, graph." in both
+    assert r"2.00 & Test GPU \\" in both
+    assert r"2.00 $\ddagger$ & Test GPU, graph \\" in both
 
 
 def test_latex_compiles(folder: Path, tmp_path: Path) -> None:
@@ -211,9 +228,10 @@ def test_the_front_is_the_pareto_front() -> None:
     assert {mark.model for mark in chart.marks if mark.group == "front"} == {"a", "b", "e"}
 
 
-def test_times_of_other_hardware_and_beside_other_processes_are_not_in_one_chart() -> None:
-    records = [make_record(name) for name in ("a", "b")]
+def test_times_that_do_not_compare_are_not_in_one_chart() -> None:
+    records = [make_record("a"), make_record("b", execution={"evaluation_batch": 2000})]
     records += [make_record("c", hardware={"name": "Other"}), make_record("d", hardware={"other_processes": 1})]
+    records += [make_record("e", execution={"jobs": 2}), make_record("f", execution={"cuda_graph": True})]
     (section,) = build_sections(collect(records).runs)
     chart = next(c for c in charts_of(section.tables[0]) if c.name == "error-time")
     assert chart.models == ["a", "b"]

@@ -14,6 +14,8 @@ COLUMNS = [
     "run_id", "status", "model", "task", "realization", "protocol", "protocol_digest", "smoke", "data_variant",
     "data_fingerprint", "test_error", "test_count", "best_epoch", "parameters", "train_seconds_per_epoch", "total_seconds",
     "peak_memory_bytes", "device", "hardware", "threads", "git_commit", "started", "finished", "schema_version",
+    "alone", "execution_cuda_graph", "execution_compile", "execution_batch_split", "execution_channels_last",
+    "execution_evaluation_batch", "execution_jobs",
 ]  # fmt: skip
 FAILURE = {"kind": "ValueError", "message": "no", "traceback_tail": []}
 
@@ -29,6 +31,18 @@ def test_one_row_per_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert (failed["model"], failed["status"]) == ("sicnn", "failed")
     assert failed[["test_error", "test_count", "parameters", "total_seconds", "git_commit"]].isna().all()
     assert capsys.readouterr().err == ""
+
+
+def test_execution_sorts_and_is_missing_where_a_record_does_not_say(tmp_path: Path) -> None:
+    write_record(tmp_path, make_record("cnn", execution={"cuda_graph": True, "evaluation_batch": 2000, "jobs": 6}))
+    write_record(tmp_path, make_record("sicnn", hardware={"other_processes": None}))
+    write_record(tmp_path, make_record("ss-cnn", failure=FAILURE, execution={}))
+    frame = leaderboard.load_records(tmp_path).set_index("model").filter(regex="alone|execution")
+    assert frame.loc["cnn"].tolist() == [False, True, False, 1, False, 2000, 6]
+    assert frame.loc["sicnn"].isna().all()
+    assert frame.loc["ss-cnn"].tolist() == [True, False, False, 1, False, 500, 1]
+    assert frame.sort_values("execution_evaluation_batch").index.tolist() == ["ss-cnn", "cnn", "sicnn"]
+    assert frame.groupby("execution_cuda_graph").size().to_dict() == {False: 1, True: 1}
 
 
 def test_an_empty_folder_gives_the_same_columns_and_types(tmp_path: Path) -> None:

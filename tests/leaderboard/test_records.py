@@ -42,6 +42,25 @@ def test_round_trip(tmp_path: Path, failure: dict[str, object] | None) -> None:
     assert read_all(tmp_path) == ([record], [])
 
 
+def test_round_trip_with_and_without_execution(tmp_path: Path) -> None:
+    record = make_record(execution={"cuda_graph": True, "evaluation_batch": 2000, "jobs": 6})
+    path = write_record(tmp_path, record)
+    assert read_record(path) == record
+    content = json.loads(path.read_text())
+    del content["execution"]  # as in records from before there was the field
+    path.write_text(json.dumps(content))
+    assert read_record(path) == changed(record, execution=None)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"jobs": 0}, {"batch_split": 0}, {"evaluation_batch": 0}, {"cuda_graph": None}, {"jobs": 1.5}, {"precision": "tf32"}],
+)
+def test_impossible_execution_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match=f"execution.{next(iter(wrong))}"):
+        make_record(execution=wrong)
+
+
 def test_round_trip_keeps_what_json_changes_in_a_recipe(tmp_path: Path) -> None:
     record = make_record(recipe={"betas": (0.9, 0.999), "nested": {"é±": [1, None, True]}})
     assert read_record(write_record(tmp_path, record)) == record

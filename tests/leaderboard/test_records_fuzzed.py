@@ -14,7 +14,7 @@ from leaderboard import RecordError
 from leaderboard.markdown import build_markdown
 from leaderboard.records import Record, read_record, write_record
 
-VALID = make_record(wrong=5, test_count=100).model_dump(mode="json")
+VALID = make_record(wrong=5, test_count=100, execution={"cuda_graph": True}).model_dump(mode="json")
 TEXT = json.dumps(VALID).encode()
 FIXTURES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
