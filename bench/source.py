@@ -10,6 +10,7 @@ import tempfile
 import tomllib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from bench.told import told
 
@@ -21,10 +22,13 @@ GIT_SECONDS = 10.0  # for an answer of git's
 
 def version(root: Path = ROOT) -> str:
     """The suite's version: of the pyproject.toml beside the code, else of the installed package, else "unknown"."""
-    project = told(lambda: tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"], otherwise={})
-    if project.get("name") == "scalebench" and isinstance(project.get("version"), str):
-        return str(project["version"])
-    return str(told(importlib.metadata.version, "scalebench", otherwise="unknown"))
+    found = told(_in_pyproject, root) or told(importlib.metadata.version, "scalebench")
+    return found if isinstance(found, str) else "unknown"
+
+
+def _in_pyproject(root: Path) -> Any:
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return project["version"] if project["name"] == "scalebench" else None
 
 
 def commit(root: Path = ROOT) -> tuple[str | None, bool | None]:
@@ -55,22 +59,25 @@ def _by_git(root: Path) -> tuple[str, bool] | None:
 
 
 def _asked_of_git(root: Path) -> tuple[str, bool] | None:
-    """None: git takes the folder for a part of another repository. Raises OSError, subprocess.SubprocessError."""
+    """None: git takes the folder for a part of another repository, or speaks nonsense. Raises OSError, SubprocessError."""
     top, _, head = _git(root, "rev-parse", "--show-toplevel", "HEAD").rpartition("\n")
-    if Path(top).resolve() != root.resolve():
+    if Path(top).resolve() != root.resolve() or not re.fullmatch(r"[0-9a-f]{40,64}", head):
         return None
     return head, bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
 
 
+def _environment() -> dict[str, str]:
+    """For git. GIT_DIR and its like name another repository; GIT_CONFIG_* stay, for they may say that this folder is safe."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name.startswith("GIT_CONFIG_")}
+    return {**kept, "GIT_OPTIONAL_LOCKS": "0"}  # asking must not get in the way of the user's own git
+
+
 def _git(root: Path, *arguments: str) -> str:
-    # GIT_DIR and its like name another repository, GIT_CONFIG_* may well say that this folder is safe.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k.startswith("GIT_CONFIG_")}
-    environment["GIT_OPTIONAL_LOCKS"] = "0"  # asking must not get into the way of the user's own git
     with tempfile.TemporaryFile() as answer:  # a file, not a pipe: a child that git left behind cannot keep us waiting
         subprocess.run(
             ["git", "-C", str(root), *arguments],
             check=True,
-            env=environment,
+            env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=answer,
             stderr=subprocess.DEVNULL,

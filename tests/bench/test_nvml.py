@@ -32,7 +32,7 @@ KINDS = [NVMLError("no"), NVMLLibraryMismatchError("older"), AttributeError("unk
 
 @pytest.fixture
 def machine(monkeypatch):
-    """machine(cards, ...): NVML shows these cards. `cuda`: what torch knows of each of its own; `contexts`: where this process is."""
+    """machine(cards, ...): NVML shows these cards. `cuda`: what torch knows of each of its own; `contexts`: where we are."""
     monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
 
     def make(cards, *, visible=None, order=None, cuda=None, contexts=(), refused=()):
