@@ -1,15 +1,20 @@
 """Which runs are asked for, and their ids."""
 
 import itertools
+import json
 
 import pytest
 
 import datasets
 import models
 from bench.errors import BenchError
-from bench.plan import PlanPart, load_plan, match_tasks, parse_realizations, plan_runs
-from bench.protocol import load_protocol
+from bench.estimate import COMMITTED_RECORDS
+from bench.plan import PlanPart, Run, load_plan, match_tasks, parse_realizations, plan_runs
+from bench.protocol import EXECUTION, load_protocol
+from bench.repeat import rebuild
+from leaderboard.records import read_all
 
+EXECUTED = {"batch_split": 4, "channels_last": True, "compile": True, "cuda_graph": False, "evaluation_batch": 123}
 PAPER = load_protocol("paper")
 
 
@@ -35,6 +40,42 @@ def test_ids_and_seeds_depend_on_everything_that_matters_and_nothing_else():
     run = first[0]
     assert run.seed("epoch", 1) != run.seed("epoch", 2) != run.seed("dropout", 2)
     assert 0 <= run.seed("epoch", 1) < 2**63
+
+
+@pytest.mark.parametrize("task", ["mnist-scale-28+", "stl10+"])
+def test_ids_and_seeds_do_not_depend_on_execution(task):
+    assert set(EXECUTED) == set(EXECUTION)
+
+    def one(protocol):
+        return plan_runs([PlanPart(models=["cnn"], tasks=[task])], [0], protocol)[0]
+
+    plain = one(PAPER)
+    for name, value in EXECUTED.items():
+        other = one(PAPER.with_settings(**{name: value}))
+        assert getattr(other.recipe, name) == value != getattr(plain.recipe, name)
+        assert (other.id, other.seed("epoch", 3)) == (plain.id, plain.seed("epoch", 3)), name
+    for settings in ({"precision": "tf32"}, {"epochs": 1}, {"batch_size": 64}):
+        other = one(PAPER.with_settings(**settings))
+        assert other.id != plain.id
+        assert other.seed("epoch", 3) != plain.seed("epoch", 3)
+
+
+def test_execution_reaches_the_process_that_trains():
+    # No id would tell if it were lost on the way.
+    for protocol in (PAPER.with_settings(**EXECUTED), PAPER):
+        run = plan_runs([PlanPart(models=["cnn"], tasks=["mnist-scale-28+"])], [0], protocol, ("--compile",))[0]
+        assert Run.from_json(json.loads(json.dumps(run.to_json()))) == run
+
+
+def test_every_committed_record_is_of_the_run_that_its_recipe_gives():
+    records, unreadable = read_all(COMMITTED_RECORDS)
+    assert len(records) >= 90
+    assert not unreadable
+    for record in records:
+        run = rebuild(record)
+        assert (run.id, run.recipe.digest) == (record.run_id, record.protocol.digest)
+        assert run.seed("weights") == record.seeds["weights"], record.run_id
+        assert record.execution is not None or not set(EXECUTION) & set(record.protocol.recipe)
 
 
 def test_report_plan_is_the_reports_study():

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import BenchError
-from bench.protocol import load_protocol
-from bench.train import learning_rate
+from bench.protocol import EXECUTION, Recipe, Settings, load_protocol
+from bench.step import learning_rate
 
 
 def test_paper_is_the_published_recipe():
@@ -39,12 +39,110 @@ def test_extends_changes_only_what_it_says(tmp_path):
     assert ours.digest != paper.digest
 
 
+# For every setting another value: a new one has to be added here, and so it is decided whether a digest depends on it.
+OTHERWISE = {
+    "epochs": 7,
+    "batch_size": 64,
+    "optimizer.name": None,  # goes with all the other settings of the optimizer
+    "optimizer.lr": 0.5,
+    "optimizer.betas": [0.5, 0.9],
+    "optimizer.eps": 0.5,
+    "optimizer.momentum": 0.5,
+    "optimizer.nesterov": False,
+    "optimizer.weight_decay": 0.5,
+    "learning_rate_steps.factor": 0.5,
+    "learning_rate_steps.after_epochs": [3],
+    "augmentation.scale": [0.9, 1.1],
+    "augmentation.centre": 13.5,
+    "augmentation.pad": 1,
+    "augmentation.cutout": 1,
+    "select": {"best-validation": "last", "last": "best-validation"},
+    "precision": "tf32",
+    "data.test_size": 48_000,
+    "data.train_images": 100,
+    "data.validation_images": 100,
+    "data.test_images": 100,
+    "data.central_pixels": 24,
+    "network": {"depth": 10},
+    "batch_split": 4,
+    "channels_last": {False: True, True: False},
+    "compile": True,
+    "cuda_graph": False,
+    "evaluation_batch": 123,
+}
+
+
+def changes(settings, path=()):
+    """Each place of a setting in a recipe."""
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        yield from changes(value, (*path, name)) if isinstance(value, Settings) else [(*path, name)]
+
+
+def changed(recipe, path, value):
+    plain = recipe.model_dump(mode="json")
+    part = plain
+    for name in path[:-1]:
+        part = part[name]
+    part[path[-1]] = value[part[path[-1]]] if path != ("network",) and isinstance(value, dict) else value
+    return Recipe.model_validate(plain)
+
+
+@pytest.mark.parametrize(("protocol", "task"), [("paper", "mnist-scale-28+"), ("stl-100", "stl10+")])
+def test_a_digest_depends_on_every_setting_but_those_of_execution(protocol, task):
+    recipe = load_protocol(protocol).recipe(task)
+    digests = {recipe.digest}
+    for path in changes(recipe):
+        value = OTHERWISE[".".join(path)]
+        if value is None:
+            continue
+        other = changed(recipe, path, value)
+        assert other != recipe, path
+        if path[0] in EXECUTION:
+            assert other.digest == recipe.digest, path
+        else:
+            assert other.digest not in digests, path
+            digests.add(other.digest)
+
+
+def test_nothing_is_execution_that_is_no_setting_and_every_setting_is_tried():
+    assert set(EXECUTION) < set(Recipe.model_fields)
+    recipes = [load_protocol("paper").recipe("mnist-scale-28+"), load_protocol("paper").recipe("stl10+")]
+    assert {".".join(path) for recipe in recipes for path in changes(recipe)} == set(OTHERWISE)
+
+
+def test_adam_and_sgd_never_share_a_digest():
+    recipe = load_protocol("paper").recipe("mnist-scale-28")
+    sgd = load_protocol("paper").recipe("stl10+").optimizer
+    assert recipe.model_copy(update={"optimizer": sgd}).digest != recipe.digest
+
+
+def test_a_recipe_in_a_file_may_say_how_it_is_computed(tmp_path):
+    said = "batch_split: 2, channels_last: true, compile: true, cuda_graph: false, evaluation_batch: 500"
+    mine, plain, left = (
+        load_protocol(write(tmp_path, f"extends: paper\nname: mine\nrecipes: {{mnist-scale-*: {{{text}}}}}\n"))
+        for text in (said, "", "cuda_graph: null, evaluation_batch: null")
+    )
+    recipe = mine.recipe("mnist-scale-28")
+    assert [getattr(recipe, name) for name in EXECUTION] == [2, True, True, False, 500]
+    assert recipe.digest == plain.recipe("mnist-scale-28").digest
+    assert left.recipe("mnist-scale-28") == plain.recipe("mnist-scale-28")
+    # What is typed counts more than what the file says; None is what nobody typed.
+    assert mine.with_settings(cuda_graph=True, batch_split=None).recipe("mnist-scale-28").cuda_graph is True
+    assert mine.with_settings(cuda_graph=True, batch_split=None).recipe("mnist-scale-28").batch_split == 2
+    assert load_protocol("stl-100").recipe("stl10+").channels_last is True
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("extends: paper\nname: mine\nepochz: 3\n", "unknown key `epochz`"),
         ("extends: paper\nname: mine\nrecipes: {mnist-scale-*: {epochz: 3}}\n", "did you mean 'epochs'"),
         ("extends: paper\nname: mine\nrecipes: {mnist-scale-*: {epochs: -1}}\n", "greater than 0"),
+        ("extends: paper\nname: mine\nrecipes: {mnist-scale-*: {batch_split: 0}}\n", "greater than or equal to 1"),
+        ("extends: paper\nname: mine\nrecipes: {mnist-scale-*: {evaluation_batch: 0}}\n", "greater than or equal to 1"),
+        ("extends: paper\nname: mine\nrecipes: {mnist-scale-*: {channels_last: null}}\n", "valid boolean"),
+        ("extends: paper\nname: mine\nrecipes: {mnist-scale-*: {cuda_graph: [1]}}\n", "valid boolean"),
         ("extends: paper\nname: mine\nrecipes: {mnist-scale-*: {data: {test_size: 7}}}\n", "50000, 48000 or 8000"),
         ("extends: paper\nname: paper\n", "taken by a built-in"),
         ("extends: paper\nname: timings\n", "folder of measurements"),
