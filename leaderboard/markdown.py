@@ -7,9 +7,9 @@ from pathlib import Path
 
 from leaderboard import beyond, markup, sureness, truth
 from leaderboard.board import Row, Section, Table, build_sections
-from leaderboard.columns import interval
+from leaderboard.columns import hardware, interval, times
 from leaderboard.markup import HOW_TO_BEGIN, NOTHING, SMOKE_BANNER, code, escape
-from leaderboard.pace import Pace, execution_label, hardware_label
+from leaderboard.pace import execution_label, hardware_label
 from leaderboard.records import Record, Unreadable
 from leaderboard.runs import Collection, Run, collect
 from leaderboard.top import top_rows
@@ -99,14 +99,9 @@ def _row(row: Row) -> list[str]:
         interval(row),
         NOTHING if row.rank is None else str(row.rank),
         "; ".join(f"{count:,}" for count in row.parameters) or NOTHING,
-        "; ".join(_pace(pace, of_several=len(row.paces) > 1) for pace in row.paces) or NOTHING,
-        "; ".join(escape(pace.label) for pace in row.paces) or NOTHING,
+        escape(times(row), 1000),
+        escape(hardware(row), 1000),
     ]
-
-
-def _pace(pace: Pace, of_several: bool) -> str:
-    mark = " ‡" if pace.shared else ""
-    return markup.seconds(pace.seconds) + mark + (f" ({escape(pace.label)})" if of_several else "")
 
 
 def _failures(runs: tuple[Run, ...]) -> list[str]:
