@@ -12,6 +12,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +21,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from bench.errors import NotSaved
 
 MINUTES_BETWEEN = 5.0  # a long epoch is saved in between, too
+SECONDS_BETWEEN_ON_CUDA = 15.0  # where an epoch takes less than writing its end to disk
 FOLDER = ".checkpoints"  # of a results folder
 DIGEST = 64  # hexadecimal digits at the end of the file
 
@@ -53,21 +56,49 @@ class Checkpoint:
         self.path = folder / f"{run_id}.pt"
         self.previous = folder / f"{run_id}.pt.previous"
         self.seconds_between, self.saved = 60 * minutes_between, time.monotonic()
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._written: Future[None] | None = None
 
     def due(self) -> bool:
         """Whether so much time went by since the last save that an epoch's end should not be waited for."""
         return time.monotonic() - self.saved >= self.seconds_between
 
+    def due_after_epoch(self, device: torch.device) -> bool:
+        """Whether the end of an epoch is to be saved: always on the CPU, every 15 seconds on CUDA."""
+        return device.type != "cuda" or time.monotonic() - self.saved >= SECONDS_BETWEEN_ON_CUDA
+
     def save(self, progress: Progress, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Write the state, all random generators included. Raises NotSaved: the disk is full or cannot be written."""
+        """Write the state, all random generators included; on CUDA in the background, from a copy on the device.
+
+        Raises NotSaved: the disk is full or cannot be written; of a save in the background the next one, or `finish`, says so.
+        """
+        device = _device(network)
         state = {
             "progress": vars(progress),
             "network": network.state_dict(),
             "optimizer": optimizer.state_dict(),
-            "random": random_states(_device(network)),
+            "random": random_states(device),
         }
-        self._write(lambda file: torch.save(state, file))
+        if device.type == "cuda":
+            self.finish()
+            copied, done = tree_map(_copy, state), torch.cuda.Event()
+            done.record()
+            self._written = self._writer.submit(self._write_from_device, copied, done, device)
+        else:
+            self._write(lambda file: torch.save(state, file))
         self.saved = time.monotonic()
+
+    def finish(self) -> None:
+        """Wait until the last save is on disk. Raises NotSaved: it could not be written."""
+        written, self._written = self._written, None
+        if written is not None:
+            written.result()
+
+    def _write_from_device(self, state: dict[str, Any], done: torch.cuda.Event, device: torch.device) -> None:
+        with torch.cuda.device(device), torch.cuda.stream(torch.cuda.Stream(device)):  # beside the training's
+            done.wait()
+            on_host = tree_map(lambda value: value.cpu() if isinstance(value, Tensor) else value, state)
+        self._write(lambda file: torch.save(on_host, file))
 
     def put(self, content: bytes) -> None:
         """Keep a state that was saved elsewhere (see `content`). Raises NotSaved."""
@@ -116,7 +147,7 @@ class Checkpoint:
             state = _state(path.read_bytes())
             progress = Progress(**state["progress"])
             network.load_state_dict(state["network"])
-            optimizer.load_state_dict(state["optimizer"])
+            _load_optimizer(optimizer, state["optimizer"])
             restore_random_states(state["random"], _device(network))
         except Exception as error:  # torch raises many kinds for a damaged file
             raise UnreadableCheckpoint(f"checkpoint {path} is damaged ({type(error).__name__})") from error
@@ -161,6 +192,20 @@ def _state(content: bytes) -> dict[str, Any]:
         raise ValueError("wrong SHA-256")
     state: dict[str, Any] = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
     return state
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """As `load_state_dict`, but for how it computes: that is this optimizer's own, whatever device the state was saved on."""
+    own = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
+    groups = [group | mine for group, mine in zip(state["param_groups"], own, strict=True)]
+    optimizer.load_state_dict(state | {"param_groups": groups})
+    for group, mine in zip(optimizer.param_groups, own, strict=True):
+        group.update(mine)  # the learning rate may be a tensor on the device, of which loading has made another
+
+
+def _copy(value: Any) -> Any:
+    """Lists too, which go on growing."""
+    return value.detach().clone() if isinstance(value, Tensor) else value
 
 
 def _device(network: nn.Module) -> torch.device:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import ctypes
 import os
 import re
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext, suppress
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import lru_cache
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.utils import deterministic
 
 from bench.errors import BenchError
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -34,14 +38,84 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def set_numerics(precision: str) -> None:
-    """Make arithmetic repeatable, and as exact as the protocol says: torch's own default for convolutions is TF32."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+@contextmanager
+def on(device: torch.device) -> Iterator[None]:
+    """Everything within happens on this device; on CUDA on one stream, the same for all that a process does there.
+
+    Not on CUDA's default stream, which cannot be captured.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    with torch.cuda.device(device), torch.cuda.stream(_stream(torch.cuda.current_device())):
+        yield
+
+
+@lru_cache
+def _stream(index: int) -> torch.cuda.Stream:
+    return torch.cuda.Stream(index)
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """A CPU tensor on the device; a GPU's work is not waited for, as a copy from pageable memory would."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def set_numerics(precision: str, device: torch.device | None = None) -> None:
+    """Make arithmetic repeatable, and as exact as the protocol says: torch's own default for convolutions is TF32.
+
+    `device`: None means CUDA where there is one.
+    """
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid that writes every buffer twice
+    device = choose_device() if device is None else device
+    if device.type == "cuda" and WORKSPACE not in os.environ:
+        _promise_cublas(device)
+
+
+@lru_cache(maxsize=1)  # once a process
+def _promise_cublas(device: torch.device) -> None:
+    """Say for the first matrix product alone that cuBLAS is set up to be deterministic.
+
+    cuBLAS repeats its results as long as each stream has its own workspace, which torch sees to; torch wants it said in an
+    environment variable all the same, looks once, and warns. torch 2.11 reads the variable's value anew at every product, by a
+    regular expression: 25 us of the host's time. What the user sets stays.
+    """
+    os.environ[WORKSPACE] = ":4096:8"
+    try:
+        one = torch.ones(1, 1, device=device)
+        one @ one
+        torch._C._cuda_clearCublasWorkspaces()  # of a size that the variable said; all streams are to have the same
+    finally:
+        del os.environ[WORKSPACE]
+
+
+Mark = float | torch.cuda.Event
+
+
+class Stopwatch:
+    """How long the device works between two moments, which on CUDA are marks among its work; making one waits for nothing."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.on_cuda = device.type == "cuda"
+
+    def mark(self) -> Mark:
+        """This moment."""
+        if not self.on_cuda:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def seconds(self, start: Mark, end: Mark) -> float:
+        """From one mark to a later one, which is waited for."""
+        if isinstance(start, float) or isinstance(end, float):
+            return float(end) - float(start)  # type: ignore[arg-type]  # then both are
+        end.synchronize()
+        return float(start.elapsed_time(end)) / 1000
 
 
 def reuse_memory() -> None:
@@ -72,6 +146,7 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[obj
 def reset_peak_memory(device: torch.device) -> None:
     """Start a new measurement of peak memory, where the system allows it."""
     if device.type == "cuda":
+        torch.cuda.init()  # there is no peak to forget where CUDA was not used yet, and torch takes it for an error
         torch.cuda.reset_peak_memory_stats(device)
     else:
         _glibc("malloc_trim", 0)
@@ -89,3 +164,10 @@ def peak_memory(device: torch.device) -> int | None:
         return None
     found = re.search(r"VmHWM:\s+(\d+) kB", status)
     return int(found[1]) * 1024 if found else None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that the device, or this machine, has no memory left."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)

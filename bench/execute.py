@@ -6,28 +6,43 @@ import math
 import statistics
 import time
 import traceback
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 import datasets
 from bench.checkpoint import FOLDER, Checkpoint
-from bench.device import peak_memory, reset_peak_memory
+from bench.device import is_out_of_memory, on, peak_memory, reset_peak_memory
 from bench.device_state import OTHERS_ALLOWED
 from bench.errors import Diverged, NotSaved, Stopped
-from bench.fit import is_out_of_memory, out_of_memory_advice
+from bench.fit import out_of_memory_advice
 from bench.hardware import describe_hardware, describe_software
 from bench.plan import Run
 from bench.train import Trained, Watch, train
 from bench.weights import keep_weights
 from leaderboard.errors import RecordError
-from leaderboard.records import SCHEMA_VERSION, DataUsed, Failure, Hardware, Metrics, ProtocolUsed, Record, ScaleBin, Timings
+from leaderboard.records import (
+    SCHEMA_VERSION,
+    DataUsed,
+    ExecutionUsed,
+    Failure,
+    Hardware,
+    Metrics,
+    ProtocolUsed,
+    Record,
+    ScaleBin,
+    Timings,
+)
 
 SCALE_BINS = 7  # of width 0.1 from 0.3 to 1.0, the range of the digits' scale factors
 TRACEBACK_LINES = 12
+
+T = TypeVar("T")
 
 
 def checkpoint_of(run: Run, results: Path) -> Checkpoint:
@@ -35,28 +50,33 @@ def checkpoint_of(run: Run, results: Path) -> Checkpoint:
     return Checkpoint(results / FOLDER, run.id)
 
 
-def execute(run: Run, device: torch.device, results: Path, watch: Watch) -> Record:
-    """Do one run and return its record, whatever becomes of it.
+def execute(run: Run, device: torch.device, results: Path, watch: Watch, jobs: int = 1) -> Record:
+    """Do one run and return its record, whatever becomes of it. `jobs`: how many runs go side by side, for the record.
 
     Raises Stopped: the state is saved.
     """
-    started = datetime.now(UTC)
-    reset_peak_memory(device)
-    clock = time.perf_counter()
+    started, clock = datetime.now(UTC), time.perf_counter()
+    checkpoint = checkpoint_of(run, results)
     try:
-        trained = train(run, device, checkpoint_of(run, results), watch)
+        with on(device):
+            reset_peak_memory(device)
+            trained = train(run, device, checkpoint, watch)
+            outcome = _succeeded(run, trained, time.perf_counter() - clock, jobs)
+            outcome["hardware"] = _hardware(device, trained.progress.others_shares)
+            record = _record(run, device, started, peak_memory(device), outcome)
     except Stopped:
         raise
-    except Exception as error:  # a model, or the disk, may fail in any way; the others go on
-        outcome: dict[str, Any] = _failed(error, run, device)
-    else:
-        outcome = _succeeded(run, trained, time.perf_counter() - clock)
-        outcome["hardware"] = _hardware(device, trained.progress.others_shares)
-        try:
-            keep_weights(results, run.id, trained.weights)
-        except RecordError as error:  # no reason to lose the result
-            watch.say(str(error))
-    return _record(run, device, started, peak_memory(device), outcome)
+    except Exception as error:  # a model, the device or the disk may fail in any way; the others go on
+        peak = _or_none(lambda: peak_memory(device))
+        return _record(run, device, started, peak, _failed(error, run, device))
+    finally:
+        with suppress(NotSaved):  # what comes of the run is known without its last state
+            checkpoint.finish()
+    try:
+        keep_weights(results, run.id, trained.weights)
+    except RecordError as error:  # no reason to lose the result
+        watch.say(str(error))
+    return record
 
 
 def record_of_loss(run: Run, device: torch.device, kind: str, message: str, tail: list[str]) -> Record:
@@ -107,13 +127,15 @@ def _failed(error: Exception, run: Run, device: torch.device) -> dict[str, Any]:
         kind = "not saved"
     elif is_out_of_memory(error):
         traceback.clear_frames(error.__traceback__)  # they hold the very tensors that did not fit
-        kind, message = "out of memory", f"{out_of_memory_advice(run, device)} ({message.splitlines()[0]})"
+        with on(device):
+            advice = _or_none(lambda: out_of_memory_advice(run, device)) or "it does not fit into memory"
+        kind, message = "out of memory", f"{advice} ({message.splitlines()[0]})"
     failure = Failure(kind=kind, message=message, traceback_tail=tail)
     nothing = dict.fromkeys(("parameters", "metrics", "timings"))
     return {"status": "diverged" if diverged else "failed", "failure": failure, **nothing}
 
 
-def _succeeded(run: Run, trained: Trained, seconds: float) -> dict[str, Any]:
+def _succeeded(run: Run, trained: Trained, seconds: float, jobs: int) -> dict[str, Any]:
     progress = trained.progress
     wrong = trained.answers != trained.labels
     indices = wrong.nonzero().flatten()
@@ -133,7 +155,26 @@ def _succeeded(run: Run, trained: Trained, seconds: float) -> dict[str, Any]:
         # A resumed run counts the seconds of its earlier parts too.
         total_seconds=max(seconds, math.fsum([*progress.train_seconds, *progress.validation_seconds, trained.test_seconds])),
     )
-    return {"status": "ok", "parameters": trained.parameters, "metrics": metrics, "timings": timings, "failure": None}
+    execution = ExecutionUsed(
+        cuda_graph=trained.graphed,
+        compile=run.recipe.compile,
+        batch_split=run.recipe.batch_split,
+        channels_last=run.recipe.channels_last,
+        evaluation_batch=trained.evaluation_batch,
+        jobs=jobs,
+    )
+    return {
+        "status": "ok", "parameters": trained.parameters, "metrics": metrics, "timings": timings, "failure": None,
+        "execution": execution,
+    }  # fmt: skip
+
+
+def _or_none(ask: Callable[[], T]) -> T | None:
+    """What is asked of a device that may be beyond answering."""
+    try:
+        return ask()
+    except Exception:
+        return None
 
 
 def _error_by_scale(run: Run, wrong: Tensor) -> list[ScaleBin]:

@@ -8,16 +8,10 @@ import torch
 
 import datasets
 import models
+from bench.device import is_out_of_memory
 from bench.plan import Run
 from bench.splits import Split
-from bench.train import fresh, gradients
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that the device, or this machine, has no memory left."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
+from bench.step import fresh, gradients
 
 
 def out_of_memory_advice(run: Run, device: torch.device) -> str:

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 import datasets
 from bench.device import set_numerics
 from bench.errors import BenchError
+from bench.evaluate import predict
 from bench.hardware import describe_hardware, describe_software
-from bench.train import predict
 from bench.weights import trained_network
 from datasets.augment import scale_affine
 from datasets.mnist_scale import SCALE_RANGE

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 import datasets
+from bench.device import sent
 from bench.plan import Run
-from bench.protocol import CropFlipCutout, Recipe, Rescaling
+from bench.protocol import CropFlipCutout, Data, Recipe, Rescaling
 from datasets.augment import Stl10Draws, crop_flip, cutout, draw_scales, draw_stl10, scale_affine
 from datasets.mnist_scale import MNIST_SCALE_MEAN, MNIST_SCALE_STD
 from datasets.stl10 import MEAN as STL10_MEAN
@@ -28,8 +29,14 @@ class Split:
 
 def load_split(run: Run, split: str, device: torch.device) -> Split:
     """Load "train", "validation" or "test" as the run's recipe wants it. Raises DataError."""
-    data = run.recipe.data
-    images, labels = datasets.load(run.task, run.realization, split, test_size=data.test_size)
+    task = datasets.MNIST_SCALE[0] if run.task in datasets.MNIST_SCALE else run.task  # which all have the same images
+    return _resident(task, run.realization, split, run.recipe.data, run.fingerprint, device)
+
+
+@lru_cache(maxsize=3)  # a process that does several runs on the same data loads its three splits once
+def _resident(task: str, realization: int, split: str, data: Data, fingerprint: str, device: torch.device) -> Split:
+    del fingerprint  # what the data are known by
+    images, labels = datasets.load(task, realization, split, test_size=data.test_size)
     count = getattr(data, f"{split}_images")
     images, labels = images[:count], labels[:count]
     if data.central_pixels is not None:
@@ -62,28 +69,44 @@ class Epoch:
     """
 
     def __init__(self, split: Split, recipe: Recipe, generator: torch.Generator) -> None:
-        images, count = split.images, len(split.labels)
+        images, count, device = split.images, len(split.labels), split.images.device
         augmentation, self.batch_size = recipe.augmentation, recipe.batch_size
         self.cutout: int | None = None
         self.draws: Stl10Draws | None = None
         if isinstance(augmentation, Rescaling):
             scales = draw_scales(count, *augmentation.scale, generator)
-            images = scale_affine(images, scales.to(images.device), centre=augmentation.centre)
+            images = scale_affine(images, sent(scales, device), centre=augmentation.centre)
         elif isinstance(augmentation, CropFlipCutout):
-            draws = draw_stl10(count, generator, pad=augmentation.pad, extent=images.shape[-1]).to(images.device)
+            drawn = draw_stl10(count, generator, pad=augmentation.pad, extent=images.shape[-1])
+            draws = drawn.each(lambda numbers: sent(numbers, device))
             images = crop_flip(images, draws, pad=augmentation.pad)
             self.draws, self.cutout = draws, augmentation.cutout
-        self.order = torch.randperm(count, generator=generator).to(images.device)
-        self.images, self.labels = images[self.order], split.labels[self.order]
+        order = sent(torch.randperm(count, generator=generator), device)
+        self.images, self.labels = images[order], split.labels[order]
+        self.draws = None if self.draws is None else self.draws.take(order)
 
     def __len__(self) -> int:
         """The number of batches; the last may be smaller."""
         return math.ceil(len(self.labels) / self.batch_size)
 
+    def count(self, number: int) -> int:
+        """The number of images in a batch."""
+        return min(self.batch_size, len(self.labels) - number * self.batch_size)
+
     def batch(self, number: int) -> Split:
         """One batch, its images normalised: float32 (n, C, H, W)."""
-        part = slice(number * self.batch_size, (number + 1) * self.batch_size)
+        return self.take(slice(number * self.batch_size, (number + 1) * self.batch_size))
+
+    def take(self, part: slice | Tensor) -> Split:
+        """The images at these places of the order, an int64 tensor (n,) on the device, normalised: float32 (n, C, H, W)."""
         images = normalise(self.images[part])
         if self.draws is not None and self.cutout:
-            images = cutout(images, self.draws.take(self.order[part]), side=self.cutout)
+            images = cutout(images, self.draws.take(part), side=self.cutout)
         return Split(images, self.labels[part])
+
+    def copy_(self, other: Epoch) -> None:
+        """Become another epoch of the same split, in the same memory."""
+        self.images.copy_(other.images)
+        self.labels.copy_(other.labels)
+        if self.draws is not None and other.draws is not None:
+            self.draws.copy_(other.draws)

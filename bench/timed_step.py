@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 import datasets
-from bench.graphed import capture
+from bench.graphs import State, capture_checked
 from bench.plan import Run
 from bench.protocol import load_protocol
 from bench.splits import Split
-from bench.train import SAME_DRAWS, fresh, gradients
+from bench.step import SAME_DRAWS, fresh, gradients
 
 PROTOCOL = "paper"
 
@@ -48,10 +48,13 @@ class TimedStep:
         self.optimizer.step()
 
     def capture(self) -> Callable[[], None]:
-        """The step as a CUDA graph, to be called while this object lives, which owns the tensors.
+        """The step as a CUDA graph, to be called within `on(device)` and while this object lives, which owns the tensors.
 
-        Raises RuntimeError: the network asks the host for something in mid-step.
+        Raises NotCaptured: the network asks the host for something in mid-step.
         """
-        for group in self.optimizer.param_groups:
-            group["capturable"] = True  # Adam then counts its steps on the device; SGD has nothing to count
-        return capture(self)
+        self()  # the optimizer has no tensors before
+        state = State(self.network, self.optimizer, [], self.device)
+        try:
+            return capture_checked(self, state)
+        finally:
+            state.restore()

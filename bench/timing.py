@@ -22,9 +22,10 @@ from pydantic import ValidationError
 
 import models
 from bench.counting import count
-from bench.device import autocast, choose_device, peak_memory, reset_peak_memory, reuse_memory, set_numerics
+from bench.device import autocast, choose_device, on, peak_memory, reset_peak_memory, reuse_memory, set_numerics
 from bench.device_state import Others, gpu_state, taints
 from bench.errors import BenchError
+from bench.graphs import NotCaptured
 from bench.hardware import describe_hardware, describe_software
 from bench.plan import Run
 from bench.sampling import WARM_UP, copy_rate, latencies, matmul_rate, samples, seconds
@@ -75,7 +76,12 @@ def measure(asked: Asked) -> Timing:
     for plugin in asked.plugins:
         models.load_plugin(Path(plugin))
     device = choose_device(asked.device)
-    set_numerics(asked.precision)
+    with on(device):
+        return _measure(asked, device)
+
+
+def _measure(asked: Asked, device: torch.device) -> Timing:
+    set_numerics(asked.precision, device)
     reuse_memory()
     torch.zeros(1, device=device)  # the context, of which the card's state is told
     others, states = Others(), _states(device, "before")
@@ -145,14 +151,14 @@ def _compiled(run: Run, device: torch.device, repeats: int, wanted: bool) -> dic
 
 
 def _graphed(run: Run, device: torch.device, repeats: int) -> dict[str, Any]:
-    """The step as a CUDA graph; why not, where a network cannot be captured. Comes last, for a failed capture may linger."""
+    """The step as a CUDA graph; why not, where a network cannot be captured."""
     if device.type != "cuda":
         return {"graph_step_seconds": None, "notes": []}
     step = TimedStep(run, device)
     try:
         return {"graph_step_seconds": samples(step.capture(), device, repeats), "notes": []}
-    except RuntimeError as error:
-        return {"graph_step_seconds": None, "notes": [f"no CUDA graph: {str(error).splitlines()[0]}"]}
+    except NotCaptured as error:
+        return {"graph_step_seconds": None, "notes": [f"no CUDA graph: {error}"]}
 
 
 if __name__ == "__main__":

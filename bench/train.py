@@ -6,27 +6,22 @@ is the same whenever and however often it is resumed.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-import models
 from bench.checkpoint import Checkpoint, Progress, UnreadableCheckpoint, seed_all
-from bench.device import autocast, reuse_memory, set_numerics
+from bench.device import Mark, Stopwatch, reuse_memory, set_numerics
 from bench.device_state import Others
 from bench.errors import Diverged, Stopped
-from bench.graphed import GraphedGradients
+from bench.evaluate import Evaluation
 from bench.plan import Run
-from bench.protocol import Adam, Recipe
-from bench.splits import Epoch, Split, load_split, normalise
-from models.wide_resnet import split_batches
-
-SAME_DRAWS: dict[str, str | int | bool | Callable[..., object]] = {"fallback_random": True}  # dropout as without compilation
-EVALUATION_PIXELS = 250 * 28 * 28  # a batch without gradients: 250 MNIST images, 21 of STL-10
+from bench.splits import Epoch, Split, load_split
+from bench.step import Steps, fresh, learning_rate
 
 
 @dataclass(frozen=True)
@@ -39,6 +34,8 @@ class Trained:
     labels: Tensor
     test_seconds: float
     weights: dict[str, Tensor]  # those that were tested
+    graphed: bool  # whether its steps were replayed as CUDA graphs
+    evaluation_batch: int
 
 
 @dataclass(frozen=True)
@@ -51,26 +48,23 @@ class Watch:
 
 
 def train(run: Run, device: torch.device, checkpoint: Checkpoint, watch: Watch) -> Trained:
-    """Train a run to its end, from its checkpoint where there is one.
+    """Train a run to its end, from its checkpoint where there is one. To be called within `on(device)`.
 
     Raises Stopped (state saved), Diverged, DataError, ModelError, and whatever a model may raise.
     """
     recipe = run.recipe
-    set_numerics(recipe.precision)
+    set_numerics(recipe.precision, device)
     reuse_memory()
     training = load_split(run, "train", device)
     validation = load_split(run, "validation", device) if recipe.select == "best-validation" else None
     network, optimizer, progress = _start_or_resume(run, device, checkpoint, watch)
 
-    compute = _computation(network, recipe)
+    steps = Steps(network, optimizer, recipe, device, watch.say)
+    evaluation = Evaluation(recipe, training.images[0, 0].numel(), device, watch.say)
     while progress.epoch < recipe.epochs:
-        others = Others()
-        _train_epoch(run, network, optimizer, compute, training, progress, checkpoint, watch)
-        progress.others_shares.append(others.share())
-        if validation is not None:
-            _validate(progress, network, validation, recipe)
-        progress.epoch, progress.step, progress.loss_sum, progress.epoch_seconds = progress.epoch + 1, 0, 0.0, 0.0
-        checkpoint.save(progress, network, optimizer)
+        _do_epoch(run, steps, evaluation, training, validation, progress, checkpoint, watch)
+        if checkpoint.due_after_epoch(device):
+            checkpoint.save(progress, network, optimizer)
 
     if validation is None:
         progress.best_epoch = recipe.epochs - 1
@@ -78,98 +72,93 @@ def train(run: Run, device: torch.device, checkpoint: Checkpoint, watch: Watch) 
         network.load_state_dict(progress.best_weights)
     test = load_split(run, "test", device)
     started = time.perf_counter()
-    answers = predict(network, test.images, recipe.precision).cpu()
-    parameters = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    answers = evaluation.answers(network, test.images).cpu()
     seconds = time.perf_counter() - started
-    return Trained(progress, parameters, answers, test.labels.cpu(), seconds, network.state_dict())
+    return Trained(
+        progress=progress,
+        parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
+        answers=answers,
+        labels=test.labels.cpu(),
+        test_seconds=seconds,
+        weights=network.state_dict(),
+        graphed=steps.captured,
+        evaluation_batch=evaluation.batch,
+    )
 
 
-def _train_epoch(
+def _do_epoch(
     run: Run,
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    compute: Callable[[Split], Tensor],
+    steps: Steps,
+    evaluation: Evaluation,
     training: Split,
+    validation: Split | None,
     progress: Progress,
     checkpoint: Checkpoint,
     watch: Watch,
 ) -> None:
-    recipe, started = run.recipe, time.perf_counter()
+    """Train, validate, and only then wait for the device, once: for the epoch's loss and the number of wrong answers."""
+    clock, others = Stopwatch(steps.device), Others()
+    started = clock.mark()
+    started = _train_epoch(run, steps, training, progress, checkpoint, watch, clock, started)
+    trained, wrong = clock.mark(), torch.zeros_like(steps.loss_sum)
+    if validation is not None:
+        wrong += (evaluation.answers(steps.network, validation.images) != validation.labels).sum()
+    evaluated = clock.mark()
+    loss_sum, wrong_answers = torch.stack([steps.loss_sum, wrong]).tolist()
+
+    mean_loss = loss_sum / len(training.labels)
+    if not math.isfinite(loss_sum):
+        raise Diverged(f"the training loss is {mean_loss} after epoch {progress.epoch + 1}")
+    progress.train_loss_curve.append(mean_loss)
+    progress.train_seconds.append(progress.epoch_seconds + clock.seconds(started, trained))
+    if validation is not None:
+        progress.validation_seconds.append(clock.seconds(trained, evaluated))
+        _select(progress, steps.network, 100 * wrong_answers / len(validation.labels))
+    progress.others_shares.append(others.share())
+    progress.epoch, progress.step, progress.loss_sum, progress.epoch_seconds = progress.epoch + 1, 0, 0.0, 0.0
+
+
+def _train_epoch(
+    run: Run,
+    steps: Steps,
+    training: Split,
+    progress: Progress,
+    checkpoint: Checkpoint,
+    watch: Watch,
+    clock: Stopwatch,
+    started: Mark,
+) -> Mark:
+    """Take the steps of an epoch that are left; since when no state has been saved in between, which is no training time.
+
+    Raises Stopped: the state is saved.
+    """
     if progress.step == 0:
         seed_all(run.seed("dropout", progress.epoch))
     generator = torch.Generator().manual_seed(run.seed("epoch", progress.epoch))
-    epoch = Epoch(training, recipe, generator)
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate(recipe, progress.epoch)
-
-    network.train()
-    if progress.step > 0:  # goes on as if it had not been interrupted
-        started = time.perf_counter() - progress.epoch_seconds
-    loss_sum = torch.tensor(progress.loss_sum, dtype=torch.float64, device=epoch.labels.device)
+    epoch = Epoch(training, run.recipe, generator)
+    steps.begin(epoch, learning_rate(run.recipe, progress.epoch), progress.step, progress.loss_sum)
+    steps.network.train()
     for step in range(progress.step, len(epoch)):
-        batch = epoch.batch(step)
-        loss_sum += compute(batch).double() * len(batch.labels)
-        optimizer.step()
+        steps.take(step)
         watch.on_step(progress.epoch, step)
         stop = watch.should_stop()
         if stop or checkpoint.due():
-            progress.step, progress.loss_sum = step + 1, loss_sum.item()
-            progress.epoch_seconds = time.perf_counter() - started
-            checkpoint.save(progress, network, optimizer)
+            progress.step, progress.loss_sum = step + 1, steps.loss_sum.item()
+            progress.epoch_seconds += clock.seconds(started, clock.mark())
+            checkpoint.save(progress, steps.network, steps.optimizer)
             if stop:
+                checkpoint.finish()
                 raise Stopped
-            started = time.perf_counter() - progress.epoch_seconds  # saving is not training
-    mean_loss = loss_sum.item() / len(epoch.labels)
-    if not torch.isfinite(loss_sum):
-        raise Diverged(f"the training loss is {mean_loss} after epoch {progress.epoch + 1}")
-    progress.train_loss_curve.append(mean_loss)
-    progress.train_seconds.append(time.perf_counter() - started)
+            started = clock.mark()
+    return started
 
 
-def _computation(network: nn.Module, recipe: Recipe) -> Callable[[Split], Tensor]:
-    """What leaves a batch's gradients in the parameters and returns its loss, as the recipe wants it done."""
-    forward = torch.compile(network, options=SAME_DRAWS) if recipe.compile else network
-
-    def compute(batch: Split) -> Tensor:
-        network.zero_grad(set_to_none=True)
-        return gradients(forward, batch, recipe)
-
-    return GraphedGradients(network, compute, recipe.batch_size) if recipe.cuda_graph else compute
-
-
-def gradients(forward: Callable[[Tensor], Tensor], batch: Split, recipe: Recipe) -> Tensor:
-    """Add the gradients of the batch's mean loss and return that loss."""
-    images = batch.images.contiguous(memory_format=torch.channels_last) if recipe.channels_last else batch.images
-    with autocast(recipe.precision, images.device):
-        loss = F.cross_entropy(forward(images), batch.labels)
-    loss.backward()
-    return loss.detach()
-
-
-def _validate(progress: Progress, network: nn.Module, validation: Split, recipe: Recipe) -> None:
+def _select(progress: Progress, network: nn.Module, error: float) -> None:
     """Keep the weights of this epoch if they are strictly better than all before (the earliest best wins)."""
-    started = time.perf_counter()
-    wrong = (predict(network, validation.images, recipe.precision) != validation.labels).sum().item()
-    progress.validation_seconds.append(time.perf_counter() - started)
-    error = 100 * wrong / len(validation.labels)
     if error < progress.best_error:
         progress.best_error, progress.best_epoch = error, progress.epoch
-        progress.best_weights = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+        progress.best_weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
     progress.validation_error_curve.append(error)
-
-
-def predict(network: nn.Module, images: Tensor, precision: str = "float32") -> Tensor:
-    """The class that the network gives to each uint8 image: (N, C, H, W) -> int64 (N,)."""
-    network.eval()
-    batches = images.split(max(1, EVALUATION_PIXELS // images[0, 0].numel()))
-    with torch.no_grad(), autocast(precision, images.device):
-        return torch.cat([network(normalise(batch)).argmax(dim=1) for batch in batches])
-
-
-def learning_rate(recipe: Recipe, epoch: int) -> float:
-    """The learning rate during an epoch (counted from 0)."""
-    steps = recipe.learning_rate_steps
-    return recipe.optimizer.lr * steps.factor ** sum(epoch >= after for after in steps.after_epochs)
 
 
 def _start_or_resume(
@@ -184,27 +173,3 @@ def _start_or_resume(
         else:
             return network, optimizer, progress
     return *fresh(run, device), Progress()
-
-
-def fresh(run: Run, device: torch.device, batch_split: int | None = None) -> tuple[nn.Module, torch.optim.Optimizer]:
-    """A run's network before the first step and its optimizer. `batch_split`: another than the recipe's.
-
-    Raises ModelError: the network's batches cannot be split; and whatever a model may raise.
-    """
-    recipe, parts = run.recipe, batch_split or run.recipe.batch_split
-    seed_all(run.seed("weights"))
-    network = models.create(run.model, run.task, **recipe.network).to(device)
-    if recipe.channels_last:
-        for parameter in network.parameters():  # `network.to` refuses networks with weights of five axes
-            if parameter.ndim == 4:
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    if parts > 1:
-        split_batches(network, parts)
-    trainable, given = [parameter for parameter in network.parameters() if parameter.requires_grad], recipe.optimizer
-    fused = device.type == "cuda" or None  # one kernel for all parameters, the same update up to rounding
-    if isinstance(given, Adam):
-        return network, torch.optim.Adam(trainable, given.lr, given.betas, given.eps, given.weight_decay, fused=fused)
-    sgd = torch.optim.SGD(
-        trainable, given.lr, given.momentum, nesterov=given.nesterov, weight_decay=given.weight_decay, fused=fused
-    )
-    return network, sgd

@@ -34,7 +34,8 @@ import models
 from bench.device import reuse_memory, set_numerics
 from bench.splits import Epoch, Split, load_split
 from bench.timed_step import timed_run
-from bench.train import fresh, gradients, predict
+from bench.evaluate import predict
+from bench.step import fresh, gradients
 from datasets.mnist_scale import MNIST_SCALE_MEAN, MNIST_SCALE_STD
 from models.reference import plain_layers
 

@@ -15,7 +15,7 @@ Shape letters: N batch, H side of the (square) images, M pixels of any of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
@@ -133,11 +133,16 @@ class Stl10Draws:
 
     def take(self, which: Tensor | slice) -> Stl10Draws:
         """Those of some of the images."""
-        return Stl10Draws(*(getattr(self, part.name)[which] for part in fields(self)))
+        return self.each(lambda numbers: numbers[which])
 
-    def to(self, device: torch.device) -> Stl10Draws:
-        """The same on another device."""
-        return Stl10Draws(*(getattr(self, part.name).to(device) for part in fields(self)))
+    def each(self, change: Callable[[Tensor], Tensor]) -> Stl10Draws:
+        """The same with `change` made to each of the tensors: sent to another device, say."""
+        return Stl10Draws(*(change(getattr(self, part.name)) for part in fields(self)))
+
+    def copy_(self, other: Stl10Draws) -> None:
+        """Become other draws of as many images, in the same memory."""
+        for part in fields(self):
+            getattr(self, part.name).copy_(getattr(other, part.name))
 
 
 def draw_stl10(count: int, generator: torch.Generator, *, pad: int = 12, extent: int = 96) -> Stl10Draws:

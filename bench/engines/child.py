@@ -73,7 +73,7 @@ def _do(job: dict[str, Any], ended: threading.Event, answers: TextIO) -> None:
         tell(stopped=True)
         return
     try:
-        record = execute(run, choose_device(job["device"]), Path(job["results"]), watch)
+        record = execute(run, choose_device(job["device"]), Path(job["results"]), watch, job["jobs"])
     except Stopped:
         tell(stopped=True)
     else:

@@ -27,13 +27,14 @@ LAST_WORDS = 12  # lines of its error output that are kept
 
 @dataclass(frozen=True)
 class Job:
-    """A run as a process can be told of it. `threads`: 0 leaves torch's own number."""
+    """A run as a process can be told of it. `threads`: 0 leaves torch's own number; `jobs`: how many runs go side by side."""
 
     run: dict[str, Any]
     run_id: str
     device: str
     threads: int = 0
     plugins: tuple[str, ...] = ()
+    jobs: int = 1
 
 
 class Worker:

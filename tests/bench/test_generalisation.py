@@ -13,7 +13,8 @@ from bench.execute import execute
 from bench.generalisation import generalise
 from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
-from bench.train import Watch, predict
+from bench.evaluate import predict
+from bench.train import Watch
 from bench.weights import LARGEST, find_run, keep_weights, trained_network, weights_path
 from datasets.augment import scale_affine
 from leaderboard.errors import RecordError

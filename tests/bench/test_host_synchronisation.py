@@ -17,7 +17,7 @@ import datasets
 import models
 from bench.splits import Epoch, Split
 from bench.timed_step import timed_run
-from bench.train import fresh, gradients
+from bench.step import fresh, gradients
 
 META = torch.device("meta")
 OURS = {task: models.list_models(task) for task in datasets.TASKS}  # before other tests register theirs
