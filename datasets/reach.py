@@ -72,7 +72,7 @@ class Probe:
 
 
 def _place(address: str) -> tuple[str, int]:
-    """Host and port of an address's server, or of the proxy that urllib would ask instead. Raises ValueError: a port is none."""
+    """Host and port of an address's server, or of the proxy that urllib would ask instead. Raises ValueError: no port."""
     parts = urllib.parse.urlsplit(address)
     proxy = urllib.request.getproxies().get(parts.scheme)
     if proxy and not urllib.request.proxy_bypass(parts.netloc):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def silent() -> Iterator[str]:
 
 
 @pytest.fixture
-def refusing(server: str) -> str:
+def refusing() -> str:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return f"http://127.0.0.1:{listening.getsockname()[1]}/"
 
@@ -133,9 +134,8 @@ def test_a_name_server_that_hangs_does_not_keep_python_from_ending() -> None:
 @pytest.mark.parametrize("good", [0, 1])
 def test_one_address_of_several_is_enough(silent: str, server: str, monkeypatch: pytest.MonkeyPatch, good: int) -> None:
     """Such as a name with an IPv6 address on a machine where that leads nowhere."""
-    places = [
-        LOOKUP("127.0.0.1", int(one.rstrip("/").rpartition(":")[2]), type=socket.SOCK_STREAM)[0] for one in (silent, server)
-    ]
+    ports = [urllib.parse.urlsplit(address).port for address in (silent, server)]
+    places = [LOOKUP("127.0.0.1", port, type=socket.SOCK_STREAM)[0] for port in ports]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: places if good else places[::-1])
     began = time.monotonic()
     Probe("https://example.org/").check()
@@ -161,6 +161,12 @@ def test_where_there_is_a_proxy_it_is_the_one_to_be_reached(
     Probe(server).check()
 
 
+def test_an_address_or_a_proxy_that_is_none(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert took(Probe("http://127.0.0.1:many/").check, "no connection to http://127.0.0.1:many/: Port could not be cast") < 1
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:70000")
+    assert took(Probe(server).check, "Port out of range") < 1
+
+
 @pytest.mark.usefixtures("impatient", "no_names")
 def test_stl10_offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stl10_archive, "address", lambda: "http://example.org/stl10_binary.tar.gz")
@@ -170,9 +176,7 @@ def test_stl10_offline(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(said) == 1
 
 
-def test_stl10_offline_while_another_process_holds_the_lock(
-    refusing: str, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stl10_offline_while_another_holds_the_lock(refusing: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stl10_archive, "address", lambda: refusing)
     cache.mkdir()
     with FileLock(cache / "stl10.lock"):
