@@ -5,12 +5,15 @@ import torch
 from test_train import CPU, metrics, resumed
 
 import models
+from bench.device import is_out_of_memory
 from bench.execute import execute
-from bench.fit import is_out_of_memory
 from bench.plan import PlanPart, plan_runs
-from bench.protocol import load_protocol
-from bench.train import Watch, fresh, learning_rate
+from bench.protocol import EXECUTION, load_protocol
+from bench.step import fresh, learning_rate
+from bench.train import Watch
 from models import registry
+from models import wide_resnet as wide_resnet_module
+from models.layers.in_parts import normalised_in_parts
 from models.wide_resnet import Block, Parts, wide_resnet
 
 TINY = """
@@ -54,7 +57,9 @@ def test_the_last_epoch_is_tested_and_the_record_says_what_was_done(protocol, tm
     assert (record.metrics.test_count, record.metrics.error_by_scale) == (12, [])
     assert record.data.variant == "5k-8k"
     assert record.protocol.recipe["network"] == {"depth": 10, "widen_factor": 1}
-    assert "batch_split" not in record.protocol.recipe
+    assert not set(EXECUTION) & set(record.protocol.recipe)
+    assert (record.execution.batch_split, record.execution.channels_last, record.execution.compile) == (1, False, False)
+    assert (record.execution.cuda_graph, record.execution.jobs) == (False, 1)
 
 
 def test_resumed_run_equals_uninterrupted_to_the_bit(protocol, tmp_path):
@@ -63,13 +68,21 @@ def test_resumed_run_equals_uninterrupted_to_the_bit(protocol, tmp_path):
     assert metrics(resumed(run, tmp_path / "pieces", stops=[1, 2, 3])) == metrics(whole)
 
 
-def test_a_split_batch_gives_the_same_run_up_to_rounding(protocol, tmp_path):
-    whole = execute(one_run(protocol), CPU, tmp_path, Watch())
-    split_run = one_run(protocol.with_settings(batch_split=3))
-    assert split_run.id != whole.run_id
-    split = execute(split_run, CPU, tmp_path, Watch())
+def test_a_split_batch_gives_the_same_run_up_to_rounding(protocol, tmp_path, monkeypatch):
+    splits = []
+
+    def noted(norm, maps, parts, *others):
+        splits.append(parts)
+        return normalised_in_parts(norm, maps, parts, *others)
+
+    monkeypatch.setattr(wide_resnet_module, "normalised_in_parts", noted)
+    whole = execute(one_run(protocol), CPU, tmp_path / "whole", Watch())
+    assert not splits
+    split = execute(one_run(protocol.with_settings(batch_split=3)), CPU, tmp_path / "split", Watch())
     assert split.status == "ok", split.failure
-    assert split.protocol.recipe["batch_split"] == 3
+    assert (split.run_id, split.protocol, split.seeds) == (whole.run_id, whole.protocol, whole.seeds)
+    assert (whole.execution.batch_split, split.execution.batch_split) == (1, 3)
+    assert set(splits) == {3}
     assert split.metrics.train_loss_curve == pytest.approx(whole.metrics.train_loss_curve, rel=1e-3)
 
 
@@ -78,15 +91,15 @@ def test_every_model_takes_the_settings_of_stl_100(protocol, tmp_path, model):
     quick = protocol.with_settings(epochs=1, precision="bf16", channels_last=True, network={"depth": 10, "widen_factor": 2})
     record = execute(one_run(quick, model), CPU, tmp_path, Watch())
     assert record.status == "ok", record.failure
-    assert (record.protocol.recipe["precision"], record.protocol.recipe["channels_last"]) == ("bf16", True)
+    assert (record.protocol.recipe["precision"], record.execution.channels_last) == ("bf16", True)
 
 
 @pytest.mark.slow
 def test_a_compiled_run_is_the_same_up_to_rounding(protocol, tmp_path):
-    whole = execute(one_run(protocol), CPU, tmp_path, Watch())
-    compiled = execute(one_run(protocol.with_settings(compile=True)), CPU, tmp_path, Watch())
+    whole = execute(one_run(protocol), CPU, tmp_path / "whole", Watch())
+    compiled = execute(one_run(protocol.with_settings(compile=True)), CPU, tmp_path / "compiled", Watch())
     assert compiled.status == "ok", compiled.failure
-    assert compiled.protocol.recipe["compile"] is True
+    assert (compiled.run_id, compiled.execution.compile) == (whole.run_id, True)
     assert compiled.metrics.train_loss_curve == pytest.approx(whole.metrics.train_loss_curve, rel=1e-3)
 
 
