@@ -21,14 +21,18 @@ import torch
 from scipy.special import ive
 from torch import Tensor, nn
 
+from models.layers.bank import FilterBank, taps_of
 from models.layers.convolution import same_conv2d
+from models.layers.launches import few_launches
+from models.layers.maximum import largest
 from models.layers.pixels import BatchNorm2d, PoolingLayer, unpooled
 from models.layers.scale_axis import (
     ScaleBatchNorm,
     ScaleMaxPool,
     ScaleProjection,
-    first_maximum,
+    largest_response,
     neighbouring_scales,
+    pool_scales,
     stack_scales,
 )
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
@@ -104,17 +108,26 @@ class DilatedScaleConv(PoolingLayer):
         super().__init__()
         self.scales, self.stride, self.project = scales, stride, project
         self.weight = nn.Parameter(torch.empty(channels_out, channels_in, extent, size, size))
+        self.bank = FilterBank([taps_of(size)] * scales, [BASE**s for s in range(scales)])
         if init == "he":
             nn.init.normal_(self.weight, std=math.sqrt(2 / (size * size * extent * channels_in)))
         else:
             delta_init(self.weight)
 
+    def _together(self, maps: Tensor) -> bool:
+        """Whether one product of all scales is possible and pays."""
+        alone = self.weight.shape[2] == 1 and maps.shape[2] == self.scales
+        return alone and few_launches(maps) and self.bank.pays(maps, len(self.weight), self.stride)
+
     def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
         """Convolve, and pool; the result is laid out scale by scale in memory."""
         weight, responses = self.weight.transpose(1, 2).flatten(1, 2), []
+        if self._together(maps):
+            stack = pool_scales(self.bank.convolve(maps, weight.flatten(2)), pool)
+            return largest(stack)[0] if self.project else stack
         for s, seen in enumerate(neighbouring_scales(maps, self.scales, self.weight.shape[2])):
             responses.append(pool(same_conv2d(seen, weight[:, : seen.shape[1]], self.stride, dilation=BASE**s)))
-        return first_maximum(responses)[0] if self.project else stack_scales(responses)
+        return largest_response(responses, unpooled)[0] if self.project else stack_scales(responses)
 
 
 def delta_init(weight: Tensor) -> None:

@@ -21,16 +21,20 @@ from typing import Unpack
 import torch
 from torch import Tensor, nn
 
+from models.layers.bank import FilterBank
 from models.layers.convolution import same_conv2d, same_conv2d_bank, steered_conv2d
+from models.layers.launches import few_launches
 from models.layers.pixels import BatchNorm2d, PoolingLayer, unpooled
 from models.layers.scale_axis import (
     ScaleBatchNorm,
     ScaleMaxPool,
     ScaleProjection,
-    first_maximum,
     fold_scales,
+    largest_response,
     neighbouring_scales,
+    pool_scales,
     stack_scales,
+    stacked,
     unfold_scales,
 )
 from models.layers.separable import Functions, functions_of
@@ -105,12 +109,20 @@ class SteerableFilters(nn.Module):
         super().__init__()
         self.scales, self.effective_size = tuple(scales), effective_size
         self.axes = axis_functions(size, scales, effective_size) if max_order is None else None
-        for s, functions in enumerate(steerable_basis(size, scales, effective_size, max_order, mult)[1]):
+        basis = steerable_basis(size, scales, effective_size, max_order, mult)[1]
+        for s, functions in enumerate(basis):
             self.register_buffer(f"basis_{s}", functions, persistent=False)
+        self.bank = FilterBank(basis) if max_order is not None else None  # what is made of products has ways of its own
 
     def forward(self, weight: Tensor) -> list[Tensor]:
         """Return for each scale sum_f w[..., f] B[f, s] at its own support: (..., k_s, k_s)."""
         return [self._at_scale(weight, s) for s in range(len(self.scales))]
+
+    def together(self, maps: Tensor, weight: Tensor, stride: int) -> Tensor | None:
+        """Convolve (N, C, M, H, W), M = 1 or S, with the filters of (O, C, F) -> (N, O, S, H, W) if this is a cheap way."""
+        if self.bank is None or not few_launches(maps) or not self.bank.pays(maps, len(weight), stride):
+            return None
+        return self.bank.convolve(maps, weight)
 
     def convolve(self, maps: Sequence[Tensor], weights: Sequence[Tensor], stride: int) -> list[Tensor]:
         """For each scale convolve its (N, C, H, W) with the filters of its weights (O, C, F) -> (N, O, H', W')."""
@@ -161,10 +173,14 @@ class ScaleConv(PoolingLayer):
 
     def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
         """Convolve, and pool; the result is laid out scale by scale in memory."""
+        scales, extent = len(self.filters.scales), self.weight.shape[2]
         weight = self.weight.transpose(1, 2).flatten(1, 2)  # (O, L*C, F)
-        seen = neighbouring_scales(maps, len(self.filters.scales), self.weight.shape[2])
+        together = self.filters.together(maps, weight, self.stride) if extent == 1 and maps.shape[2] == scales else None
+        if together is not None:
+            return _with_bias(together, pool, self.bias, self.project)
+        seen = neighbouring_scales(maps, scales, extent)
         responses = self.filters.convolve(seen, [weight[:, : level.shape[1]] for level in seen], self.stride)
-        return _with_bias([pool(response) for response in responses], self.bias, self.project)
+        return _with_bias(responses, pool, self.bias, self.project)
 
 
 class LiftingConv(PoolingLayer):
@@ -197,12 +213,16 @@ class LiftingConv(PoolingLayer):
 
     def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
         """Convolve, and pool; the result is laid out scale by scale in memory."""
-        if self.filters.axes is None:  # filters of several sizes on one map share its transform
+        responses: Tensor | list[Tensor]
+        together = self.filters.together(maps[:, :, None], self.weight, self.stride)
+        if together is not None:
+            responses = together
+        elif self.filters.axes is None:  # filters of several sizes on one map share its transform
             responses = same_conv2d_bank(maps, self.filters(self.weight), self.stride)
         else:
             count = len(self.filters.scales)
             responses = self.filters.convolve([maps] * count, [self.weight] * count, self.stride)
-        return _with_bias([pool(response) for response in responses], self.bias, self.project)
+        return _with_bias(responses, pool, self.bias, self.project)
 
 
 class ScaleConv1x1(nn.Module):
@@ -219,13 +239,16 @@ class ScaleConv1x1(nn.Module):
         return unfold_scales(same_conv2d(fold_scales(maps), self.weight, self.stride), maps.shape[2])
 
 
-def _with_bias(responses: Sequence[Tensor], bias: Tensor | None, project: bool) -> Tensor:
-    """S maps (N, O, H, W), plus the bias -> (N, O, S, H, W), or their maximum, (N, O, H, W)."""
+def _with_bias(responses: Tensor | Sequence[Tensor], pool: PoolingLayer.Pool, bias: Tensor | None, project: bool) -> Tensor:
+    """S responses (N, O, H, W), stacked or not, pooled, plus the bias: (N, O, S, H', W') or their maximum, (N, O, H', W')."""
     if project:  # the bias, the same at every scale, comes after the maximum
-        largest, _ = first_maximum(responses)
+        largest, _ = largest_response(responses, pool)
         return largest if bias is None else largest + bias[:, None, None]
-    stacked = stack_scales(responses)
-    return stacked if bias is None else stacked + bias[:, None, None, None]
+    if isinstance(responses, Tensor) or few_launches(responses[0]):
+        stack = pool_scales(stacked(responses), pool)
+    else:
+        stack = stack_scales([pool(response) for response in responses])
+    return stack if bias is None else stack + bias[:, None, None, None]
 
 
 # ------------------------------------------------------------------------------------------------------------- networks

@@ -20,10 +20,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.layers.convolution import same_conv2d
+from models.layers.launches import few_launches
 from models.layers.pixels import BatchNorm2d, PoolingLayer, unpooled
-from models.layers.resampled_convolution import ResampledAxis, laid_out, resampled_conv2d
+from models.layers.resampled_convolution import ResampledAxis, laid_out, levels_pay, resampled_conv2d
+from models.layers.resampled_levels import Level, convolve_levels
 from models.layers.resampling import bilinear
-from models.layers.scale_axis import first_maximum
+from models.layers.scale_axis import largest_response
+from models.layers.separable import functions_of, values_of
 from models.mnist_net import CHANNELS, convolutional_head, mnist_net, stage_pools
 from models.registry import register
 
@@ -55,13 +58,20 @@ class _LargestResponse(nn.Module):
         super().__init__()
         self.factors, self.angles, self.stride = tuple(factors), tuple(angles), stride
         table = torch.tensor(angles, dtype=torch.float64)
-        self.register_buffer("directions", torch.stack([table.cos(), table.sin()]), persistent=False)
+        self.directions = functions_of(torch.stack([table.cos(), table.sin()]))
 
-    def responses(self, maps: Tensor, filters: Sequence[Tensor]) -> list[Tensor]:
-        """Each level's (N, O, H', W') from maps (N, C, H, W) and that level's filters (O, C, k, k)."""
-        taps = filters[0].shape[-1]
-        seen = laid_out(maps, filters[0], (self._axes(maps, factor, taps) for factor in self.factors))
-        return [self._response(seen, weight, factor) for weight, factor in zip(filters, self.factors, strict=True)]
+    def responses(self, maps: Tensor, filters: Tensor | list[Tensor]) -> Tensor | list[Tensor]:
+        """Each level's (N, O, H', W'), or all of them, (N, O, S, H', W').
+
+        From maps (N, C, H, W) and filters (O, C, k, k), or each level's own, stacked or not.
+        """
+        each = [filters] * len(self.factors) if isinstance(filters, Tensor) and filters.ndim == 4 else list(filters)
+        axes = [self._axes(maps, factor, each[0].shape[-1]) for factor in self.factors]
+        if few_launches(maps) and isinstance(filters, Tensor) and levels_pay(maps, len(each[0]), axes):
+            (height, width), levels = axes[0], [Level(*both) for both in axes]
+            return convolve_levels(maps, filters, levels, (height.extent_out, width.extent_out))
+        seen = laid_out(maps, each[0], axes)
+        return [self._response(seen, weight, factor) for weight, factor in zip(each, self.factors, strict=True)]
 
     def _response(self, maps: Tensor, weight: Tensor, factor: float) -> Tensor:
         if factor == 1 and self.stride == 1:
@@ -72,10 +82,10 @@ class _LargestResponse(nn.Module):
         height, width = maps.shape[2:]
         return resized_axis(height, factor, taps, self.stride), resized_axis(width, factor, taps, self.stride)
 
-    def vectors(self, responses: Sequence[Tensor]) -> Tensor:
-        """S maps (N, O, H, W) -> (N, 2, O, H, W)."""
-        largest, level = (chosen.contiguous() for chosen in first_maximum(responses))
-        directions = self.get_buffer("directions").to(largest.dtype)[:, level.long()]
+    def vectors(self, responses: Tensor | Sequence[Tensor]) -> Tensor:
+        """S maps (N, O, H, W), stacked or not -> (N, 2, O, H, W)."""
+        largest, level = (chosen.contiguous() for chosen in largest_response(responses, unpooled))
+        directions = values_of(self.directions, largest.dtype, largest.device)[:, level.long()]
         return F.relu(largest)[:, None] * directions.transpose(0, 1)
 
 
@@ -98,7 +108,7 @@ class ImageToVectorConv(_LargestResponse):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Convolve at every size; keep the largest response and its angle."""
-        return self.vectors(self.responses(maps, [self.weight] * len(self.factors)))
+        return self.vectors(self.responses(maps, self.weight))
 
 
 class ImageToLengthConv(ImageToVectorConv, PoolingLayer):
@@ -109,8 +119,7 @@ class ImageToLengthConv(ImageToVectorConv, PoolingLayer):
 
     def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
         """Convolve at every size; keep the largest response, rectified and pooled."""
-        responses = self.responses(maps, [self.weight] * len(self.factors))
-        return F.relu(first_maximum([pool(response) for response in responses])[0])
+        return F.relu(largest_response(self.responses(maps, self.weight), pool)[0])
 
 
 class VectorConv(_LargestResponse):
@@ -140,12 +149,21 @@ class VectorConv(_LargestResponse):
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Convolve at every size with the filters turned; keep the largest response and its angle."""
-        return self.vectors(self.responses(vectors.flatten(1, 2), [self._turned(self.sign * angle) for angle in self.angles]))
+        maps, angles = vectors.flatten(1, 2), [self.sign * angle for angle in self.angles]
+        return self.vectors(
+            self.responses(maps, self._all_turned(angles) if few_launches(maps) else [self._turned(angle) for angle in angles])
+        )
 
     def _turned(self, angle: float) -> Tensor:
         """The filter vectors turned by an angle: (O, 2C, k, k), as the channels of a flattened field."""
         cos, sin = math.cos(angle), math.sin(angle)
         return torch.cat([self.a * cos - self.b * sin, self.a * sin + self.b * cos], dim=1)
+
+    def _all_turned(self, angles: Sequence[float]) -> Tensor:
+        """The same for each of S angles, by one product: (S, O, 2C, k, k)."""
+        turns = tuple(row for t in angles for row in ((math.cos(t), -math.sin(t)), (math.sin(t), math.cos(t))))
+        turned = values_of(turns, self.a.dtype, self.a.device) @ torch.stack([self.a, self.b]).flatten(1)
+        return turned.view(len(angles), 2, *self.a.shape).transpose(1, 2).flatten(2, 3)
 
 
 class Length(nn.Module):

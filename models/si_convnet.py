@@ -22,10 +22,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.layers.convolution import same_conv2d
+from models.layers.launches import few_launches
 from models.layers.pixels import BatchNorm2d, PoolingLayer, as_maps, has_pixels_first, pixels_first, unpooled
-from models.layers.resampled_convolution import ResampledAxis, laid_out, resampled_conv2d
+from models.layers.resampled_convolution import ResampledAxis, laid_out, levels_pay, resampled_conv2d
+from models.layers.resampled_levels import Level, convolve_levels
 from models.layers.resampling import bilinear, centred
-from models.layers.scale_axis import first_maximum
+from models.layers.scale_axis import largest_response
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
 from models.registry import register
 from models.wide_resnet import Parts, Place, Size, he_normal, wide_resnet
@@ -84,8 +86,7 @@ class ScaleInvariantConv(PoolingLayer):
 
     def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
         """Convolve at every scale and keep the largest response, pooled."""
-        seen = laid_out(maps, self.weight, (self._axes(maps, scale) for scale in self.scales if scale != 1))
-        largest, _ = first_maximum([pool(self._response(seen, scale)) for scale in self.scales])
+        largest, _ = largest_response(self._responses(maps), pool)
         if self.bias is not None:
             # Inside, D_{1/z} keeps constants, so the bias may come after it and after the maximum.
             largest = largest + self.bias[:, None, None]
@@ -95,6 +96,20 @@ class ScaleInvariantConv(PoolingLayer):
             largest = largest.clamp(min=pool(floor[None, None]))
         return largest
 
+    def _responses(self, maps: Tensor) -> Tensor | list[Tensor]:
+        """Of every scale: (N, O, S, H', W') or each one's (N, O, H', W')."""
+        axes = [self._axes(maps, scale) for scale in self.scales]
+        if few_launches(maps) and levels_pay(maps, len(self.weight), axes):
+            levels = [Level(*both, self._place(maps, scale)) for scale, both in zip(self.scales, axes, strict=True)]
+            return convolve_levels(maps, self.weight, levels, (maps.shape[2], maps.shape[3]))
+        seen = laid_out(maps, self.weight, (both for scale, both in zip(self.scales, axes, strict=True) if scale != 1))
+        return [self._response(seen, scale) for scale in self.scales]
+
+    def _place(self, maps: Tensor, scale: float) -> tuple[slice, slice]:
+        """The rows and columns of the result that D_{1/z} fills."""
+        rows, columns = (inside(math.ceil(extent / self.stride), 1 / scale) for extent in maps.shape[2:])
+        return rows, columns
+
     def _response(self, maps: Tensor, scale: float) -> Tensor:
         """D_{1/z} conv(D_z x), minus infinity where D_{1/z} leaves zeros: (N, O, H', W')."""
         if scale == 1:
@@ -102,11 +117,8 @@ class ScaleInvariantConv(PoolingLayer):
         response = resampled_conv2d(maps, self.weight, *self._axes(maps, scale))
         if scale < 1:
             return response
-        margins: list[int] = []
-        for extent in reversed(maps.shape[2:]):
-            strided = math.ceil(extent / self.stride)
-            filled = inside(strided, 1 / scale)
-            margins += [filled.start, strided - filled.stop]
+        (height, width), (rows, columns) = (math.ceil(e / self.stride) for e in maps.shape[2:]), self._place(maps, scale)
+        margins = [columns.start, width - columns.stop, rows.start, height - rows.stop]
         if has_pixels_first(response):
             return as_maps(F.pad(pixels_first(response), (0, 0, 0, 0, *margins), value=-math.inf))
         return F.pad(response, margins, value=-math.inf)

@@ -19,9 +19,13 @@ from typing import Unpack
 import torch
 from torch import Tensor, nn
 
+from models.layers.bank import FilterBank
 from models.layers.convolution import same_conv2d, steered_conv2d
-from models.layers.pixels import BatchNorm2d, PoolingLayer, concatenate, unpooled
+from models.layers.launches import few_launches
+from models.layers.maximum import largest
+from models.layers.pixels import BatchNorm2d, PoolingLayer, as_maps, concatenate, unpooled
 from models.layers.resampling import bilinear, centred, nearest
+from models.layers.scale_axis import pool_scales
 from models.layers.separable import functions_of, values_of
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
 from models.registry import register
@@ -71,6 +75,13 @@ class ResizedFilters(nn.Module):
         super().__init__()
         self.scales = tuple(scales)
         matrices = [own_support(resizing(size, scale, scales, index)) for scale in scales]
+        taps = [torch.kron(matrix, matrix) for matrix in matrices]  # (k_s^2, k^2): what R_z makes of all taps
+        self.bank = FilterBank([both.mT.unflatten(1, (len(m), len(m))) for both, m in zip(taps, matrices, strict=True)])
+        # To all filters at once, and from their taps to their norms.
+        self.register_buffer("resizings", torch.cat(taps), persistent=False)
+        self.register_buffer(
+            "columns_of_taps", torch.block_diag(*(torch.ones(len(both), 1) for both in taps)).double(), persistent=False
+        )
         for s, matrix in enumerate(matrices):
             self.register_buffer(f"resizing_{s}", matrix, persistent=False)
         # What each tap becomes, where no two of them mix: their norms then follow from the taps' and no filter need be made.
@@ -88,6 +99,16 @@ class ResizedFilters(nn.Module):
         if scale == 1 or weight.shape[-1] == 1:
             return filters
         return filters * _ratio(_l1(weight), _l1(filters))
+
+    def together(self, maps: Tensor, weight: Tensor, stride: int) -> Tensor | None:
+        """Convolve (N, C, M, H, W), M = 1 or S, with all columns' filters -> (N, O, S, H, W) if this is a cheap way."""
+        if not few_launches(maps) or not self.bank.pays(maps, len(weight), stride):
+            return None
+        taps = weight.flatten(2)
+        all_taps, of_columns = (self.get_buffer(name).to(taps.dtype) for name in ("resizings", "columns_of_taps"))
+        norms = (taps @ all_taps.mT).abs() @ of_columns  # (O, C, S)
+        ratio = _ratio(taps.abs().sum(dim=2, keepdim=True), norms).permute(2, 0, 1)
+        return self.bank.convolve(maps, taps * ratio[..., None])
 
     def convolve(self, maps: Sequence[Tensor], weight: Tensor, stride: int) -> list[Tensor]:
         """Convolve each column's (N, C, H, W) with its filters -> (N, O, H', W')."""
@@ -145,6 +166,11 @@ class ColumnConv(PoolingLayer):
 
     def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
         """Convolve every column with its own filters, and pool."""
+        by_column = maps[:, :, None] if self.lifting else maps.unflatten(1, (self.columns, -1)).transpose(1, 2)
+        together = self.filters.together(by_column, self.weight, self.stride)
+        if together is not None:
+            pixels = pool_scales(together, pool).permute(3, 4, 0, 2, 1)
+            return as_maps(pixels.flatten(3))
         seen = [maps] * self.columns if self.lifting else maps.chunk(self.columns, dim=1)
         return concatenate([pool(response) for response in self.filters.convolve(seen, self.weight, self.stride)], dim=1)
 
@@ -159,7 +185,7 @@ class ColumnMax(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """Return the maximum; its gradient goes to the column that attains it."""
         by_column = maps.view(len(maps), self.columns, -1, *maps.shape[2:])
-        return by_column.max(dim=1).values
+        return largest(by_column.transpose(1, 2))[0]
 
 
 # ------------------------------------------------------------------------------------------------------------- networks
@@ -213,7 +239,7 @@ class LargestColumn(nn.Module):
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Return the maximum; its gradient goes to the column that attains it."""
-        return torch.stack(list(maps)).max(dim=0).values
+        return largest(torch.stack(list(maps), dim=2))[0]
 
 
 class WideColumn(Parts):

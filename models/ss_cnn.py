@@ -20,9 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.layers.bank import FilterBank
 from models.layers.convolution import same_conv2d_bank
+from models.layers.launches import few_launches
 from models.layers.pixels import BatchNorm2d, PoolingLayer, unpooled
-from models.layers.scale_axis import first_maximum
+from models.layers.scale_axis import largest_response
 from models.mnist_net import convolutional_head, image_size, mnist_net, stage_pools
 from models.registry import register
 from models.wide_resnet import Parts, Place, Size, wide_resnet
@@ -113,20 +115,31 @@ class SteerableConv(PoolingLayer):
         nn.init.uniform_(self.imaginary, -bound, bound)
         if dead:
             self.unused = nn.Parameter(torch.empty(channels_out, channels_in).uniform_(-1e-5, 1e-5))
-        for size in sizes:
-            self.register_buffer(f"basis_{size}", steered_basis(size, sizes, reference, orders, normalise), persistent=False)
+        bases = [steered_basis(size, sizes, reference, orders, normalise) for size in sizes]
+        for size, basis in zip(sizes, bases, strict=True):
+            self.register_buffer(f"basis_{size}", basis, persistent=False)
+        self.bank = FilterBank([basis.unflatten(1, (size, size)) for size, basis in zip(sizes, bases, strict=True)])
+
+    def coefficients(self) -> Tensor:
+        """Those of each pair of channels: (2, Q, O, C, B) -> (O, C, 2*Q*B)."""
+        return torch.stack([self.real, self.imaginary]).permute(2, 3, 0, 1, 4).flatten(2)
 
     def filters(self) -> list[Tensor]:
         """The filter at every size: (O, C, n, n)."""
-        # (2, Q, O, C, B) -> (O, C, 2*Q*B)
-        coefficients = torch.stack([self.real, self.imaginary]).permute(2, 3, 0, 1, 4).flatten(2)
+        coefficients = self.coefficients()
         bases = (self.get_buffer(f"basis_{size}") for size in self.sizes)
         products = [coefficients @ basis.to(coefficients.dtype) for basis in bases]
         return [product.unflatten(2, (size, size)) for size, product in zip(self.sizes, products, strict=True)]
 
+    def _responses(self, maps: Tensor) -> Tensor | list[Tensor]:
+        """Of every size: (N, O, S, H', W') or each one's (N, O, H', W')."""
+        if few_launches(maps) and self.bank.pays(maps[:, :, None], self.real.shape[1], self.stride):
+            return self.bank.convolve(maps[:, :, None], self.coefficients())
+        return same_conv2d_bank(maps, self.filters(), self.stride)
+
     def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
         """Convolve with every size and keep the largest response, pooled."""
-        largest, _ = first_maximum([pool(response) for response in same_conv2d_bank(maps, self.filters(), self.stride)])
+        largest, _ = largest_response(self._responses(maps), pool)
         return F.relu(largest) if self.relu else largest
 
 

@@ -10,6 +10,12 @@ make that cheap, and none changes the result beyond rounding:
 - small filters on many channels, on the CPU, are products at a few points of each tile of the maps (`winograd.py`);
 - otherwise it is torch's own `conv2d`, which is also the reference that the others are tested against.
 
+On one device the same rules hold for every model, the plain network included: what its time is compared with differs in method
+and not in library. The rules were measured on two CPU cores. On a GPU they are an estimate that no measurement has confirmed:
+by the rooflines of an H100 (67 TFLOP/s in float32, 3.35 TB/s) the Fourier path takes 1.2 to 1.9 times as long per counted
+operation as cuDNN's direct convolution, memory traffic and launches included, so that DIRECT_ADVANTAGE favours the latter.
+Winograd's filtering is left to cuDNN there, which has it among its ways for 3 x 3 filters: these count CUDNN_WINOGRAD less.
+
 Shape letters: N batch, C channels in, O channels out, H, W map, K filter size (odd).
 """
 
@@ -23,7 +29,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.layers.fourier import fourier_conv2d, fourier_cost
+from models.layers.fourier import cost, fourier_conv2d, fourier_cost
 from models.layers.pixels import DEEP, PoolingLayer, as_maps, pixels_first, unpooled
 from models.layers.separable import Functions, compose, separable_conv2d, separable_cost, without_common_zeros
 from models.layers.winograd import identity, winograd_conv2d, winograd_cost
@@ -35,6 +41,8 @@ DIRECT_ADVANTAGE = 2.7
 # channels is a thin matrix product, for which the counted operations promise too much (same place).
 NARROW = 1.4
 CHANNELS_TO_COMBINE = 128
+# F(2 x 2, 3 x 3) takes 16 products for 4 pixels, where 36 are counted. cuDNN's, on a GPU: an estimate, not measured.
+CUDNN_WINOGRAD = 36 / 16
 # The direct convolution on the CPU (oneDNN) takes three times as long per operation for filters wider than this (same place).
 WIDEST = 14
 
@@ -42,7 +50,7 @@ Way = tuple[str, int | None]  # how to convolve, and the size of tiles
 
 
 class SameConv2d(nn.Conv2d, PoolingLayer):
-    """torch's Conv2d of K x K filters, K odd, and zero padding (K-1)/2; on the CPU done the cheapest way.
+    """torch's Conv2d of K x K filters, K odd, and zero padding (K-1)/2, done the cheapest way.
 
     The plain networks are made of it, so that what their times are compared with differs in method and not in library.
     """
@@ -52,8 +60,6 @@ class SameConv2d(nn.Conv2d, PoolingLayer):
 
     def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
         """(N, C, H, W) -> (N, O, ceil(H/stride), ceil(W/stride)), pooled."""
-        if maps.device.type != "cpu":  # cuDNN chooses by itself
-            return pool(super().forward(maps))
         responses = pool(same_conv2d(maps, self.weight, self.stride[0]))
         return responses if self.bias is None else responses + self.bias[:, None, None]
 
@@ -80,7 +86,7 @@ def steered_conv2d(maps: Tensor, weight: Tensor, rows: Functions, columns: Funct
     As `same_conv2d` with `compose(weight, rows, columns)`, whether or not these filters are ever made.
     """
     sizes = (len(maps), maps.shape[1], len(weight), (maps.shape[2], maps.shape[3]))
-    way, tile = _cheapest_for_functions(*sizes, (rows, columns), stride, _may_use_fourier(maps), _may_use_winograd(maps))
+    way, tile = _cheapest_for_functions(*sizes, (rows, columns), stride, may_use_fourier(maps), _may_use_winograd(maps))
     if way == "separable":
         return separable_conv2d(maps, weight, rows, columns, stride)
     if tile is not None:
@@ -98,7 +104,7 @@ def same_conv2d_bank(maps: Tensor, bank: Sequence[Tensor], stride: int = 1, dila
         maps, stride, dilation = maps[..., ::stride, ::stride], 1, dilation // stride
     height, width = maps.shape[-2:]
     clipped = [clip_taps(filters, height, width, dilation) for filters in bank]
-    if stride > 1 or not _may_use_fourier(maps):
+    if stride > 1 or not may_use_fourier(maps):
         return [_direct(maps, filters, stride, dilation) for filters in clipped]
     taps = tuple((filters.shape[2], filters.shape[3]) for filters in clipped)
     sizes = (len(maps), maps.shape[1], len(bank[0]), (height, width))
@@ -137,6 +143,7 @@ def _cheapest_for_functions(
     ways: list[tuple[float, Way]] = [(direct, ("composed", None))]
     ways.append((combination / DIRECT_ADVANTAGE + NARROW * correlation, ("separable", None)))
     if with_fourier and stride == 1:
+        ways[0] = direct / _winograds_gain(used, 1, with_winograd), ("composed", None)
         ways.append((fourier_cost(*sizes, [taps])[0], ("composed", None)))
     if with_winograd and stride == 1:
         operations, tile = winograd_cost(*sizes, functions)
@@ -158,7 +165,7 @@ def _cheapest_groups(
     sizes = (batch, channels_in, channels_out, extents)
 
     def alone(rows: int, columns: int) -> tuple[float, Way]:
-        direct = 2 * batch * channels_in * channels_out * math.prod(extents) * rows * columns
+        direct = _direct_operations(*sizes, (rows, columns), dilation, with_winograd)
         ways: list[tuple[float, Way]] = [(direct / DIRECT_ADVANTAGE, ("direct", None))]
         if with_winograd and channels_in >= CHANNELS_TO_COMBINE:
             operations, tile = winograd_cost(*sizes, (identity(rows), identity(columns)), dilation)
@@ -183,14 +190,72 @@ def _cheapest_groups(
     return best[0][1]
 
 
+def fourier_pays(
+    maps: Tensor, channels_out: int, taps: Sequence[int], dilations: Sequence[int], periods: tuple[int, int]
+) -> bool:
+    """Whether to convolve (N, C, M, H, W), M = 1 or one for each filter, with filters of these widths in one Fourier domain.
+
+    Else each of them by itself, in whatever way is the cheapest then.
+    """
+    n, c, groups, height, width = maps.shape
+    sizes = (n, c, channels_out, (height, width))
+    on_cpu = maps.device.type == "cpu"
+    return may_use_fourier(maps) and _fourier_pays(*sizes, tuple(taps), tuple(dilations), periods, groups > 1, on_cpu)
+
+
+@lru_cache(maxsize=1024)
+def _fourier_pays(
+    batch: int,
+    channels_in: int,
+    channels_out: int,
+    extents: tuple[int, int],
+    taps: tuple[int, ...],
+    dilations: tuple[int, ...],
+    periods: tuple[int, int],
+    apart: bool,
+    on_cpu: bool,
+) -> bool:
+    sizes, direct = (batch, channels_in, channels_out, extents), 0.0
+    used = []  # taps that ever meet the map
+    for k, dilation in zip(taps, dilations, strict=True):
+        rows, columns = (min(k, 2 * ((extent - 1) // dilation) + 1) for extent in extents)
+        used.append((rows, columns))
+        direct += _direct_operations(*sizes, (rows, columns), dilation, on_cpu)
+    banks = [[one] for one in used] if apart else [used]
+    if any(fourier_cost(*sizes, bank, max(dilations))[1] is not None for bank in banks):
+        return False  # better in tiles, which are each filter's own
+    fourier = sum(cost(batch, channels_in, channels_out, extents, extents, bank, periods) for bank in banks)
+    return direct > DIRECT_ADVANTAGE * fourier
+
+
+def _direct_operations(
+    batch: int,
+    channels_in: int,
+    channels_out: int,
+    extents: tuple[int, int],
+    taps: tuple[int, int],
+    dilation: int,
+    on_cpu: bool,
+) -> float:
+    """Of torch's convolution, forward."""
+    operations = 2 * batch * channels_in * channels_out * math.prod(extents) * math.prod(taps)
+    return operations / _winograds_gain(taps, dilation, on_cpu)
+
+
+def _winograds_gain(taps: tuple[int, ...], dilation: int, on_cpu: bool) -> float:
+    """How much less torch's convolution counts where it does Winograd's filtering by itself: on a GPU."""
+    return CUDNN_WINOGRAD if taps == (3, 3) and dilation == 1 and not on_cpu else 1
+
+
 def _direct(maps: Tensor, filters: Tensor, stride: int, dilation: int) -> Tensor:
     rows, columns = (dilation * (taps // 2) for taps in filters.shape[2:])
     margins = (columns, columns, rows, rows)
-    if is_deep(maps, filters) or (stride > 1 and filters[0, 0].numel() == 1):
+    on_cpu = maps.device.type == "cpu"
+    if is_deep(maps, filters) or (on_cpu and stride > 1 and filters[0, 0].numel() == 1):
         return valid_conv2d(maps, filters, stride, margins, dilation)
-    if maps.device.type == "cpu" and maps.shape[1] == 1:
+    if on_cpu and maps.shape[1] == 1:
         maps = _with_channels_last(maps)
-    if filters.shape[-1] > WIDEST and dilation == 1 and maps.device.type == "cpu":
+    if filters.shape[-1] > WIDEST and dilation == 1 and on_cpu:
         return _in_strips(F.pad(maps, margins), filters, stride)
     return F.conv2d(maps, filters, stride=stride, padding=(rows, columns), dilation=dilation)
 
@@ -244,10 +309,11 @@ def _with_channels_last(images: Tensor) -> Tensor:
     return images.reshape(n, height, width, 1).permute(0, 3, 1, 2)
 
 
-def _may_use_fourier(maps: Tensor) -> bool:
+def may_use_fourier(maps: Tensor) -> bool:
+    """Whether maps are of a type that has Fourier transforms here."""
     # Half precision means tensor cores (or AVX-512 bf16): the direct path is theirs, and complex halves do not exist.
     return maps.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled(maps.device.type)
 
 
 def _may_use_winograd(maps: Tensor) -> bool:
-    return _may_use_fourier(maps) and maps.device.type == "cpu"  # on a GPU it is among the ways that cuDNN chooses from
+    return may_use_fourier(maps) and maps.device.type == "cpu"  # on a GPU it is among the ways that cuDNN chooses from

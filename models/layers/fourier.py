@@ -131,15 +131,15 @@ def spectral_products(
     return results
 
 
-def _analyse(pixels: Tensor, transform: Transform) -> Tensor:
+def analyse(pixels: Tensor, transform: Transform) -> Tensor:
     """(rows, columns, A, B) -> (3P * R, A, B)."""
     along_columns, along_rows = transform
     by_column = torch.bmm(along_columns.expand(len(pixels), -1, -1), pixels.flatten(2))
     return (along_rows @ by_column.view(along_rows.shape[1], -1)).view(-1, *pixels.shape[2:])
 
 
-def _synthesise(values: Tensor, transform: Transform) -> Tensor:
-    """The transpose of `_analyse`: (3P * R, A, B) -> (rows, columns, A, B)."""
+def synthesise(values: Tensor, transform: Transform) -> Tensor:
+    """The transpose of `analyse`: (3P * R, A, B) -> (rows, columns, A, B)."""
     along_columns, along_rows = transform
     rows = along_rows.shape[1] // 2
     by_row = (along_rows.mT @ values.view(len(along_rows), -1)).view(rows, len(along_columns), -1)
@@ -151,13 +151,13 @@ class _SpectralProducts(torch.autograd.Function):
     def forward(
         ctx: Any, pixels: Tensor, before: Transform, transforms: Sequence[Transform], after: Transform, *bank: Tensor
     ) -> tuple[Tensor, ...]:
-        values = _analyse(pixels, before)
+        values = analyse(pixels, before)
         ctx.transforms = before, transforms, after
         ctx.keeps_values = values.numel() <= KEPT_SIZE * pixels.numel()
         results, responses = [], []
         for filters, transform in zip(bank, transforms, strict=True):  # one by one: the products are the largest tensors here
-            response = _analyse(filters.permute(2, 3, 1, 0).contiguous(), transform)  # (3P * R, C, O)
-            results.append(_synthesise(torch.bmm(values, response), after))
+            response = analyse(filters.permute(2, 3, 1, 0).contiguous(), transform)  # (3P * R, C, O)
+            results.append(synthesise(torch.bmm(values, response), after))
             responses.append(response)
         ctx.save_for_backward(values if ctx.keeps_values else pixels, *responses)
         return tuple(results)
@@ -166,17 +166,17 @@ class _SpectralProducts(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
         kept, *responses = ctx.saved_tensors
         before, transforms, after = ctx.transforms
-        values = kept if ctx.keeps_values else _analyse(kept, before)
+        values = kept if ctx.keeps_values else analyse(kept, before)
         of_values, of_bank = None, []
         for gradient, response, transform in zip(gradients, responses, transforms, strict=True):
-            of_products = _analyse(gradient.contiguous(), after)
-            of_bank.append(_synthesise(torch.bmm(values.mT, of_products), transform).permute(3, 2, 0, 1))
+            of_products = analyse(gradient.contiguous(), after)
+            of_bank.append(synthesise(torch.bmm(values.mT, of_products), transform).permute(3, 2, 0, 1))
             if ctx.needs_input_grad[0]:
                 if of_values is None:
                     of_values = torch.bmm(of_products, response.mT)
                 else:
                     of_values.baddbmm_(of_products, response.mT)
-        of_pixels = None if of_values is None else _synthesise(of_values, before)
+        of_pixels = None if of_values is None else synthesise(of_values, before)
         return of_pixels, None, None, None, *of_bank
 
 

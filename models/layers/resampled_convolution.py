@@ -11,14 +11,14 @@ Shape letters: N batch, C channels in, O channels out, H, W map, k filter size.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.layers.convolution import DIRECT_ADVANTAGE, is_deep, same_conv2d, valid_conv2d
+from models.layers.convolution import DIRECT_ADVANTAGE, is_deep, may_use_fourier, same_conv2d, valid_conv2d
 from models.layers.fourier import (
     MAPS,
     RESULTS,
@@ -111,15 +111,15 @@ def _in_fourier_domain(maps: Tensor, filters: Tensor, rows: ResampledAxis, colum
     kind = (maps.dtype, maps.device)
     taps = of_filters(range(rows.taps), range(columns.taps), (rows.period, columns.period), *kind)
     (result,) = spectral_products(
-        pixels_first(maps), _before(rows, columns, *kind), [filters], [taps], _after(rows, columns, *kind)
+        pixels_first(maps), before_transform(rows, columns, *kind), [filters], [taps], after_transform(rows, columns, *kind)
     )
     return as_maps(result)
 
 
 @lru_cache(maxsize=1024)
 @torch.inference_mode(False)
-def _before(rows: ResampledAxis, columns: ResampledAxis, dtype: torch.dtype, device: torch.device) -> Transform:
-    """The transform of the resampled map."""
+def before_transform(rows: ResampledAxis, columns: ResampledAxis, dtype: torch.dtype, device: torch.device) -> Transform:
+    """The transform of the resampled map: the real matrices of fourier.py."""
     periods = (rows.period, columns.period)
     along_rows, along_columns = both_waves(range(len(rows.before)), range(len(columns.before)), periods, -1)
     resampled = along_rows @ rows.before.to(along_rows), along_columns @ columns.before.to(along_columns)
@@ -128,7 +128,7 @@ def _before(rows: ResampledAxis, columns: ResampledAxis, dtype: torch.dtype, dev
 
 @lru_cache(maxsize=1024)
 @torch.inference_mode(False)
-def _after(rows: ResampledAxis, columns: ResampledAxis, dtype: torch.dtype, device: torch.device) -> Transform:
+def after_transform(rows: ResampledAxis, columns: ResampledAxis, dtype: torch.dtype, device: torch.device) -> Transform:
     """The transpose of the inverse transform, resampled."""
     periods = (rows.period, columns.period)
     along_rows, along_columns = both_waves(range(rows.after.shape[1]), range(columns.after.shape[1]), periods, -1)
@@ -138,11 +138,23 @@ def _after(rows: ResampledAxis, columns: ResampledAxis, dtype: torch.dtype, devi
 
 
 def _fourier_pays(maps: Tensor, filters: Tensor, rows: ResampledAxis, columns: ResampledAxis) -> bool:
-    if maps.dtype not in (torch.float32, torch.float64) or torch.is_autocast_enabled(maps.device.type):
+    return levels_pay(maps, len(filters), [(rows, columns)])
+
+
+def levels_pay(maps: Tensor, channels_out: int, axes: Sequence[tuple[ResampledAxis, ResampledAxis]]) -> bool:
+    """Whether convolutions of (N, C, H, W) along all these axes count less in the Fourier domain than directly."""
+    if not may_use_fourier(maps) or any(axis.stride != 1 for both in axes for axis in both):
         return False
-    if rows.stride != 1 or columns.stride != 1:
-        return False
-    (batch, channels_in), channels_out = maps.shape[:2], len(filters)
+    sizes = len(maps), maps.shape[1], channels_out
+    counted = [_operations(*sizes, *both) for both in axes]
+    return sum(direct for direct, _ in counted) > DIRECT_ADVANTAGE * sum(fourier for _, fourier in counted)
+
+
+@lru_cache(maxsize=1024)
+def _operations(
+    batch: int, channels_in: int, channels_out: int, rows: ResampledAxis, columns: ResampledAxis
+) -> tuple[float, float]:
+    """Directly, those between the convolution's counted at its rate, and in the Fourier domain."""
     extents_in, extents_out = (rows.extent_in, columns.extent_in), (rows.extent_out, columns.extent_out)
     (high, wide), (height, width) = (len(rows.before), len(columns.before)), extents_in
     resampling = 2 * batch * channels_in * (height * width * wide + high * height * wide)
@@ -154,4 +166,4 @@ def _fourier_pays(maps: Tensor, filters: Tensor, rows: ResampledAxis, columns: R
         taps=[(rows.taps, columns.taps)],
         periods=(rows.period, columns.period),
     )
-    return convolution + DIRECT_ADVANTAGE * resampling > DIRECT_ADVANTAGE * fourier
+    return convolution + DIRECT_ADVANTAGE * resampling, fourier

@@ -8,12 +8,13 @@ Shape letters: N batch, C channels, S scales, H, W map.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from models.layers.launches import few_launches
+from models.layers.maximum import first_maximum, largest
 from models.layers.pixels import BatchNorm2d, MaxPool2d, as_maps, concatenate, has_pixels_first, lies_together, pixels_first
 
 
@@ -51,40 +52,26 @@ def unfold_scales(maps: Tensor, scales: int) -> Tensor:
     return by_scale.permute(1, 2, 0, 3, 4)
 
 
-def first_maximum(maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """The elementwise maximum of S equal-sized maps and which of them attains it first (uint8).
-
-    As `torch.stack(maps).max(dim=0)`, but for the backward pass it keeps one byte per element and no copy of the maps.
-    """
-    if any(has_pixels_first(one) for one in maps):
-        maps = [as_maps(pixels_first(one)) for one in maps]
-    result: tuple[Tensor, Tensor] = _FirstMaximum.apply(*maps)
-    return result
+def stacked(maps: Tensor | Sequence[Tensor]) -> Tensor:
+    """S maps (N, C, H, W), unless they are stacked already -> (N, C, S, H, W)."""
+    return maps if isinstance(maps, Tensor) else stack_scales(maps)
 
 
-class _FirstMaximum(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, *maps: Tensor) -> tuple[Tensor, Tensor]:
-        best, which = maps[0].clone(), torch.zeros_like(maps[0], dtype=torch.uint8)
-        for s, candidate in enumerate(maps[1:], start=1):
-            larger = (candidate > best).view(torch.uint8).mul_(s)
-            torch.maximum(which, larger, out=which)  # s only ever grows
-            torch.maximum(best, candidate, out=best)
-        ctx.mark_non_differentiable(which)
-        ctx.save_for_backward(which)
-        ctx.count = len(maps)
-        return best, which
+def pool_scales(maps: Tensor, pool: Callable[[Tensor], Tensor]) -> Tensor:
+    """`pool`, (N, C, H, W) -> (N, C, H', W'), at every scale of (N, C, S, H, W) at once."""
+    pixels = maps.permute(3, 4, 0, 2, 1)
+    if pixels.is_contiguous():  # scales beside channels, as one convolution with all scales' filters leaves them (bank.py)
+        pooled = pixels_first(pool(as_maps(pixels.flatten(3))))
+        by_scale: Tensor = pooled.unflatten(3, (maps.shape[2], -1))
+        return by_scale.permute(2, 4, 3, 0, 1)
+    return unfold_scales(pool(fold_scales(maps)), maps.shape[2])
 
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
-        (which,) = ctx.saved_tensors
-        # Three times as fast as products with boolean masks: peel off, scale by scale, what belongs to coarser ones.
-        level, rest, result = which.to(gradients[0].dtype), gradients[0], []
-        for s in range(1, ctx.count):
-            coarser = torch.ops.aten.threshold_backward(rest, level, s - 0.5)
-            result.append(rest - coarser)
-            rest = coarser
-        return *result, rest
+
+def largest_response(responses: Tensor | Sequence[Tensor], pool: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+    """The maximum of S pooled (N, C, H, W), stacked or not, and which attains it first -> (N, C, H', W') twice."""
+    if isinstance(responses, Tensor) or few_launches(responses[0]):
+        return largest(pool_scales(stacked(responses), pool))
+    return first_maximum([pool(response) for response in responses])
 
 
 class ScaleMaxPool(nn.Module):
@@ -112,4 +99,4 @@ class ScaleProjection(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return the maximum over the scale axis; its gradient goes to the scale that attains it."""
-        return maps.max(dim=2).values
+        return largest(maps)[0]
