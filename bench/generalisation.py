@@ -42,7 +42,7 @@ def generalise(
     if not datasets.has_scales(record.task):
         raise BenchError(f"{record.run_id}: the images of {record.task} have no scale factors; give a run on mnist-scale-*")
     precision, data = record.protocol.recipe["precision"], record.protocol.recipe["data"]
-    set_numerics(precision)
+    set_numerics(precision, device)
     network = trained_network(results, record, device)
     wanted = {"realization": record.realization, "split": "test", "test_size": data["test_size"]}
     originals, labels = datasets.load_originals(record.task, **wanted)

@@ -79,8 +79,8 @@ def capture_checked(step: Callable[[], None], state: State) -> Callable[[], None
     expected = [gradient.clone() for gradient in state.gradients()]
     state.restore()
     replay = capture(step, state.device)
-    of_graph = state.gradients()
     replay()
+    of_graph = state.gradients()  # a replay writes to those that the capture made
     if len(of_graph) != len(expected) or not _agree(of_graph, expected):
         raise NotCaptured("a replay gives other gradients than the step that was captured")
     return replay
@@ -129,8 +129,9 @@ def _norm(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def _on_host(states: dict[str, Any]) -> tuple[Any, ...]:
+    """Of the generators' states those that are not the device's own."""
     _, keys, *rest = states["numpy"]
-    return states["torch"].tolist(), keys.tolist(), rest, states["python"]
+    return [] if states["cuda"] is None else states["torch"].tolist(), keys.tolist(), rest, states["python"]
 
 
 def _line(error: BaseException) -> str:

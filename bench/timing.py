@@ -30,6 +30,7 @@ from bench.hardware import describe_hardware, describe_software
 from bench.plan import Run
 from bench.sampling import WARM_UP, copy_rate, latencies, matmul_rate, samples, seconds
 from bench.timed_step import TimedStep, timed_run
+from leaderboard.errors import one_line
 from leaderboard.timings import DeviceState, Timing
 
 REPEATS = {"cpu": 5, "cuda": 50}
@@ -47,6 +48,7 @@ class Asked:
     repeats: int | None = None
     compile: bool = False
     plugins: tuple[str, ...] = ()
+    together: bool = False  # with other models in one process
 
     @property
     def command(self) -> str:
@@ -54,7 +56,7 @@ class Asked:
         words = ["bench", "time", "--model", self.model, "--task", self.task, "--device", self.device]
         words += ["--batch-size", str(self.batch_size), "--precision", self.precision]
         words += [] if self.repeats is None else ["--repeats", str(self.repeats)]
-        words += ["--compile"] if self.compile else []
+        words += [*(["--compile"] if self.compile else []), *(["--together"] if self.together else [])]
         return shlex.join([*words, *(word for plugin in self.plugins for word in ("--plugin", plugin))])
 
 
@@ -69,6 +71,15 @@ def time_model(asked: Asked) -> Timing:
         reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
         text = f"timing {asked.model} on {asked.task} failed (exit code {done.returncode}): {reason}"
         raise BenchError(text) from None
+
+
+def time_here(asked: Asked) -> Timing:
+    """Time one model in this process, after others. Raises BenchError: it failed."""
+    try:
+        return measure(asked)
+    except Exception as error:  # a model may fail in any way; the others go on
+        reason = one_line(f"{type(error).__name__}: {error}")
+        raise BenchError(f"timing {asked.model} on {asked.task} failed: {reason}") from error
 
 
 def measure(asked: Asked) -> Timing:

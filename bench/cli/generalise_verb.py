@@ -23,12 +23,12 @@ def generalise(
     for path in plugin or []:
         models.load_plugin(path)
 
-    from bench.device import choose_device
+    from bench.device import choose_device, on
     from bench.generalisation import generalise as measure
     from bench.weights import find_run
     from leaderboard.measurements import measurement_path, write_measurement
 
-    out, on = results if records is None else records, choose_device(device)
+    out, chosen = results if records is None else records, choose_device(device)
     more = [word for path in plugin or [] for word in ("--plugin", str(path))]
     more += [] if images is None else ["--images", str(images)]
     for record in [find_run(results, run_id) for run_id in runs]:
@@ -36,7 +36,8 @@ def generalise(
         if path.exists():
             print(f"measured already: {path}")
             continue
-        measured = measure(results, record, on, shlex.join(["bench", "generalise", record.run_id, *more]), images)
+        with on(chosen):
+            measured = measure(results, record, chosen, shlex.join(["bench", "generalise", record.run_id, *more]), images)
         write_measurement(out, measured)
         own = 100 * measured.own_sizes_wrong / measured.own_sizes_count
         errors = ", ".join(f"{at.factor:g}: {at.error:.2f}" for at in measured.factors)

@@ -34,14 +34,16 @@ def profile(
         )
 
     from bench.device import choose_device, reuse_memory, set_numerics
+    from bench.device import on as on_device
     from bench.profiling import profile_step
     from bench.timed_step import TimedStep, timed_run
 
     (name, on), chosen = pairs[0], choose_device(device)
-    set_numerics(precision)
+    set_numerics(precision, chosen)
     reuse_memory()
     trace = output / f"{name}_{on}_{chosen.type}_{precision}_b{batch_size}.json.gz"
-    found = profile_step(TimedStep(timed_run(name, on, batch_size, precision), chosen), chosen, trace)
+    with on_device(chosen):
+        found = profile_step(TimedStep(timed_run(name, on, batch_size, precision), chosen), chosen, trace)
     total = sum(operator.seconds for operator in found.operators)
     print(
         f"{name} on {on}, {chosen}, {precision}, batch {batch_size}: {1000 * found.seconds:.1f} ms a step without the profiler"

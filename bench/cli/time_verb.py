@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,10 +23,16 @@ def time_models(
         int | None, typer.Option(min=1, help="Samples of each quantity. Default: 5 on the CPU, 50 on CUDA.")
     ] = None,
     compiled: Annotated[bool, typer.Option("--compile", help="Also time the step through torch.compile.")] = False,
+    together: Annotated[
+        bool, typer.Option("--together", help="All models in one process: no start for each, but no fresh memory either.")
+    ] = False,
     plugin: Annotated[list[Path] | None, typer.Option(help="A Python file that registers models. Repeatable.")] = None,
     records: Annotated[Path, typer.Option(help="Where the timings' records go.")] = Path("results"),
-) -> None:
-    """Time the training step and inference of models, each in a process of its own, and keep the raw samples."""
+) -> int:
+    """Time the training step and inference of models, each in a process of its own, and keep the raw samples.
+
+    A model that fails costs itself alone; the exit code is then 1.
+    """
     import models
     from bench.errors import BenchError
     from bench.plan import match_models, match_tasks
@@ -39,21 +46,28 @@ def time_models(
     pairs = match_models(model or ["*"], match_tasks(task or ["mnist-scale-28", "mnist-scale-56"]))
 
     from bench.device import choose_device
-    from bench.timing import Asked, time_model
+    from bench.timing import Asked, time_here, time_model
 
     chosen, plugins = str(choose_device(device)), tuple(str(file.resolve()) for file in plugin or [])
     header = f"{'step ms':>21} {'images/s':>9} {'latency ms':>11} {'peak MB':>8} {'GFLOP':>7} {'matmul':>7} {'copy':>5}"
     print(f"{'model':<16} {'task':<16}{header}", flush=True)
-    timings = []
+    timings, timer = [], time_here if together else time_model
     for name, on in pairs:
-        timings.append(time_model(Asked(name, on, chosen, batch_size, precision, repeats, compiled, plugins)))
+        try:
+            timings.append(timer(Asked(name, on, chosen, batch_size, precision, repeats, compiled, plugins, together)))
+        except BenchError as error:
+            print(f"bench: {error}", file=sys.stderr)
+            continue
         write_measurement(records, timings[-1])
         print(_line(timings[-1]), flush=True)
+    if not timings:
+        return 1
     hardware, count = timings[0].hardware, len(timings[0].step_seconds)
     print(f"{precision}, batch {batch_size}, {hardware.name}, {hardware.threads} threads; median and quartiles of {count};")
     print(f"{timings[0].warm_up};")
     print("matmul, copy: the step's counted operations and bytes per second, as a part of a large matrix product's and copy's")
     print(f"records: {records / 'timings'}; {sum(bool(timing.tainted) for timing in timings)} of {len(timings)} tainted")
+    return 1 if len(timings) < len(pairs) else 0
 
 
 def check_precision(precision: str) -> None:

@@ -1,0 +1,159 @@
+"""Steps as CUDA graphs: the same run, and a step that is no graph is found out. On the CPU a capture is imitated."""
+
+from contextlib import nullcontext
+
+import numpy
+import pytest
+import torch
+from torch import nn
+
+from bench import graphs, step
+from bench.checkpoint import seed_all
+from bench.execute import execute
+from bench.plan import PlanPart, plan_runs
+from bench.protocol import load_protocol
+from bench.splits import Epoch, load_split
+from bench.step import Steps, fresh, learning_rate
+from bench.train import Watch
+
+CPU = torch.device("cpu")
+
+
+def one_run(tiny, model="tiny-net", cuda_graph=None):
+    protocol = load_protocol(str(tiny)).with_settings(cuda_graph=cuda_graph)
+    (run,) = plan_runs([PlanPart(models=[model], tasks=["mnist-scale-28+"])], [0], protocol)
+    return run
+
+
+@pytest.fixture
+def imitated(monkeypatch):
+    """A capture seen from outside: nothing is computed, and what is returned repeats the step on the same tensors."""
+    monkeypatch.setattr(graphs, "_waiting_is_an_error", nullcontext)
+    monkeypatch.setattr(graphs, "capture", lambda step, device: step)
+
+
+def train(run, network=None, *, capture):
+    """Two epochs of 80 images; (weights and buffers, the epochs' losses, the steps, what was said)."""
+    seed_all(7)
+    made, optimizer = fresh(run, CPU)
+    if network is not None:
+        made, optimizer = network, torch.optim.Adam(network.parameters(), 0.01)
+    said, losses = [], []
+    steps = Steps(made.train(), optimizer, run.recipe, CPU, said.append)
+    steps.to_capture = capture
+    split = load_split(run, "train", CPU)
+    for number in range(2):
+        seed_all(number)
+        epoch = Epoch(split, run.recipe, torch.Generator().manual_seed(number))
+        steps.begin(epoch, learning_rate(run.recipe, number))
+        for which in range(len(epoch)):
+            steps.take(which)
+        losses.append(steps.loss_sum.item())
+    return {name: value.clone() for name, value in made.state_dict().items()}, losses, steps, said
+
+
+# dropout; running statistics; layers with their own backward
+@pytest.mark.parametrize("model", ["tiny-net", "cnn", "sesn-scalar"])
+def test_it_is_the_same_run(tiny, plugin, imitated, model):
+    run = one_run(tiny, model)
+    plain, losses, _, _ = train(run, capture=False)
+    captured, losses_captured, steps, said = train(run, capture=True)
+    assert steps.captured and said == []
+    assert sorted(steps._replays) == [16, 32]  # the last batch of 80 images has a graph of its own
+    assert losses == losses_captured
+    assert all(torch.equal(value, captured[name]) for name, value in plain.items())
+
+
+class Peculiar(nn.Module):
+    """A network that a graph would not repeat."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how, self.calls, self.layer = how, 0, nn.Linear(784, 10)
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, images):
+        self.calls += 1
+        logits = self.layer(images.flatten(1))
+        if self.how == "counts its calls":
+            return logits * self.calls
+        if self.how == "draws":
+            return logits + torch.from_numpy(numpy.random.standard_normal(10)).float()
+        if self.how == "replaces a buffer":
+            self.seen = self.seen + 1
+        return logits * (1 + self.seen)
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("draws", "draws random numbers on the host"),
+        ("replaces a buffer", "new tensors in the place of its buffers"),
+        ("counts its calls", "a replay gives other gradients"),
+    ],
+)
+def test_what_a_graph_would_not_repeat_is_never_replayed(tiny, plugin, imitated, monkeypatch, how, why):
+    run = one_run(tiny)
+
+    def frozen(step, device):  # Python's side of a step is done while it is captured, and not again
+        def replay():
+            network.calls, calls = calls_then, network.calls
+            step()
+            network.calls = calls
+
+        calls_then = network.calls
+        return replay
+
+    monkeypatch.setattr(graphs, "capture", frozen)
+    network = Peculiar(how)
+    _, _, steps, said = train(run, network, capture=True)
+    assert not steps.captured
+    assert len(said) == 1 and why in said[0] and "launched kernel by kernel" in said[0]
+
+
+@pytest.mark.parametrize("model", ["random-net", "tiny-net"])
+def test_a_capture_that_fails_leaves_no_trace(tiny, plugin, imitated, monkeypatch, model):
+    run = one_run(tiny, model)
+    plain, losses, _, _ = train(run, capture=False)
+
+    def fails(step, device):
+        step()
+        raise graphs.NotCaptured("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(graphs, "capture", fails)
+    weights, losses_again, steps, said = train(run, capture=True)
+    assert not steps.captured and len(said) == 1
+    assert losses_again == losses
+    assert all(torch.equal(value, weights[name]) for name, value in plain.items())
+
+
+def test_a_step_that_raises_while_it_is_tried_raises_in_the_run_too(tiny, plugin, imitated):
+    class Raises(Peculiar):
+        def forward(self, images):
+            if self.calls == 1:
+                raise RuntimeError("no such luck")
+            return super().forward(images)
+
+    with pytest.raises(RuntimeError, match="no such luck"):
+        train(one_run(tiny), Raises("plainly"), capture=True)
+
+
+@pytest.mark.parametrize(("on_cuda", "asked", "parts", "captures"), [(True, None, 1, True), (True, True, 1, True),
+    (True, False, 1, False), (True, None, 2, False), (False, None, 1, False)])  # fmt: skip
+def test_when_steps_are_captured(tiny, plugin, monkeypatch, on_cuda, asked, parts, captures):
+    run = one_run(tiny)
+    recipe = run.recipe.model_copy(update={"cuda_graph": asked, "batch_split": parts})
+    made_on_cpu = {name: getattr(torch, name) for name in ("zeros", "arange")}
+    for name, make in made_on_cpu.items():
+        monkeypatch.setattr(step.torch, name, lambda *a, make=make, device=None, **k: make(*a, **k))
+    assert Steps(*fresh(run, CPU), recipe, torch.device("cuda" if on_cuda else "cpu")).to_capture is captures
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("model", ["tiny-net", "cnn", "sesn-scalar", "sesn-vector", "dss-vector", "sicnn", "sevf-vector"])
+def test_on_cuda_it_is_the_same_run_to_the_bit(tiny, plugin, tmp_path, model):
+    cuda = torch.device("cuda")
+    records = [execute(one_run(tiny, model, on), cuda, tmp_path / str(on), Watch()) for on in (False, None)]
+    assert records[1].metrics is not None, records[1].failure
+    assert [record.execution.cuda_graph for record in records] == [False, True]
+    assert records[0].metrics == records[1].metrics
