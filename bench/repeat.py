@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,18 +15,22 @@ import models
 from bench.errors import BenchError
 from bench.execute import execute
 from bench.plan import Run
-from bench.protocol import Protocol, Recipe
+from bench.protocol import EXECUTION, Protocol, Recipe
 from bench.train import Watch
 from leaderboard.records import Record
 
 
 def rebuild(record: Record) -> Run:
-    """The run of a record.
+    """The run of a record, computed in the way that the record tells.
 
     Raises BenchError when today's code or data would make another run of it, ModelError when it does not know the model.
     """
     settings = dict(record.protocol.recipe)
     realizations = settings.pop("realizations", [record.realization])
+    if record.execution is None:  # from before records held it: what was not at its default stands in the recipe
+        settings.setdefault("cuda_graph", False)
+    else:
+        settings |= {name: getattr(record.execution, name) for name in EXECUTION}
     try:
         recipe = Recipe.model_validate(settings)
         protocol = Protocol(
@@ -58,9 +63,12 @@ def repeat(run: Run, record: Record, device: torch.device) -> Record:
     """The record of the run made again, in a scratch folder that is gone afterwards.
 
     On the CPU with as many threads as the record says, where there are as many cores: sums are made in another order otherwise.
+    On another kind of device with that one's usual evaluation batch: the record's may not fit into its memory.
     Raises DataError, and BenchError when the scratch folder cannot be written.
     """
     datasets.prepare([run.task], [run.realization], test_size=run.recipe.data.test_size)
+    if device.type != record.hardware.device:
+        run = replace(run, recipe=run.recipe.model_copy(update={"evaluation_batch": None}))
     threads = torch.get_num_threads()
     if device.type == "cpu":
         torch.set_num_threads(min(record.hardware.threads, os.cpu_count() or 1) or threads)

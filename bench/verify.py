@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.errors import BenchError
+from bench.protocol import EXECUTION
 from leaderboard.board import build_sections
 from leaderboard.comparison import by_model, evidence_of
 from leaderboard.errors import RecordError, one_line
@@ -17,8 +18,14 @@ from leaderboard.schema import MEASUREMENTS
 from leaderboard.statistics import Evidence
 from models.scan import suggestion
 
-# What has to be equal before equal bits can be asked for. The system's kernel and the commit need not be.
+# What has to be equal before equal bits can be asked for. The system's kernel, the commit and the number of jobs need not be.
 SURROUNDINGS = {"hardware": ("device", "name", "threads"), "software": ("python", "torch", "numpy", "cuda")}
+ON_CUDA = {"driver": "hardware", "cudnn": "software"}  # as well; neither has a part in what the CPU computes
+UNKNOWN = "unknown"
+# The settings in EXECUTION of records that hold none of them.
+OLDER_DEFAULTS = {
+    "batch_split": 1, "channels_last": False, "compile": False, "cuda_graph": False, "evaluation_batch": UNKNOWN,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,12 +69,7 @@ def judge(record: Record, again: Record, spread: Evidence | None) -> Verdict:
         kind, message = (again.failure.kind, again.failure.message) if again.failure else ("", "")
         return Verdict(False, [f"does not agree: the run {again.status} ({one_line(f'{kind}: {message}')})"])
     lines = [_numbers("record", record, before), _numbers("again", again, after)]
-    unequal = [
-        f"{name} ({getattr(getattr(record, part), name)} then, {getattr(getattr(again, part), name)} now)"
-        for part, names in SURROUNDINGS.items()
-        for name in names
-        if getattr(getattr(record, part), name) != getattr(getattr(again, part), name)
-    ]
+    unequal = _unequal(record, again)
     parts = ("wrong_answers", "train_loss_curve", "validation_error_curve", "best_epoch")
     differ = [name for name in parts if getattr(before, name) != getattr(after, name)]
     if not differ:
@@ -83,6 +85,31 @@ def judge(record: Record, again: Record, spread: Evidence | None) -> Verdict:
     lines += [f"not bitwise equal, nor need it be: another {'; '.join(unequal)}"]
     lines += [f"difference {gap:+.3f} percentage points; 95 % of repeats lie within {reach:.3f} ({basis})"]
     return Verdict(abs(gap) <= reach, [*lines, "agrees within the interval" if abs(gap) <= reach else "does not agree"])
+
+
+def _unequal(record: Record, again: Record) -> list[str]:
+    """What differs of the surroundings and of the way of computing; on CUDA also what one of the two does not tell."""
+    on_cuda = "cuda" in (record.hardware.device, again.hardware.device)
+    found = []
+    then, now = _surroundings(record), _surroundings(again)
+    for name, before in then.items():
+        after = now[name]
+        unknown = UNKNOWN in (before, after)  # on the CPU only the evaluation batch of older records, which was today's
+        if (before != after or unknown) if on_cuda else (before != after and not unknown and name not in ON_CUDA):
+            found.append(f"{name} ({before} then, {after} now)")
+    return found
+
+
+def _surroundings(record: Record) -> dict[str, object]:
+    told = {name: getattr(getattr(record, part), name) for part, names in SURROUNDINGS.items() for name in names}
+    return told | {name: getattr(getattr(record, part), name) or UNKNOWN for name, part in ON_CUDA.items()} | _execution(record)
+
+
+def _execution(record: Record) -> dict[str, object]:
+    """How the run was computed. Older records hold it in their recipe, without what was at its default."""
+    if record.execution is not None:
+        return {name: getattr(record.execution, name) for name in EXECUTION}
+    return {name: record.protocol.recipe.get(name, OLDER_DEFAULTS[name]) for name in EXECUTION}
 
 
 def _numbers(when: str, record: Record, metrics: Metrics) -> str:
