@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Unpack
 
 import numpy as np
@@ -61,25 +62,25 @@ class GaussianLifting(nn.Module):
     def __init__(self, scales: int, zero_scale: float) -> None:
         super().__init__()
         self.scales = scales
-        for level in range(1, scales):
-            kernel = discrete_gaussian(zero_scale**2 * (BASE ** (2 * level) - 1))
-            self.register_buffer(f"kernel_{level}", kernel, persistent=False)
+        variances = [zero_scale**2 * (BASE ** (2 * level) - 1) for level in range(1, scales)]
+        self.kernels = tuple(tuple(discrete_gaussian(variance).tolist()) for variance in variances)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Smooth; the result is laid out scale by scale in memory."""
-        height, width = maps.shape[-2:]
+        (height, width), kind = maps.shape[-2:], (maps.dtype, maps.device)
         levels = [maps]
-        for level in range(1, self.scales):
-            kernel = self.get_buffer(f"kernel_{level}").to(maps.dtype)
-            levels.append(_smoothing(kernel, height) @ (maps @ _smoothing(kernel, width)))
+        for kernel in self.kernels:
+            levels.append(smoothing(kernel, height, *kind) @ (maps @ smoothing(kernel, width, *kind)))
         return stack_scales(levels)
 
 
-def _smoothing(kernel: Tensor, extent: int) -> Tensor:
+@lru_cache(maxsize=256)
+@torch.inference_mode(False)  # kept for training steps, even when an evaluation is the first to ask
+def smoothing(kernel: tuple[float, ...], extent: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """The symmetric matrix (extent, extent) that smooths an axis: entry (i, j) is the kernel's tap at distance |i - j|."""
-    one_side = torch.nn.functional.pad(kernel[len(kernel) // 2 :], (0, extent))
-    places = torch.arange(extent, device=kernel.device)
-    return one_side[(places[:, None] - places).abs()]
+    one_side = torch.nn.functional.pad(torch.tensor(kernel[len(kernel) // 2 :], dtype=torch.float64), (0, extent))
+    places = torch.arange(extent)
+    return one_side[(places[:, None] - places).abs()].to(device=device, dtype=dtype)
 
 
 # ---------------------------------------------------------------------------------------------------------------- layer

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.dss import BASE, DilatedScaleConv, GaussianLifting
-from models.layers.convolution import SameConv2d
 from models.layers.dropout import Dropout
+from models.layers.plain import SameConv2d
 from models.mnist_net import MnistNet
 from models.sesn import LiftingConv, ScaleConv
 from models.sevf import ImageToLengthConv, ImageToVectorConv, VectorConv
@@ -199,8 +199,8 @@ def _(layer: DilatedScaleConv, maps: Tensor) -> Tensor:
 @plain.register
 def _(layer: GaussianLifting, maps: Tensor) -> Tensor:
     channels, levels = maps.shape[1], [maps]
-    for level in range(1, layer.scales):
-        kernel = layer.get_buffer(f"kernel_{level}").to(maps.dtype).expand(channels, 1, 1, -1)
+    for taps in layer.kernels:
+        kernel = torch.tensor(taps, dtype=torch.float64).to(maps).expand(channels, 1, 1, -1)
         radius = kernel.shape[-1] // 2
         along_width = F.conv2d(maps, kernel, groups=channels, padding=(0, radius))
         levels.append(F.conv2d(along_width, kernel.mT, groups=channels, padding=(radius, 0)))

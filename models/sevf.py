@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -176,9 +177,22 @@ class Length(nn.Module):
 
 def length(vectors: Tensor) -> Tensor:
     """sqrt(u^2 + v^2) over axis 1, with gradient zero at zero vectors."""
-    squared = vectors.square().sum(dim=1)
-    is_zero = squared == 0
-    return torch.where(is_zero, 0, torch.where(is_zero, 1, squared).sqrt())
+    result: Tensor = _Length.apply(vectors)
+    return result
+
+
+class _Length(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, vectors: Tensor) -> Tensor:
+        lengths = vectors.square().sum(dim=1).sqrt_()
+        ctx.save_for_backward(vectors, lengths)
+        return lengths
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        vectors, lengths = ctx.saved_tensors
+        slope = (gradients[0] / lengths).masked_fill_(lengths == 0, 0)
+        return torch.mul(vectors, slope[:, None])
 
 
 class VectorMaxPool(nn.Module):
@@ -190,12 +204,32 @@ class VectorMaxPool(nn.Module):
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Pick the vectors."""
-        with torch.no_grad():
-            size, stride, padding = self.pool.kernel_size, self.pool.stride, self.pool.padding
-            lengths = vectors.square().sum(dim=1)
-            _, places = F.max_pool2d(lengths, size, stride, padding, return_indices=True)
-        picked = vectors.flatten(3).gather(3, places.flatten(2)[:, None].expand(-1, 2, -1, -1))
-        return picked.view(*vectors.shape[:3], *places.shape[2:])
+        windows = self.pool.kernel_size, self.pool.stride, self.pool.padding
+        result: Tensor = _LongestOfWindow.apply(vectors, *windows)
+        return result
+
+
+class _LongestOfWindow(torch.autograd.Function):
+    """The backward pass is max pooling's. That of `gather` would add in any order, or sort all places first."""
+
+    @staticmethod
+    def forward(ctx: Any, vectors: Tensor, size: int, stride: int, padding: int) -> Tensor:
+        lengths = vectors.square().sum(dim=1)
+        _, places = F.max_pool2d(lengths, size, stride, padding, return_indices=True)
+        both = places[:, None].expand(-1, 2, -1, -1, -1)
+        ctx.save_for_backward(vectors, places)
+        ctx.windows = size, stride, padding
+        return vectors.flatten(3).gather(3, both.flatten(3)).view(both.shape)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        vectors, places = ctx.saved_tensors
+        both = places[:, None].expand(-1, 2, -1, -1, -1).flatten(1, 2)
+        size, stride, padding = ([pixels, pixels] for pixels in ctx.windows)
+        of_vectors = torch.ops.aten.max_pool2d_with_indices_backward(
+            gradients[0].flatten(1, 2), vectors.flatten(1, 2), size, stride, padding, [1, 1], False, both
+        )
+        return of_vectors.view(vectors.shape), None, None, None
 
 
 class VectorBatchNorm(nn.Module):

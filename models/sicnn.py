@@ -20,12 +20,12 @@ import torch
 from torch import Tensor, nn
 
 from models.layers.bank import FilterBank
-from models.layers.convolution import same_conv2d, steered_conv2d
+from models.layers.convolution import same_conv2d, same_conv2d_bank, steered_conv2d
 from models.layers.launches import few_launches
 from models.layers.maximum import largest
 from models.layers.pixels import BatchNorm2d, PoolingLayer, as_maps, concatenate, unpooled
 from models.layers.resampling import bilinear, centred, nearest
-from models.layers.scale_axis import pool_scales
+from models.layers.scale_axis import pool_scales, stack_scales
 from models.layers.separable import functions_of, values_of
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
 from models.registry import register
@@ -100,15 +100,19 @@ class ResizedFilters(nn.Module):
             return filters
         return filters * _ratio(_l1(weight), _l1(filters))
 
-    def together(self, maps: Tensor, weight: Tensor, stride: int) -> Tensor | None:
-        """Convolve (N, C, M, H, W), M = 1 or S, with all columns' filters -> (N, O, S, H, W) if this is a cheap way."""
-        if not few_launches(maps) or not self.bank.pays(maps, len(weight), stride):
-            return None
+    def together(self, maps: Tensor, weight: Tensor, stride: int) -> Tensor:
+        """Convolve (N, C, M, H, W), M = 1 or S, with all columns' filters -> (N, O, S, H', W'), in few launches."""
         taps = weight.flatten(2)
         all_taps, of_columns = (self.get_buffer(name).to(taps.dtype) for name in ("resizings", "columns_of_taps"))
-        norms = (taps @ all_taps.mT).abs() @ of_columns  # (O, C, S)
-        ratio = _ratio(taps.abs().sum(dim=2, keepdim=True), norms).permute(2, 0, 1)
-        return self.bank.convolve(maps, taps * ratio[..., None])
+        resized = taps @ all_taps.mT
+        ratio = _ratio(taps.abs().sum(dim=2, keepdim=True), resized.abs() @ of_columns)  # (O, C, S)
+        if self.bank.pays(maps, len(weight), stride):
+            return self.bank.convolve(maps, taps * ratio.permute(2, 0, 1)[..., None])
+        filters = (resized * (ratio @ of_columns.mT)).split([k * k for k in self.bank.taps()], dim=2)
+        banks = [one.unflatten(2, (k, k)) for one, k in zip(filters, self.bank.taps(), strict=True)]
+        if maps.shape[2] == 1:
+            return stack_scales(same_conv2d_bank(maps[:, :, 0], banks, stride))
+        return stack_scales([same_conv2d(seen, bank, stride) for seen, bank in zip(maps.unbind(2), banks, strict=True)])
 
     def convolve(self, maps: Sequence[Tensor], weight: Tensor, stride: int) -> list[Tensor]:
         """Convolve each column's (N, C, H, W) with its filters -> (N, O, H', W')."""
@@ -166,11 +170,10 @@ class ColumnConv(PoolingLayer):
 
     def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
         """Convolve every column with its own filters, and pool."""
-        by_column = maps[:, :, None] if self.lifting else maps.unflatten(1, (self.columns, -1)).transpose(1, 2)
-        together = self.filters.together(by_column, self.weight, self.stride)
-        if together is not None:
-            pixels = pool_scales(together, pool).permute(3, 4, 0, 2, 1)
-            return as_maps(pixels.flatten(3))
+        if few_launches(maps):
+            by_column = maps[:, :, None] if self.lifting else maps.unflatten(1, (self.columns, -1)).transpose(1, 2)
+            responses = pool_scales(self.filters.together(by_column, self.weight, self.stride), pool)
+            return as_maps(responses.permute(3, 4, 0, 2, 1).flatten(3))
         seen = [maps] * self.columns if self.lifting else maps.chunk(self.columns, dim=1)
         return concatenate([pool(response) for response in self.filters.convolve(seen, self.weight, self.stride)], dim=1)
 

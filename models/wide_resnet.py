@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.errors import ModelError
-from models.layers.convolution import SameConv2d
 from models.layers.dropout import Dropout
 from models.layers.in_parts import dropout_mask, normalised_in_parts
 from models.layers.pixels import BatchNorm2d
+from models.layers.plain import SameConv2d
 from models.layers.rectified import rectified
 
 CLASSES = 10

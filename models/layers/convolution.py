@@ -26,11 +26,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from models.layers.fourier import cost, fourier_conv2d, fourier_cost
-from models.layers.pixels import DEEP, PoolingLayer, as_maps, pixels_first, unpooled
+from models.layers.pixels import DEEP, as_maps, pixels_first
 from models.layers.separable import Functions, compose, separable_conv2d, separable_cost, without_common_zeros
 from models.layers.winograd import identity, winograd_conv2d, winograd_cost
 
@@ -47,21 +47,6 @@ CUDNN_WINOGRAD = 36 / 16
 WIDEST = 14
 
 Way = tuple[str, int | None]  # how to convolve, and the size of tiles
-
-
-class SameConv2d(nn.Conv2d, PoolingLayer):
-    """torch's Conv2d of K x K filters, K odd, and zero padding (K-1)/2, done the cheapest way.
-
-    The plain networks are made of it, so that what their times are compared with differs in method and not in library.
-    """
-
-    def __init__(self, channels_in: int, channels_out: int, size: int, stride: int = 1, *, bias: bool = True) -> None:
-        super().__init__(channels_in, channels_out, size, stride, padding=size // 2, bias=bias)
-
-    def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
-        """(N, C, H, W) -> (N, O, ceil(H/stride), ceil(W/stride)), pooled."""
-        responses = pool(same_conv2d(maps, self.weight, self.stride[0]))
-        return responses if self.bias is None else responses + self.bias[:, None, None]
 
 
 def clip_taps(filters: Tensor, height: int, width: int, dilation: int = 1) -> Tensor:
