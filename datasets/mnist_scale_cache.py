@@ -1,5 +1,7 @@
 """MNIST-scale in the cache: one .npz file per realization, built once under a lock, checked whenever a split is loaded.
 
+What a user's folder holds of it, compressed (`pack`), is taken from there, checked, before anything is built.
+
 Several realizations are built in several processes. These are plain subprocesses and not multiprocessing's, which would run
 the caller's own script again in each of them. Run as a program, this file is such a process.
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,7 +24,7 @@ from numpy.typing import NDArray
 from datasets import mnist, mnist_scale
 from datasets.errors import DataError
 from datasets.hashes import expected, sha256
-from datasets.paths import cache_folder, save_arrays, writing_to
+from datasets.paths import cache_folder, save_arrays, user_folder, writing_to
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,20 +71,73 @@ def load_originals(realization: int, split: str, test_size: int) -> tuple[Tensor
 
 
 def prepare(realizations: Sequence[int], test_size: int, say: Say = print, *, doubt: bool = False) -> None:
-    """Build the realizations that the cache lacks, or, in `doubt`, those that it lacks or holds damaged. Raises DataError."""
+    """Have the realizations that the cache lacks, or, in `doubt`, those that it lacks or holds damaged. Raises DataError."""
     if not doubt and all(_path(number, test_size).exists() for number in realizations):
         return
     with _lock(say):
         # Asked again: whoever held the lock may have built them.
         missing = [n for n in realizations if not (_is_good(n, test_size) if doubt else _path(n, test_size).exists())]
+        missing = _not_unpacked(missing, test_size, say)
         if missing:
             say(f"MNIST-scale: building realization(s) {', '.join(map(str, missing))} in {cache_folder()}")
             mnist.load(say)  # fetched once, before the processes that read it from the cache
             _build_in_processes(missing, test_size)
 
 
+def pack(realization: int, test_size: int, folder: Path) -> Path:
+    """Write a realization of the cache, every split checked, into `folder` in 5.7 MB (50 MB in the cache); its path.
+
+    For a user's folder elsewhere ($BENCH_DATA). bzip2 packs these images closest of the methods that numpy.load undoes: 5.7 MB
+    in 1.5 s, where deflate takes 7.3 MB. Raises DataError: it is not in the cache or damaged; OSError: it cannot
+    be written.
+    """
+    arrays = _all_splits(_path(realization, test_size), realization, test_size)
+    path = folder / _name(realization, test_size)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as packed:
+        for name, array in arrays.items():
+            with packed.open(f"{name}.npy", "w") as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+    return path
+
+
+def _name(realization: int, test_size: int) -> str:
+    return f"mnist-scale_10k-2k-{test_size // 1000}k_{realization}.npz"
+
+
 def _path(realization: int, test_size: int) -> Path:
-    return cache_folder() / f"mnist-scale_10k-2k-{test_size // 1000}k_{realization}.npz"
+    return cache_folder() / _name(realization, test_size)
+
+
+def _not_unpacked(realizations: Sequence[int], test_size: int, say: Say) -> list[int]:
+    """Take what the user's folder holds into the cache, all its hashes checked; the realizations that it does not hold."""
+    folder = user_folder()
+    held = [n for n in realizations if folder is not None and (folder / _name(n, test_size)).is_file()]
+    if folder is None or not held:
+        return list(realizations)
+
+    def unpack(realization: int) -> int | None:
+        try:
+            arrays = _all_splits(folder / _name(realization, test_size), realization, test_size)
+        except DataError as error:
+            say(f"{error}; building it instead")
+            return None
+        save_arrays(_path(realization, test_size), arrays)
+        return realization
+
+    say(f"MNIST-scale: unpacking realization(s) {', '.join(map(str, held))} from {folder}")
+    with ThreadPoolExecutor(min(len(held), os.cpu_count() or 1)) as pool:  # decompressing and hashing need no interpreter
+        unpacked = set(pool.map(unpack, held))
+    return [n for n in realizations if n not in unpacked]
+
+
+def _all_splits(path: Path, realization: int, test_size: int) -> dict[str, NDArray[np.uint8]]:
+    """As `save_arrays` takes it. Raises DataError."""
+    splits = {split: _read(path, realization, split, test_size) for split in mnist_scale.DRAWING_ORDER}
+    return {
+        f"{split}_{kind}": array
+        for split, pair in splits.items()
+        for kind, array in zip(("images", "labels"), pair, strict=True)
+    }
 
 
 def _read(path: Path, realization: int, split: str, test_size: int) -> Split:
@@ -98,8 +154,7 @@ def _read(path: Path, realization: int, split: str, test_size: int) -> Split:
 
 def _is_good(realization: int, test_size: int) -> bool:
     try:
-        for split in mnist_scale.DRAWING_ORDER:
-            _read(_path(realization, test_size), realization, split, test_size)
+        _all_splits(_path(realization, test_size), realization, test_size)
     except DataError:
         return False
     return True

@@ -13,11 +13,15 @@ import numpy as np
 
 from datasets.errors import DataError
 
+PACKED = Path(__file__).resolve().parents[1] / "data"  # where `bench pack` puts data
+
 
 def user_folder() -> Path | None:
-    """The folder that the user fills, `$BENCH_DATA`; it is only read. None where it is not set."""
+    """The folder that the user fills, `$BENCH_DATA`, else `data` beside these packages; only read. None: there is none."""
     given = os.environ.get("BENCH_DATA")
-    return Path(given).expanduser() if given else None
+    if given:
+        return Path(given).expanduser()
+    return PACKED if PACKED.is_dir() else None
 
 
 def cache_folder() -> Path:
