@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import datasets
 from bench.engines.display import Display
 from bench.engines.drive import Alone, Driver, Engine
+from bench.engines.local import Local
 from bench.errors import BenchError, Stopped
 from bench.estimate import Estimates
 from bench.plan import Run
@@ -46,10 +48,11 @@ def work(todo: Sequence[Run], engine: Engine | Alone, results: Path, estimates: 
     )
     bad: list[Record] = []
     stopped = False
-    try:
-        bad += (record for record in records if record.status != "ok")
-    except Stopped:
-        stopped = True
+    with engine.settled(todo, stop) if isinstance(engine, Local) else nullcontext():
+        try:
+            bad += (record for record in records if record.status != "ok")
+        except Stopped:
+            stopped = True
     try:
         write_board(results, results / "LEADERBOARD.md")
     except RecordError as error:  # the disk is full, say: what went wrong with the runs is still to be told

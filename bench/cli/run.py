@@ -50,9 +50,10 @@ def run(
     ] = None,
     engine: Annotated[str, typer.Option(help="local, ray (extra [ray]) or slurm (extra [slurm]).")] = "local",
     jobs: Annotated[
-        int | None,
+        str | None,
         typer.Option(
-            min=1, help="local: processes side by side, on the GPUs in turn (default: 1, or one per GPU). slurm: jobs."
+            help="local: processes side by side, on the GPUs in turn (default: 1, or one per GPU); auto: as many as a short "
+            "trial on the GPU finds to pay. slurm: jobs."
         ),
     ] = None,
     address: Annotated[str | None, typer.Option(help="ray: an existing cluster, e.g. auto. Default: a local one.")] = None,
@@ -82,13 +83,15 @@ def run(
         match_models(part.models, match_tasks(part.tasks))
 
     from bench.device import choose_device
-    from bench.engines.choose import EngineOptions, check_engine, make_engine
+    from bench.engines.choose import EngineOptions, check_engine, make_engine, parse_jobs
     from bench.estimate import estimates_from, read_results
     from bench.hardware import describe_hardware
     from bench.settings import check_settings
     from bench.work import work
 
-    options = EngineOptions(engine, jobs, address, gpus_per_run, slurm or [], [str(path) for path in plugin or []], stop)
+    options = EngineOptions(
+        engine, parse_jobs(jobs), address, gpus_per_run, slurm or [], [str(path) for path in plugin or []], stop
+    )
     check_engine(options)
     chosen_device = choose_device(device)
     why = "as asked"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
@@ -27,7 +28,7 @@ class EngineOptions:
     """The options of `bench run` that concern engines."""
 
     name: str
-    jobs: int | None
+    jobs: int | Literal["auto"] | None
     address: str | None
     gpus_per_run: float | None
     slurm: Sequence[str]
@@ -37,6 +38,15 @@ class EngineOptions:
     def gpus(self, device: torch.device) -> float:
         """How much of a GPU a run gets."""
         return self.gpus_per_run if self.gpus_per_run is not None else float(device.type == "cuda")
+
+
+def parse_jobs(text: str | None) -> int | Literal["auto"] | None:
+    """'4' or 'auto'. Raises BenchError: neither."""
+    if text is None or text == "auto":
+        return None if text is None else "auto"
+    if not re.fullmatch(r"[1-9][0-9]{0,3}", text):
+        raise BenchError(f"--jobs {text[:20]!r}: give a number from 1, or auto for as many as pay on one GPU")
+    return int(text)
 
 
 def check_engine(options: EngineOptions) -> None:
@@ -56,6 +66,8 @@ def check_engine(options: EngineOptions) -> None:
     for option, (value, engines) in given.items():
         if value is not None and name not in engines:
             raise BenchError(f"{option} is for --engine {' or '.join(engines)}, not for {name}; leave it out")
+    if options.jobs == "auto" and name != "local":
+        raise BenchError(f"--jobs auto is for --engine local, not for {name}; give a number")
 
 
 def make_engine(options: EngineOptions, device: torch.device, results: Path) -> Engine | Alone:
@@ -68,5 +80,6 @@ def make_engine(options: EngineOptions, device: torch.device, results: Path) -> 
         from bench.engines.slurm import Slurm
 
         gpus = options.gpus(device)
-        return Slurm(results, tuple(options.plugins), options.jobs or 1, gpus, options.slurm, options.stop)
+        jobs = options.jobs if isinstance(options.jobs, int) else 1
+        return Slurm(results, tuple(options.plugins), jobs, gpus, options.slurm, options.stop)
     return Local(device, results, tuple(options.plugins), options.jobs)

@@ -2,31 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
+from bench.engines.mps import shared_gpu
 from bench.engines.worker import Job, Worker
 from bench.plan import Run
 
 
 @dataclass
 class Local:
-    """`jobs` processes; None: one per GPU where the device is any GPU, else one."""
+    """`jobs` processes; None: one per GPU where the device is any GPU, else one; "auto": as many as `settled` finds to pay."""
 
     device: torch.device
     results: Path
     plugins: tuple[str, ...] = ()
-    jobs: int | None = None
+    jobs: int | Literal["auto"] | None = None
     has_own_data = False
+
+    @contextmanager
+    def settled(self, runs: Sequence[Run], stop: Callable[[], bool], say: Callable[[str], None] = print) -> Iterator[None]:
+        """While in it the number of processes is known, and those that share a GPU do so through CUDA MPS if there is one."""
+        if self.jobs == "auto" and (self.device.type != "cuda" or len(runs) < 2):
+            self.jobs = None
+            why = "there is one run to do" if self.device.type == "cuda" else "a run uses all of this machine's processors"
+            say(f"--jobs auto: {self.places()} ({why})" if runs else "--jobs auto: there is nothing to do")
+        if self.jobs != "auto" and (self.device.type != "cuda" or self.places() <= max(1, self._gpus()) or len(runs) < 2):
+            yield
+            return
+        with shared_gpu(say) as through_mps:
+            if self.jobs == "auto":
+                from bench.engines.trial import jobs_for
+
+                family = "mnist-scale" if runs[0].task.startswith("mnist-scale") else "stl10+"
+                device = torch.device("cuda:0") if self._gpus() else self.device
+                on_each = jobs_for(device, self.results, family, through_mps, stop, say)
+                self.jobs = on_each * max(1, self._gpus())
+            yield
 
     def _gpus(self) -> int:
         return torch.cuda.device_count() if self.device.type == "cuda" and self.device.index is None else 0
 
     def places(self) -> int:
         """How many processes."""
-        return self.jobs or max(1, self._gpus())
+        return self.jobs if isinstance(self.jobs, int) else max(1, self._gpus())
 
     def hire(self, place: int) -> Worker:
         """A new process."""
@@ -36,4 +60,4 @@ class Local:
         """On the GPUs in turn; on the CPU each process gets its share of the cores."""
         device = f"cuda:{place % self._gpus()}" if self._gpus() else str(self.device)
         threads = max(1, torch.get_num_threads() // self.places())
-        return Job(run.to_json(), run.id, device, threads, self.plugins)
+        return Job(run.to_json(), run.id, device, threads, self.plugins, self.places())
