@@ -17,8 +17,10 @@ from bench.cli import (
     generalise_verb,
     leaderboard_verb,
     list_verb,
+    pack_verb,
     profile_verb,
     run,
+    sprint_verb,
     time_verb,
     timings_verb,
     verify,
@@ -43,6 +45,8 @@ app.command("list")(list_verb.list_things)
 app.command("leaderboard")(leaderboard_verb.leaderboard)
 app.command("compare")(compare.compare)
 app.command("verify")(verify.verify)
+app.command("pack")(pack_verb.pack)
+app.command("sprint")(sprint_verb.sprint)
 
 BAD_INPUT = 2
 

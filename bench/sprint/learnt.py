@@ -1,0 +1,94 @@
+"""What each step's log and files say, on one line."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+from leaderboard.records import Record, read_all
+from leaderboard.timings import quartiles, read_timings
+
+
+def device(described: Path) -> str:
+    """Name, driver, versions."""
+    found: dict[str, Any] = json.loads(described.read_text(encoding="utf-8"))
+    hardware, software = found["hardware"], found["software"]
+    words = [hardware["name"], f"driver {hardware['driver']}" if hardware["driver"] else "", f"torch {software['torch']}"]
+    words += [f"CUDA {software['cuda']}" if software["cuda"] else "", f"commit {str(software['git_commit'])[:10]}"]
+    return ", ".join(filter(None, [*words, *found["notes"]]))
+
+
+def tests(log: Path) -> str:
+    """pytest's own count. Raises IndexError: it did not come so far."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    counts = [line.strip("= ") for line in lines if re.search(r"\d+ (passed|failed|skipped|deselected|errors?)\b.* in ", line)]
+    return counts[-1]
+
+
+def compared(folder: Path, cuda: bool) -> str:
+    """Seconds of both runs, and whether their curves and answers are the same to the bit."""
+    names = ("plain", "graphed" if cuda else "again")
+    records = [_newest(folder / "quick" / name) for name in names]
+    lacking = [name for name, record in zip(names, records, strict=True) if record is None or record.metrics is None]
+    if lacking:
+        return f"no result of {' and '.join(lacking)}"
+    seconds, metrics = [], []
+    for name, record in zip(names, records, strict=True):
+        assert record is not None and record.metrics is not None and record.timings is not None
+        metrics.append(record.metrics)
+        seconds.append(
+            f"{name} {record.timings.total_seconds:.1f} s ({record.timings.train_seconds_per_epoch[-1]:.2f} an epoch)"
+        )
+    parts = ("test_error", "train_loss_curve", "validation_error_curve", "wrong_answers")
+    other = [part.replace("_", " ") for part in parts if getattr(metrics[0], part) != getattr(metrics[1], part)]
+    return f"{', '.join(seconds)}: " + (f"DIFFERENT {', '.join(other)}" if other else "the same to the bit")
+
+
+def profile(log: Path) -> str:
+    """Milliseconds of a step and the three operators that take longest. Raises StopIteration: there is no table."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    head = next(number for number, line in enumerate(lines) if line.startswith("operator "))
+    step = re.search(r"([\d.]+) ms a step", lines[head - 1])
+    top = [re.split(r"\s{2,}", line.strip()) for line in lines[head + 1 : head + 4]]
+    kernels = next((found[1] for line in lines if (found := re.search(r"(\d+) kernels", line))), None)
+    words = [f"{step[1] if step else '?'} ms a step", *([f"{kernels} kernels"] if kernels else [])]
+    return ", ".join([*words, *(f"{row[0]} {row[-1] if '%' in row[-1] else row[-2]}" for row in top)])
+
+
+def jobs(log: Path) -> str:
+    """The trial's answer. Raises IndexError: there is none."""
+    said = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if "jobs auto: " in line]
+    return said[-1].removeprefix("--jobs auto: ")
+
+
+def runs(results: Path) -> str:
+    """How many, and each model's errors."""
+    records, unreadable = read_all(results) if results.is_dir() else ([], [])
+    counts = Counter(record.status for record in records)
+    errors: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for record in records:
+        if record.metrics is not None:
+            errors[record.task, record.model].append(record.metrics.test_error)
+    told = [f"{task} {model} {statistics.mean(e):.2f} % ({len(e)})" for (task, model), e in sorted(errors.items())]
+    head = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "none"
+    return "; ".join([head, *([f"{len(unreadable)} unreadable"] if unreadable else []), *told])
+
+
+def timings(results: Path) -> str:
+    """Milliseconds of a training step of each model, as a CUDA graph where there is one."""
+    found, _ = read_timings(results)
+    told = []
+    for timing in sorted(found, key=lambda timing: (timing.task, timing.model)):
+        plain = 1000 * quartiles(timing.step_seconds).median
+        graph = f"/{1000 * quartiles(timing.graph_step_seconds).median:.3g}" if timing.graph_step_seconds else ""
+        told.append(f"{timing.task} {timing.model} {plain:.3g}{graph}{' (tainted)' if timing.tainted else ''}")
+    return f"{len(told)} timings, ms a step{' plain/graphed' if any('/' in t for t in told) else ''}: {'; '.join(told)}"
+
+
+def _newest(folder: Path) -> Record | None:
+    records = read_all(folder)[0] if folder.is_dir() else []
+    return max(records, key=lambda record: record.finished, default=None)

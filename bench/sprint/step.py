@@ -1,0 +1,137 @@
+"""A step of a sprint: commands one after another in processes of their own, under one time limit, all they say in one log."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from bench.source import ROOT
+from leaderboard.errors import one_line
+
+WIND_DOWN = 10.0  # seconds between being asked to end (SIGTERM) and being killed
+LEAST = 1.0  # seconds with which no further command is begun
+PAUSE = 0.05
+MORE_TO_DO = 75  # as `bench run` exits when its time budget is spent
+
+Command = Callable[[float], list[str]]  # given the seconds that are left to the step
+
+
+def bench(*words: str) -> list[str]:
+    """The command line of a verb, with this Python. -P: a folder named datasets where the user stands is not ours."""
+    return [sys.executable, "-P", "-m", "bench", *words]
+
+
+@dataclass(frozen=True)
+class Step:
+    """`share`: the part of the budget that it may use; None: what the steps after it leave. `read`: what its log and files say,
+    on one line, asked after the step however it ended. `again`: done in every sprint, also where an earlier one did it."""
+
+    name: str
+    commands: Sequence[Command]
+    share: float | None
+    read: Callable[[Path], str]
+    again: bool = False
+
+
+@dataclass
+class Outcome:
+    """How a step ended: ok, time up (there is more to do), failed: …, time limit, stopped, not begun: …, done before."""
+
+    name: str
+    outcome: str
+    seconds: float = 0.0
+    limit: float = 0.0
+    learnt: str = ""
+    commands: list[str] = field(default_factory=list)
+
+    @property
+    def failed(self) -> bool:
+        """Whether something is to be looked at."""
+        return self.outcome.startswith("failed") or self.outcome == "time limit"
+
+
+def do(step: Step, seconds: float, log: Path, stop: Callable[[], bool]) -> Outcome:
+    """Do it within so many seconds; every command is tried, whatever became of the one before, and nothing is raised."""
+    started, worst = time.monotonic(), "ok"
+    outcome = Outcome(step.name, worst, limit=seconds)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as file:
+        for command in step.commands:
+            left = seconds - (time.monotonic() - started)
+            if left < LEAST or stop():
+                worst = "stopped" if stop() else _worse(worst, "time limit")
+                break
+            call = command(left)
+            outcome.commands.append(" ".join(call[call.index("-m") + 1 :] if "-m" in call else call))
+            file.write(f"$ {outcome.commands[-1]}\n".encode())
+            file.flush()
+            worst = _worse(worst, _run(call, left, file.fileno(), stop))
+    outcome.outcome, outcome.seconds = worst, time.monotonic() - started
+    try:
+        outcome.learnt = step.read(log)
+    except Exception:  # a log cut in the middle, a file that is not there: whatever it was, its last line tells most
+        outcome.learnt = f"last line: {_last_line(log)}"
+    return outcome
+
+
+def _last_line(log: Path) -> str:
+    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return one_line(lines[-1]) if lines else "none"
+
+
+def _worse(one: str, other: str) -> str:
+    order = ("ok", "time up", "stopped", "time limit")
+    return max(one, other, key=lambda outcome: order.index(outcome) if outcome in order else len(order))
+
+
+def _run(call: list[str], seconds: float, log: int, stop: Callable[[], bool]) -> str:
+    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    environment = os.environ | {"PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"}
+    try:  # a session of its own: Ctrl-C comes to this process alone, and all that it starts can be ended together
+        process = subprocess.Popen(
+            call, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
+        )
+    except OSError as error:
+        return f"failed: {call[0]}: {error.strerror}"
+    deadline = time.monotonic() + seconds
+    while (code := process.poll()) is None:
+        if stop() or time.monotonic() >= deadline:
+            end(process)
+            return "stopped" if stop() else "time limit"
+        time.sleep(PAUSE)
+    return "ok" if code == 0 else "time up" if code == MORE_TO_DO else f"failed: exit code {code}"
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ask the process to end (SIGTERM); after a while kill it with its group and with all that it started, which may have
+    sessions of their own."""
+    started = _descendants(process)
+    _signal(process, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(WIND_DOWN)
+    started |= _descendants(process)
+    _signal(process, signal.SIGKILL)
+    for other in started:
+        with contextlib.suppress(psutil.Error):
+            other.kill()
+    process.wait()
+
+
+def _descendants(process: subprocess.Popen[bytes]) -> set[psutil.Process]:
+    with contextlib.suppress(psutil.Error):
+        return set(psutil.Process(process.pid).children(recursive=True))
+    return set()
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)

@@ -1,0 +1,88 @@
+"""The steps of a sprint in their order, with their shares of the budget."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from bench.cli.time_verb import time_models
+from bench.source import ROOT
+from bench.sprint import learnt
+from bench.sprint.step import Command, Step, bench
+
+WINDING_UP = 15.0  # seconds in which `bench run` starts, and ends after its time budget
+PACKING = 0.03  # of the budget, kept for the table and the files to bring back
+# A cheap model, a usual one, and the one with the most kernels per step.
+MODELS = {"mnist-scale": ("cnn", "sesn-scalar", "sevf-vector"), "stl10+": ("cnn", "sesn-b", "sicnn")}
+ROUNDS = (("mnist-scale-28", "mnist-scale-28+"), ("mnist-scale-56", "mnist-scale-56+"))  # as the paper's table is wanted
+
+
+def steps_of(folder: Path, device: str, tasks: Sequence[str], protocol: str) -> list[Step]:
+    """The steps. `device`: as torch names it; `tasks`: those of the runs (none: MNIST-scale, small images first)."""
+    results, on = folder / "results", ("--device", device)
+    cuda = device.startswith("cuda")
+    rounds = [tuple(tasks)] if tasks else ROUNDS
+    family = "stl10+" if rounds[0][0].startswith("stl10") else "mnist-scale"
+    task, (cheap, usual, slowest) = rounds[0][0], MODELS[family]
+    trial = [sys.executable, "-P", "-m", "bench.engines.trial", device, str(results), family]
+    timed = [word for name in tasks for word in ("--task", name)] or ["--all"]
+    return [
+        Step("device", [_always([sys.executable, "-P", "-m", "bench.sprint.device", device, str(folder)])], 0.06,
+             lambda log: learnt.device(folder / "device.json"), again=True),
+        Step("gpu tests", _tests(), 0.12, learnt.tests),
+        Step("plain and graphed", _compared(cheap, task, folder, on, cuda), 0.10, lambda log: learnt.compared(folder, cuda)),
+        Step(f"profile {slowest}", [_profile(slowest, task, folder, on)], 0.05, learnt.profile),
+        Step(f"profile {usual}", [_profile(usual, task, folder, on)], 0.04, learnt.profile),
+        *([Step("trial of jobs", [_always(trial)], 0.08, learnt.jobs)] if cuda else []),
+        Step("runs", [_runs(names, protocol, results, on, cuda) for names in rounds], None,
+             lambda log: learnt.runs(results), again=True),
+        Step("step timings", [_always(bench("time", *timed, *together(), *on, "--records", str(results)))], 0.15,
+             lambda log: learnt.timings(results)),
+    ]  # fmt: skip
+
+
+def together() -> list[str]:
+    """Several models in one process, which saves the imports of each."""
+    return ["--together"] if "together" in inspect.signature(time_models).parameters else []
+
+
+def _always(call: list[str]) -> Command:
+    return lambda left: call
+
+
+def _tests() -> list[Command]:
+    if find_spec("pytest") is None or not (ROOT / "tests").is_dir():
+        lacking = "pytest is not installed here" if find_spec("pytest") is None else f"{ROOT} has no tests"
+        return [_always([sys.executable, "-c", f"print({lacking!r})"])]
+    call = [sys.executable, "-m", "pytest", "-m", "gpu", "-p", "no:cacheprovider", "-ra", "--rootdir", str(ROOT)]
+    # Only the files that have some: importing the others takes longer than these tests.
+    files = sorted(path for path in (ROOT / "tests").rglob("test_*.py") if "mark.gpu" in path.read_text(encoding="utf-8"))
+    call += ["-c", str(ROOT / "pyproject.toml"), *map(str, files or [ROOT / "tests"])]
+    return [_always([*call, *(["-n", str(min(4, os.cpu_count() or 1))] if find_spec("xdist") else [])])]
+
+
+def _compared(model: str, task: str, folder: Path, on: tuple[str, str], cuda: bool) -> list[Command]:
+    """On the CPU, which has no graphs, the same run twice."""
+    ways = {"plain": ["--no-cuda-graph"] if cuda else [], "graphed" if cuda else "again": []}
+    asked = ("run", "--model", model, "--task", task, "--protocol", "quick", *on)
+    return [_always(bench(*asked, *way, "--results", str(folder / "quick" / name))) for name, way in ways.items()]
+
+
+def _profile(model: str, task: str, folder: Path, on: tuple[str, str]) -> Command:
+    return _always(bench("profile", model, "--task", task, *on, "--output", str(folder / "profiles")))
+
+
+def _runs(tasks: Sequence[str], protocol: str, results: Path, on: tuple[str, str], cuda: bool) -> Command:
+    words = [word for task in tasks for word in ("--task", task)]
+    jobs = ["--jobs", "auto"] if cuda else []
+
+    def command(left: float) -> list[str]:
+        budget = max(1.0, left - WINDING_UP)  # it ends by itself, its states saved
+        asked = ["--protocol", protocol, "--time-budget", f"{budget:.0f}s"]
+        return bench("run", *words, *asked, *on, *jobs, "--results", str(results))
+
+    return command
