@@ -1,7 +1,9 @@
 """What a driver tells of a card, pretended: every refusal by itself, MIG, several cards, CUDA_VISIBLE_DEVICES, no driver."""
 
 import os
+import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +14,7 @@ from bench.device_state import gpu_state, taints
 from bench.hardware import describe_hardware
 from bench.nvml import card_state
 
+ROOT = Path(__file__).resolve().parents[2]
 KNOWN = {
     "name": "NVIDIA H100", "driver": "580.82", "memory_bytes": 80, "temperature_celsius": 60.0, "power_cap_watts": 650.0,
     "clocks_mhz": {"graphics": 1000, "graphics_highest": 1001, "memory": 1600}, "default_power_cap_watts": 700.0,
@@ -226,3 +229,27 @@ def test_a_card_that_does_not_answer_cuda_any_more_is_described_by_its_driver(ma
     machine([], cuda=[])
     found = describe_hardware(torch.device("cuda:0"))
     assert (found.device, found.name, found.memory_bytes, found.driver) == ("cuda", "unknown", 0, "580.82")
+
+
+ON_A_CARD = """
+import torch
+from bench.nvml import card_state, has_context
+last = torch.device("cuda", torch.cuda.device_count() - 1)
+properties, before = torch.cuda.get_device_properties(last), card_state(last)
+asked = [has_context(index) for index in range(torch.cuda.device_count())]
+kept = torch.zeros(1, device=last)
+after = card_state(last)
+assert has_context(last.index)
+assert before["name"] in (None, properties.name), (before, properties)
+assert before["driver"] and before["name"], f"the driver does not know the card: {before}"
+print(f"contexts made by a question: {asked}", before, after, sep="\\n")
+"""
+
+
+@pytest.mark.gpu
+def test_a_real_card_is_found_by_its_driver():
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    done = subprocess.run([sys.executable, "-c", ON_A_CARD], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    print(done.stdout)
