@@ -54,8 +54,12 @@ FORMULAS: dict[Any, Callable[..., int]] = {
 }
 
 
+# Views that torch does not mark as such, and memory that is taken and not touched.
+FREE = {aten._unsafe_view, aten.empty, aten.empty_like, aten.empty_strided, aten.new_empty, aten.new_empty_strided}
+
+
 class _Calls(TorchDispatchMode):
-    """Lists the operators that pass; views cost nothing."""
+    """Lists the operators that pass; views and memory that is only taken cost nothing."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # torch's
@@ -66,7 +70,7 @@ class _Calls(TorchDispatchMode):
     ) -> Any:
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        if not func.is_view and func.namespace == "aten":
+        if not func.is_view and func.namespace == "aten" and func.overloadpacket not in FREE:
             formula = FORMULAS.get(func.overloadpacket)
             operations = int(formula(*args, **kwargs, out_val=result)) if formula is not None else 0
             leaves = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, Tensor)]

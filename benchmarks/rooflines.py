@@ -37,9 +37,8 @@ def main() -> None:
     print(
         f"estimated, {given.precision}; {RATES[given.precision]:.2g} FLOP/s, {BYTES_PER_SECOND:.2g} B/s, {LEAST_SECONDS:.0e} s"
     )
-    print(
-        "| task | model | operators | GFLOP | GB | step ms | run s | six runs, and of '+', min |\n|---|---|---:|---:|---:|---:|---:|---:|"
-    )
+    print("| task | model | operators | GFLOP | GB | step ms | run s | six runs, and of '+', min |")
+    print("|---|---|---:|---:|---:|---:|---:|---:|")
     total = 0.0
     for task in given.task or ["mnist-scale-28", "mnist-scale-56"]:
         for model in given.models or models.list_models(task):

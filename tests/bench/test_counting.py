@@ -75,3 +75,6 @@ def test_bytes_of_an_operator():
     assert count(lambda: left + right.expand(10, 3)).bytes == 4 * (30 + 3 + 30)
     assert count(lambda: left.mT).bytes == 0
     assert count(lambda: left.add_(right)).bytes == 4 * (30 + 3 + 30)
+    assert count(lambda: torch.empty_like(left)).bytes == count(lambda: left.new_empty(5)).bytes == 0
+    product = count(lambda: torch.zeros(2, 5, 3) @ right)  # of which the result is a view that torch does not mark
+    assert [call.bytes for call in product.calls] == [4 * 30, 4 * (30 + 3 + 10)]
