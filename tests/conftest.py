@@ -28,3 +28,12 @@ def stl10_of(monkeypatch):
         return files
 
     return make
+
+
+def pytest_runtest_setup(item):
+    """`pytest -m gpu` where there is no GPU says so, test by test."""
+    if item.get_closest_marker("gpu") is not None:
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("no CUDA device")
