@@ -8,6 +8,7 @@ best. Run as a program, this file is the trial of the command line `DEVICE RESUL
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -126,5 +127,6 @@ if __name__ == "__main__":
     from bench.device import choose_device
     from bench.engines.mps import shared_gpu
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # the processes and the daemon are to end, too
     with shared_gpu() as through_mps:
         jobs_for(choose_device(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], through_mps, lambda: False)

@@ -22,7 +22,8 @@ LEAST = 1.0  # seconds with which no further command is begun
 PAUSE = 0.05
 MORE_TO_DO = 75  # as `bench run` exits when its time budget is spent
 
-Command = Callable[[float], list[str]]  # given the seconds that are left to the step
+# Given the seconds that are left to the step; nothing: these are too few to begin with.
+Command = Callable[[float], list[str]]
 
 
 def bench(*words: str) -> list[str]:
@@ -71,6 +72,9 @@ def do(step: Step, seconds: float, log: Path, stop: Callable[[], bool]) -> Outco
                 worst = "stopped" if stop() else _worse(worst, "time limit")
                 break
             call = command(left)
+            if not call:
+                worst = _worse(worst, "time up")
+                break
             outcome.commands.append(" ".join(call[call.index("-m") + 1 :] if "-m" in call else call))
             file.write(f"$ {outcome.commands[-1]}\n".encode())
             file.flush()
@@ -103,11 +107,15 @@ def _run(call: list[str], seconds: float, log: int, stop: Callable[[], bool]) ->
     except OSError as error:
         return f"failed: {call[0]}: {error.strerror}"
     deadline = time.monotonic() + seconds
-    while (code := process.poll()) is None:
-        if stop() or time.monotonic() >= deadline:
-            end(process)
-            return "stopped" if stop() else "time limit"
-        time.sleep(PAUSE)
+    try:
+        while (code := process.poll()) is None:
+            if stop() or time.monotonic() >= deadline:
+                end(process)
+                return "stopped" if stop() else "time limit"
+            time.sleep(PAUSE)
+    except KeyboardInterrupt:  # a second Ctrl-C: leave nothing running
+        end(process)
+        raise
     return "ok" if code == 0 else "time up" if code == MORE_TO_DO else f"failed: exit code {code}"
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from bench.cli.time_verb import time_models
 from bench.source import ROOT
 from bench.sprint import learnt
 from bench.sprint.step import Command, Step, bench
@@ -40,14 +38,9 @@ def steps_of(folder: Path, device: str, tasks: Sequence[str], protocol: str) -> 
         *([Step("trial of jobs", [_always(trial)], 0.08, learnt.jobs)] if cuda else []),
         Step("runs", [_runs(names, protocol, results, on, cuda) for names in rounds], None,
              lambda log: learnt.runs(results), again=True),
-        Step("step timings", [_always(bench("time", *timed, *together(), *on, "--records", str(results)))], 0.15,
+        Step("step timings", [_always(bench("time", *timed, "--together", *on, "--records", str(results)))], 0.15,
              lambda log: learnt.timings(results)),
     ]  # fmt: skip
-
-
-def together() -> list[str]:
-    """Several models in one process, which saves the imports of each."""
-    return ["--together"] if "together" in inspect.signature(time_models).parameters else []
 
 
 def _always(call: list[str]) -> Command:
@@ -58,7 +51,7 @@ def _tests() -> list[Command]:
     if find_spec("pytest") is None or not (ROOT / "tests").is_dir():
         lacking = "pytest is not installed here" if find_spec("pytest") is None else f"{ROOT} has no tests"
         return [_always([sys.executable, "-c", f"print({lacking!r})"])]
-    call = [sys.executable, "-m", "pytest", "-m", "gpu", "-p", "no:cacheprovider", "-ra", "--rootdir", str(ROOT)]
+    call = [sys.executable, "-m", "pytest", "-m", "gpu", "-p", "no:cacheprovider", "-vv", "--rootdir", str(ROOT)]
     # Only the files that have some: importing the others takes longer than these tests.
     files = sorted(path for path in (ROOT / "tests").rglob("test_*.py") if "mark.gpu" in path.read_text(encoding="utf-8"))
     call += ["-c", str(ROOT / "pyproject.toml"), *map(str, files or [ROOT / "tests"])]
@@ -81,8 +74,10 @@ def _runs(tasks: Sequence[str], protocol: str, results: Path, on: tuple[str, str
     jobs = ["--jobs", "auto"] if cuda else []
 
     def command(left: float) -> list[str]:
-        budget = max(1.0, left - WINDING_UP)  # it ends by itself, its states saved
-        asked = ["--protocol", protocol, "--time-budget", f"{budget:.0f}s"]
+        budget = int(left - WINDING_UP)  # it ends by itself, its states saved
+        if budget < WINDING_UP:
+            return []
+        asked = ["--protocol", protocol, "--time-budget", f"{budget}s"]
         return bench("run", *words, *asked, *on, *jobs, "--results", str(results))
 
     return command

@@ -15,6 +15,7 @@ import pytest
 
 from bench.cli.main import main
 from bench.sprint import learnt, report, sprint, step
+from bench.sprint import steps as steps_module
 from bench.sprint.bring_back import bring_back, valuable
 from bench.sprint.budget import limit
 from bench.sprint.step import Step, do
@@ -68,6 +69,12 @@ def test_a_failing_command_does_not_keep_the_next_from_running(tmp_path, code, t
 def test_a_command_that_does_not_exist_is_a_failed_step(tmp_path):
     outcome = do(Step("a", [lambda left: ["/no/such/program"]], 0.1, last_line), 60, tmp_path / "a.log", never)
     assert outcome.outcome == "failed: /no/such/program: No such file or directory"
+
+
+def test_a_command_that_has_too_little_time_is_not_begun(tmp_path):
+    both = Step("both", [python("print('first')"), lambda left: [], python("print('third')")], 0.5, last_line)
+    outcome = do(both, 60, tmp_path / "a.log", never)
+    assert (outcome.outcome, outcome.learnt, outcome.failed) == ("time up", "first", False)
 
 
 def test_what_cannot_be_read_is_no_failure(tmp_path):
@@ -142,6 +149,7 @@ def test_the_steps_come_in_their_order_and_leave_most_for_the_runs(tmp_path, dev
     assert "--task mnist-scale-28 --task mnist-scale-28+ --protocol paper --time-budget 285s" in calls[0]
     assert "--task mnist-scale-56 --task mnist-scale-56+ --protocol paper" in calls[1]
     assert all(("--jobs auto" in call) == (device == "cuda:0") for call in calls)
+    assert [command(29.0) for command in runs.commands] == [[], []]  # what cannot even start is not begun
     way = [" ".join(command(60.0)) for command in steps[2].commands]
     assert ["--no-cuda-graph" in call for call in way] == [device == "cuda:0", False]
 
@@ -319,6 +327,16 @@ def test_pytests_count_is_found(tmp_path):
     assert learnt.tests(log) == "12 passed, 3 skipped, 400 deselected in 41.2s"
     log.write_text("$ pytest\n2 failed, 1 passed in 3.2s\n")
     assert learnt.tests(log) == "2 failed, 1 passed in 3.2s"
+    log.write_text(
+        "$ pytest\n[gw0] [ 10%] PASSED tests/a.py::b \n[gw1] [ 20%] FAILED tests/a.py::c \n[gw1] [ 30%] PASSED tests/d.py::e \n"
+    )
+    assert learnt.tests(log) == "not all: 2 passed, 1 failed"
+
+
+def test_a_missing_pytest_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(steps_module, "find_spec", lambda name: None)
+    tests = steps_of(tmp_path, "cpu", [], "quick")[1]
+    assert do(tests, 60, tmp_path / "a.log", never).learnt == "last line: pytest is not installed here"
 
 
 def test_a_profile_is_told_by_its_first_operators(tmp_path):
