@@ -69,7 +69,7 @@ def profile(log: Path) -> str:
 
 def jobs(log: Path) -> str:
     """The trial's answer. Raises IndexError: there is none."""
-    said = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if "jobs auto: " in line]
+    said = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if "rounds of steps" in line]
     return said[-1].removeprefix("--jobs auto: ")
 
 

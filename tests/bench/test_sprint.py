@@ -339,6 +339,15 @@ def test_a_missing_pytest_is_said(tmp_path, monkeypatch):
     assert do(tests, 60, tmp_path / "a.log", never).learnt == "last line: pytest is not installed here"
 
 
+def test_the_trials_answer_is_its_last_line(tmp_path):
+    log = tmp_path / "log"
+    log.write_text("--jobs auto: trying 1, 2, 4, 6 runs side by side on Card\n")
+    with pytest.raises(IndexError):
+        learnt.jobs(log)
+    log.write_text(log.read_text() + "--jobs auto: 4 (rounds of steps per second with 1: 3, 2: 5, 4: 9, 6: 9)\n")
+    assert learnt.jobs(log) == "4 (rounds of steps per second with 1: 3, 2: 5, 4: 9, 6: 9)"
+
+
 def test_a_profile_is_told_by_its_first_operators(tmp_path):
     log = tmp_path / "log"
     log.write_text(
