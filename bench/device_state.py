@@ -10,6 +10,7 @@ import psutil
 import torch
 
 from bench.nvml import card_state
+from bench.told import told
 from leaderboard.timings import DeviceState
 
 OTHERS_ALLOWED = 0.05  # of the processors' time
@@ -21,12 +22,19 @@ class Others:
     """From its making on, how much of the processors' time other processes, or other guests of the host, use."""
 
     def __init__(self) -> None:
-        self.began, self.busy, self.own = time.perf_counter(), _busy_seconds(), _own_seconds()
+        self.began, self.of_others = time.perf_counter(), told(_seconds_of_others)
 
-    def share(self) -> float:
-        """Between 0 and 1, of all processors' time until now."""
-        others = (_busy_seconds() - self.busy) - (_own_seconds() - self.own)
-        return min(1.0, max(0.0, others / (time.perf_counter() - self.began) / (psutil.cpu_count() or 1)))
+    def share(self) -> float | None:
+        """Between 0 and 1, of all processors' time until now; None where the system does not tell."""
+        now = told(_seconds_of_others)
+        if now is None or self.of_others is None:
+            return None
+        share: float = (now - self.of_others) / (time.perf_counter() - self.began) / (psutil.cpu_count() or 1)
+        return min(1.0, max(0.0, share))
+
+
+def _seconds_of_others() -> float:
+    return _busy_seconds() - _own_seconds()
 
 
 def _busy_seconds() -> float:
@@ -46,9 +54,11 @@ def gpu_state(device: torch.device, when: Literal["before", "busy", "after"]) ->
 
 
 def taints(states: Sequence[DeviceState], others_share: float | None) -> list[str]:
-    """Everything that may have slowed a timing down, one line each; `others_share` is None where it does not matter."""
+    """Everything that may have slowed a timing down, one line each. `others_share`: None is unknown."""
     found = []
-    if others_share is not None and others_share > OTHERS_ALLOWED:
+    if others_share is None:
+        found.append("the system does not say who else used the processors")
+    elif others_share > OTHERS_ALLOWED:
         found.append(f"other processes used {others_share:.0%} of the processors")
     for state in states:
         if state.other_processes is None or state.throttle_reasons is None:

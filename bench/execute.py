@@ -6,11 +6,10 @@ import math
 import statistics
 import time
 import traceback
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,9 +22,10 @@ from bench.errors import Diverged, NotSaved, Stopped
 from bench.fit import out_of_memory_advice
 from bench.hardware import describe_hardware, describe_software
 from bench.plan import Run
+from bench.told import told
 from bench.train import Trained, Watch, train
 from bench.weights import keep_weights
-from leaderboard.errors import RecordError
+from leaderboard.errors import RecordError, one_line
 from leaderboard.records import (
     SCHEMA_VERSION,
     DataUsed,
@@ -42,8 +42,6 @@ from leaderboard.records import (
 SCALE_BINS = 7  # of width 0.1 from 0.3 to 1.0, the range of the digits' scale factors
 TRACEBACK_LINES = 12
 
-T = TypeVar("T")
-
 
 def checkpoint_of(run: Run, results: Path) -> Checkpoint:
     """Where the state of an unfinished run is kept."""
@@ -57,6 +55,7 @@ def execute(run: Run, device: torch.device, results: Path, watch: Watch, jobs: i
     """
     started, clock = datetime.now(UTC), time.perf_counter()
     checkpoint = checkpoint_of(run, results)
+    describe_software()  # kept by the process: of the code as it was loaded, not as it is when the run ends
     try:
         with on(device):
             reset_peak_memory(device)
@@ -67,8 +66,7 @@ def execute(run: Run, device: torch.device, results: Path, watch: Watch, jobs: i
     except Stopped:
         raise
     except Exception as error:  # a model, the device or the disk may fail in any way; the others go on
-        peak = _or_none(lambda: peak_memory(device))
-        return _record(run, device, started, peak, _failed(error, run, device))
+        return _record(run, device, started, told(peak_memory, device), _failed(error, run, device))
     finally:
         with suppress(NotSaved):  # what comes of the run is known without its last state
             checkpoint.finish()
@@ -119,17 +117,16 @@ def _protocol_used(run: Run) -> ProtocolUsed:
 
 
 def _failed(error: Exception, run: Run, device: torch.device) -> dict[str, Any]:
-    diverged, kind, message = isinstance(error, Diverged), type(error).__name__, str(error)
+    diverged, kind, message = isinstance(error, Diverged), type(error).__name__, told(str, error, otherwise="")
     tail = "".join(traceback.format_exception(error)).splitlines()[-TRACEBACK_LINES:]
     if diverged:
         kind = "diverged"
     elif isinstance(error, NotSaved):
         kind = "not saved"
-    elif is_out_of_memory(error):
+    elif told(is_out_of_memory, error, otherwise=False):
         traceback.clear_frames(error.__traceback__)  # they hold the very tensors that did not fit
-        with on(device):
-            advice = _or_none(lambda: out_of_memory_advice(run, device)) or "it does not fit into memory"
-        kind, message = "out of memory", f"{advice} ({message.splitlines()[0]})"
+        advice = told(out_of_memory_advice, run, device, otherwise="it does not fit into memory")
+        kind, message = "out of memory", f"{advice} ({one_line(message.partition(chr(10))[0]) or kind})"
     failure = Failure(kind=kind, message=message, traceback_tail=tail)
     nothing = dict.fromkeys(("parameters", "metrics", "timings"))
     return {"status": "diverged" if diverged else "failed", "failure": failure, **nothing}
@@ -167,14 +164,6 @@ def _succeeded(run: Run, trained: Trained, seconds: float, jobs: int) -> dict[st
         "status": "ok", "parameters": trained.parameters, "metrics": metrics, "timings": timings, "failure": None,
         "execution": execution,
     }  # fmt: skip
-
-
-def _or_none(ask: Callable[[], T]) -> T | None:
-    """What is asked of a device that may be beyond answering."""
-    try:
-        return ask()
-    except Exception:
-        return None
 
 
 def _error_by_scale(run: Run, wrong: Tensor) -> list[ScaleBin]:

@@ -8,7 +8,7 @@ import torch
 
 import datasets
 import models
-from bench.device import is_out_of_memory
+from bench.device import is_out_of_memory, on
 from bench.plan import Run
 from bench.splits import Split
 from bench.step import fresh, gradients
@@ -18,7 +18,8 @@ def out_of_memory_advice(run: Run, device: torch.device) -> str:
     """One line on a run that did not fit: which `--batch-split` would, one training step of it having been tried."""
     batch, parts = run.recipe.batch_size, run.recipe.batch_split
     what = f"a batch of {batch}" + (f" in {parts} parts" if parts > 1 else "") + " does not fit into memory"
-    found = smallest_split_that_fits(run, device)
+    with on(device):
+        found = smallest_split_that_fits(run, device)
     if found is not None:
         return f"{what}; it fits with --batch-split {found}"
     return f"{what}, nor in smaller parts; take a device with more memory, or a protocol with precision bf16 or smaller batches"

@@ -117,7 +117,7 @@ def _measure(asked: Asked, device: torch.device) -> Timing:
         warm_up=WARM_UP,
         states=states,
         others_share=share,
-        tainted=taints(states, share if device.type == "cpu" else None),
+        tainted=taints(states, share if device.type == "cpu" else 0.0),
         **quantities,
     )
 

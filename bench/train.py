@@ -114,7 +114,8 @@ def _do_epoch(
     if validation is not None:
         progress.validation_seconds.append(clock.seconds(trained, evaluated))
         _select(progress, steps.network, 100 * wrong_answers / len(validation.labels))
-    progress.others_shares.append(others.share())
+    if (share := others.share()) is not None:
+        progress.others_shares.append(share)
     progress.epoch, progress.step, progress.loss_sum, progress.epoch_seconds = progress.epoch + 1, 0, 0.0, 0.0
 
 

@@ -113,6 +113,27 @@ def test_failures_become_records(tiny, plugin, tmp_path):
     assert (diverged.status, diverged.metrics) == ("diverged", None)
 
 
+class Unspeakable(Exception):
+    def __str__(self):
+        raise ValueError("even this fails")
+
+
+@pytest.mark.parametrize(("error", "kind"), [(MemoryError(), "out of memory"), (Unspeakable(), "Unspeakable")])
+def test_no_error_escapes(tiny, plugin, tmp_path, monkeypatch, error, kind):
+    def raises(*_):
+        raise error
+
+    monkeypatch.setattr("bench.execute.train", raises)
+    record = execute(one_run(tiny), CPU, tmp_path, Watch())
+    assert (record.status, record.failure.kind) == ("failed", kind)
+
+
+def test_a_result_that_cannot_be_recorded_costs_one_run(tiny, plugin, tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.execute._error_by_scale", lambda run, wrong: ["no bin"])
+    record = execute(one_run(tiny), CPU, tmp_path, Watch())
+    assert (record.status, record.failure.kind) == ("failed", "ValidationError")
+
+
 def damaged(path):
     path.write_bytes(path.read_bytes()[:1000])
 
