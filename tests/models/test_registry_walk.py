@@ -3,6 +3,7 @@
 import pytest
 import torch
 from golden import is_dead
+from properties import assert_gradients_agree
 from torch.nn import functional as F
 
 import models
@@ -109,12 +110,21 @@ def test_training_after_an_evaluation_in_inference_mode(name):
     net.train()(batch).sum().backward()
 
 
+@pytest.mark.parametrize("name", models.list_models("mnist-scale-28"))
+def test_gradients_in_float32_are_those_in_float64(name):
+    """What the next test asks of a GPU can be met."""
+    assert_gradients_agree(network(name, "mnist-scale-28"), (1, 28, 28), "cpu")
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize(("name", "task"), WALK)
-def test_cpu_and_cuda_agree(name, task):
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+def test_gradients_on_cuda_are_those_in_float64(name, task, without_tf32):
+    assert_gradients_agree(network(name, task), (1, 28, 28), "cuda")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("name", "task"), WALK)
+def test_cpu_and_cuda_agree(name, task, without_tf32):
     net, batch = network(name, task).eval(), images(8)
     with torch.no_grad():
         expected = net(batch)

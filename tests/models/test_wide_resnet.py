@@ -3,6 +3,7 @@
 import pytest
 import torch
 from golden import assert_matches, fill, fill_network, golden, is_dead, networks
+from properties import assert_gradients_agree
 from torch import nn
 from torch.nn import functional as F
 
@@ -86,14 +87,27 @@ def test_walk(name):
             assert parameter.grad.any(), key
 
 
+def small(name):
+    torch.manual_seed(0)
+    return models.create(name, "stl10+", **SMALL)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_gradients_in_float32_are_those_in_float64(name):
+    """What the next test asks of a GPU can be met."""
+    assert_gradients_agree(small(name), (3, 32, 32), "cpu")
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", ALL)
-def test_cpu_and_cuda_agree(name):
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    torch.manual_seed(0)
-    network, batch = models.create(name, "stl10+", **SMALL).eval(), images(2)
+def test_gradients_on_cuda_are_those_in_float64(name, without_tf32):
+    assert_gradients_agree(small(name), (3, 48, 48), "cuda")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ALL)
+def test_cpu_and_cuda_agree(name, without_tf32):
+    network, batch = small(name).eval(), images(2)
     with torch.no_grad():
         expected = network(batch)
         found = network.cuda()(batch.cuda()).cpu()
