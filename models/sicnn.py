@@ -76,7 +76,11 @@ class ResizedFilters(nn.Module):
         self.scales = tuple(scales)
         matrices = [own_support(resizing(size, scale, scales, index)) for scale in scales]
         taps = [torch.kron(matrix, matrix) for matrix in matrices]  # (k_s^2, k^2): what R_z makes of all taps
-        self.bank = FilterBank([both.mT.unflatten(1, (len(m), len(m))) for both, m in zip(taps, matrices, strict=True)])
+        functions = [both.mT.unflatten(1, (len(m), len(m))) for both, m in zip(taps, matrices, strict=True)]
+        # The enlarged filters by themselves: they need larger periods, with which the others would count twice as much.
+        enlarged = sum(scale <= 1 for scale in scales)
+        self.groups = [group for group in (range(enlarged), range(enlarged, len(scales))) if group]
+        self.banks = [FilterBank([functions[s] for s in group]) for group in self.groups]
         # To all filters at once, and from their taps to their norms.
         self.register_buffer("resizings", torch.cat(taps), persistent=False)
         self.register_buffer(
@@ -100,19 +104,25 @@ class ResizedFilters(nn.Module):
             return filters
         return filters * _ratio(_l1(weight), _l1(filters))
 
-    def together(self, maps: Tensor, weight: Tensor, stride: int) -> Tensor:
-        """Convolve (N, C, M, H, W), M = 1 or S, with all columns' filters -> (N, O, S, H', W'), in few launches."""
+    def together(self, maps: Tensor, weight: Tensor, stride: int) -> list[Tensor]:
+        """Convolve (N, C, M, H, W), M = 1 or S, with all columns' filters, in few launches.
+
+        Returns groups of columns, (N, O, columns, H', W') each.
+        """
         taps = weight.flatten(2)
         all_taps, of_columns = (self.get_buffer(name).to(taps.dtype) for name in ("resizings", "columns_of_taps"))
         resized = taps @ all_taps.mT
         ratio = _ratio(taps.abs().sum(dim=2, keepdim=True), resized.abs() @ of_columns)  # (O, C, S)
-        if self.bank.pays(maps, len(weight), stride):
-            return self.bank.convolve(maps, taps * ratio.permute(2, 0, 1)[..., None])
-        filters = (resized * (ratio @ of_columns.mT)).split([k * k for k in self.bank.taps()], dim=2)
-        banks = [one.unflatten(2, (k, k)) for one, k in zip(filters, self.bank.taps(), strict=True)]
+        seen = [maps] * len(self.groups) if maps.shape[2] == 1 else maps.split([len(group) for group in self.groups], dim=2)
+        if all(bank.pays(group, len(weight), stride) for bank, group in zip(self.banks, seen, strict=True)):
+            scaled = (taps * ratio.permute(2, 0, 1)[..., None]).split([len(group) for group in self.groups])
+            return [bank.convolve(one, own) for bank, one, own in zip(self.banks, seen, scaled, strict=True)]
+        sizes = [k for bank in self.banks for k in bank.taps()]
+        filters = (resized * (ratio @ of_columns.mT)).split([k * k for k in sizes], dim=2)
+        banks = [one.unflatten(2, (k, k)) for one, k in zip(filters, sizes, strict=True)]
         if maps.shape[2] == 1:
-            return stack_scales(same_conv2d_bank(maps[:, :, 0], banks, stride))
-        return stack_scales([same_conv2d(seen, bank, stride) for seen, bank in zip(maps.unbind(2), banks, strict=True)])
+            return [stack_scales(same_conv2d_bank(maps[:, :, 0], banks, stride))]
+        return [stack_scales([same_conv2d(one, bank, stride) for one, bank in zip(maps.unbind(2), banks, strict=True)])]
 
     def convolve(self, maps: Sequence[Tensor], weight: Tensor, stride: int) -> list[Tensor]:
         """Convolve each column's (N, C, H, W) with its filters -> (N, O, H', W')."""
@@ -172,8 +182,8 @@ class ColumnConv(PoolingLayer):
         """Convolve every column with its own filters, and pool."""
         if few_launches(maps):
             by_column = maps[:, :, None] if self.lifting else maps.unflatten(1, (self.columns, -1)).transpose(1, 2)
-            responses = pool_scales(self.filters.together(by_column, self.weight, self.stride), pool)
-            return as_maps(responses.permute(3, 4, 0, 2, 1).flatten(3))
+            groups = self.filters.together(by_column, self.weight, self.stride)
+            return as_maps(torch.cat([pool_scales(group, pool).permute(3, 4, 0, 2, 1) for group in groups], dim=3).flatten(3))
         seen = [maps] * self.columns if self.lifting else maps.chunk(self.columns, dim=1)
         return concatenate([pool(response) for response in self.filters.convolve(seen, self.weight, self.stride)], dim=1)
 

@@ -91,7 +91,7 @@ class MaxPool2d(nn.MaxPool2d):
                 return pooled
             return as_maps(pixels_first(pooled))  # of an image's responses (convolution.py); gradients then lie like maps
         pooled = super().forward(pixels_first(maps).flatten(2)[None].permute(0, 3, 1, 2))
-        return as_maps(pooled.permute(0, 2, 3, 1)[0].unflatten(2, maps.shape[:2]))
+        return as_maps(pooled.permute(0, 2, 3, 1).squeeze(0).unflatten(2, maps.shape[:2]))
 
 
 def with_pixels_as_images(operation: Callable[[Tensor], Tensor], maps: Tensor) -> Tensor:

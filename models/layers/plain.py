@@ -24,7 +24,7 @@ class SameConv2d(nn.Conv2d, PoolingLayer):
         """(N, C, H, W) -> (N, O, ceil(H/stride), ceil(W/stride)), pooled."""
         alone = maps[:, :, None]
         if few_launches(maps) and self.bank.pays(alone, self.out_channels, self.stride[0]):
-            responses = pool(self.bank.convolve(alone, self.weight.flatten(2))[:, :, 0])
+            responses = pool(self.bank.convolve(alone, self.weight.flatten(2)).squeeze(2))
         else:
             responses = pool(same_conv2d(maps, self.weight, self.stride[0]))
         return responses if self.bias is None else responses + self.bias[:, None, None]
