@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
+from bench.device import stream_of
 from bench.errors import NotSaved
 
 MINUTES_BETWEEN = 5.0  # a long epoch is saved in between, too
@@ -95,7 +96,7 @@ class Checkpoint:
             written.result()
 
     def _write_from_device(self, state: dict[str, Any], done: torch.cuda.Event, device: torch.device) -> None:
-        with torch.cuda.device(device), torch.cuda.stream(torch.cuda.Stream(device)):  # beside the training's
+        with torch.cuda.device(device), torch.cuda.stream(stream_of("saving", torch.cuda.current_device())):
             done.wait()
             on_host = tree_map(lambda value: value.cpu() if isinstance(value, Tensor) else value, state)
         self._write(lambda file: torch.save(on_host, file))

@@ -47,12 +47,14 @@ def on(device: torch.device) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
-    with torch.cuda.device(device), torch.cuda.stream(_stream(torch.cuda.current_device())):
+    with torch.cuda.device(device), torch.cuda.stream(stream_of("training", torch.cuda.current_device())):
         yield
 
 
 @lru_cache
-def _stream(index: int) -> torch.cuda.Stream:
+def stream_of(purpose: str, index: int) -> torch.cuda.Stream:
+    """The one stream that a process has for a purpose on a card: torch has 32 and gives them out in turn, again and again."""
+    del purpose
     return torch.cuda.Stream(index)
 
 

@@ -60,7 +60,7 @@ def train(run: Run, device: torch.device, checkpoint: Checkpoint, watch: Watch) 
     network, optimizer, progress = _start_or_resume(run, device, checkpoint, watch)
 
     steps = Steps(network, optimizer, recipe, device, watch.say)
-    evaluation = Evaluation(recipe, training.images[0, 0].numel(), device, watch.say)
+    evaluation = Evaluation(run, training.images[0, 0].numel(), device, watch.say)
     while progress.epoch < recipe.epochs:
         _do_epoch(run, steps, evaluation, training, validation, progress, checkpoint, watch)
         if checkpoint.due_after_epoch(device):

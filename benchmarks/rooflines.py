@@ -5,14 +5,14 @@
 Every operator of a training step at batch 128, and of an evaluation of 2,000 images, takes the longest of three: its counted
 operations and its counted bytes at the rates that the card is taken to reach, and the least that a kernel takes. Added up for
 the 60 epochs of the protocol `paper`, the test on 50,000 images, and six realizations of both the task and its '+'. Where
-there is no GPU it runs under the pretended runtime of tests/fake_cuda, so that the operators are those of a GPU; else with
-`--device cpu`, whose layers take other ways.
+there is no GPU it runs under the pretended runtime of tests/fake_cuda, so that the operators are those of a GPU.
 """
 
 import argparse
 from collections.abc import Sequence
 
 import torch
+from kernels import under_the_pretended_runtime
 
 import models
 from bench.counting import Call, count
@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--precision", default="float32", choices=RATES)
     parser.add_argument("--device", default="cuda", type=torch.device)
     given = parser.parse_args()
+    under_the_pretended_runtime(str(given.device))
     set_numerics(given.precision, given.device)
     print(
         f"estimated, {given.precision}; {RATES[given.precision]:.2g} FLOP/s, {BYTES_PER_SECOND:.2g} B/s, {LEAST_SECONDS:.0e} s"
