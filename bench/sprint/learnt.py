@@ -87,10 +87,10 @@ def runs(results: Path) -> str:
 
 
 def timings(results: Path) -> str:
-    """Milliseconds of a training step of each model, as a CUDA graph where there is one."""
-    found, _ = read_timings(results)
+    """Milliseconds of a training step of each model, as a CUDA graph where there is one; the newest of each."""
+    newest = {(timing.task, timing.model): timing for timing in sorted(read_timings(results)[0], key=lambda t: t.measured)}
     told = []
-    for timing in sorted(found, key=lambda timing: (timing.task, timing.model)):
+    for _, timing in sorted(newest.items()):
         plain = 1000 * quartiles(timing.step_seconds).median
         graph = f"/{1000 * quartiles(timing.graph_step_seconds).median:.3g}" if timing.graph_step_seconds else ""
         told.append(f"{timing.task} {timing.model} {plain:.3g}{graph}{' (tainted)' if timing.tainted else ''}")
