@@ -69,11 +69,13 @@ def capture_checked(step: Callable[[], None], state: State) -> Callable[[], None
     Raises NotCaptured: the step asks the host for something, cannot be captured, or its replay gives other gradients.
     """
     state.restore()
-    with _waiting_is_an_error():
-        try:
+    try:
+        step()  # for batches of a size that is new, layers make constants, which they send to the device
+        state.restore()
+        with _waiting_is_an_error():
             step()
-        except RuntimeError as error:
-            raise NotCaptured(_line(error)) from error
+    except RuntimeError as error:
+        raise NotCaptured(_line(error)) from error
     if (why := state.kept_off_the_device()) is not None:
         raise NotCaptured(why)
     expected = [gradient.clone() for gradient in state.gradients()]

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from small import PROTOCOL
 
 # A run of so many epochs in this process, whose states are written as the test wants it.
@@ -72,8 +73,9 @@ print(json.dumps({
     assert seen == {"status": "ok", "epochs": [1, 4], "curves": [1, 4], "devices": ["cpu"], "left": 0}
 
 
-def test_states_are_seconds_apart_and_a_stop_is_on_disk_at_once(run, tmp_path):
-    at_stop, again = start(run, tmp_path, """
+@pytest.mark.parametrize(("seconds", "epochs"), [(10_000, [3]), (0, [1, 2, 3, 3])])
+def test_states_are_seconds_apart_and_a_stop_is_on_disk_at_once(run, tmp_path, seconds, epochs):
+    at_stop, again = start(run, tmp_path, f"module.SECONDS_BETWEEN_ON_CUDA = {seconds}" """
 saves = []
 save = Checkpoint.save
 Checkpoint.save = lambda self, *rest: (saves.append(rest[0].epoch), save(self, *rest))
@@ -85,7 +87,7 @@ print(json.dumps([saves, progress["epoch"], progress["step"]]))
 record = start()
 print(json.dumps([record.status, steps[0], len(record.timings.train_seconds_per_epoch)]))
 """)  # fmt: skip
-    assert at_stop == [[3], 3, 1]  # four epochs of three steps take less than 15 seconds
+    assert at_stop == [epochs, 3, 1]
     assert again == ["ok", [3, 1], 4]
 
 
