@@ -61,10 +61,11 @@ def profile(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     head = next(number for number, line in enumerate(lines) if line.startswith("operator "))
     step = re.search(r"([\d.]+) ms a step", lines[head - 1])
-    top = [re.split(r"\s{2,}", line.strip()) for line in lines[head + 1 : head + 4]]
+    rows = (re.match(r"(.{60}) +[\d.]+ +([\d.]+%)", line) for line in lines[head + 1 : head + 4])
+    top = [f"{row[1].strip()} {row[2]}" for row in rows if row]  # none where the card's counters are closed to this user
     kernels = next((found[1] for line in lines if (found := re.search(r"(\d+) kernels", line))), None)
     words = [f"{step[1] if step else '?'} ms a step", *([f"{kernels} kernels"] if kernels else [])]
-    return ", ".join([*words, *(f"{row[0]} {row[-1] if '%' in row[-1] else row[-2]}" for row in top)])
+    return ", ".join([*words, *(top or ["no operator was seen"])])
 
 
 def jobs(log: Path) -> str:

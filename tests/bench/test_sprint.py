@@ -358,3 +358,6 @@ def test_a_profile_is_told_by_its_first_operators(tmp_path):
         f"{'7 others':<60} {0.5:>9.2f} {0.2:>6.1%} {50:>6}\n63 kernels; 98 operator calls; memory high-water 10 MB\n"
     )
     assert learnt.profile(log) == "2.5 ms a step, 63 kernels, aten::convolution backward 50.0%, aten::mm 20.0%, aten::add 10.0%"
+    lines = log.read_text().splitlines()
+    log.write_text("\n".join([*lines[:3], lines[-1]]))  # a card whose counters are not to be read
+    assert learnt.profile(log) == "2.5 ms a step, 63 kernels, no operator was seen"
