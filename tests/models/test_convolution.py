@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from models.layers import convolution
 from models.layers.convolution import clip_taps, same_conv2d, same_conv2d_bank
 from models.layers.fourier import fourier_conv2d
-from models.layers.scale_axis import first_maximum
+from models.layers.maximum import first_maximum
 
 # batch, channels in and out, height, width, filter size, stride, dilation
 SHAPES = [

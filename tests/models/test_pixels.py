@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import models
+from models.layers.maximum import first_maximum
 from models.layers.pixels import (
     BatchNorm2d,
     MaxPool2d,
@@ -14,7 +15,7 @@ from models.layers.pixels import (
     has_pixels_first,
     pixels_first,
 )
-from models.layers.scale_axis import first_maximum, fold_scales, stack_scales, unfold_scales
+from models.layers.scale_axis import fold_scales, stack_scales, unfold_scales
 from models.mnist_net import MnistNet
 
 LAYOUTS = {
