@@ -34,13 +34,15 @@ def bench(*words: str) -> list[str]:
 @dataclass(frozen=True)
 class Step:
     """`share`: the part of the budget that it may use; None: what the steps after it leave. `read`: what its log and files say,
-    on one line, asked after the step however it ended. `again`: done in every sprint, also where an earlier one did it."""
+    on one line, asked after the step however it ended. `again`: done in every sprint, also where an earlier one did it. `ask`:
+    the signal that asks its commands to end."""
 
     name: str
     commands: Sequence[Command]
     share: float | None
     read: Callable[[Path], str]
     again: bool = False
+    ask: signal.Signals = signal.SIGTERM
 
 
 @dataclass
@@ -78,7 +80,7 @@ def do(step: Step, seconds: float, log: Path, stop: Callable[[], bool]) -> Outco
             outcome.commands.append(" ".join(call[call.index("-m") + 1 :] if "-m" in call else call))
             file.write(f"$ {outcome.commands[-1]}\n".encode())
             file.flush()
-            worst = _worse(worst, _run(call, left, file.fileno(), stop))
+            worst = _worse(worst, _run(call, left, file.fileno(), stop, step.ask))
     outcome.outcome, outcome.seconds = worst, time.monotonic() - started
     try:
         outcome.learnt = step.read(log)
@@ -97,7 +99,7 @@ def _worse(one: str, other: str) -> str:
     return max(one, other, key=lambda outcome: order.index(outcome) if outcome in order else len(order))
 
 
-def _run(call: list[str], seconds: float, log: int, stop: Callable[[], bool]) -> str:
+def _run(call: list[str], seconds: float, log: int, stop: Callable[[], bool], ask: signal.Signals) -> str:
     paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     environment = os.environ | {"PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"}
     try:  # a session of its own: Ctrl-C comes to this process alone, and all that it starts can be ended together
@@ -110,24 +112,25 @@ def _run(call: list[str], seconds: float, log: int, stop: Callable[[], bool]) ->
     try:
         while (code := process.poll()) is None:
             if stop() or time.monotonic() >= deadline:
-                end(process)
+                end(process, ask)
                 return "stopped" if stop() else "time limit"
             time.sleep(PAUSE)
     except KeyboardInterrupt:  # a second Ctrl-C: leave nothing running
-        end(process)
+        end(process, ask)
         raise
     return "ok" if code == 0 else "time up" if code == MORE_TO_DO else f"failed: exit code {code}"
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Ask the process to end (SIGTERM); after a while kill it with its group and with all that it started, which may have
+def end(process: subprocess.Popen[bytes], ask: signal.Signals) -> None:
+    """Ask the process to end; after a while kill it with its group and with all that it started, which may have
     sessions of their own."""
     started = _descendants(process)
-    _signal(process, signal.SIGTERM)
+    process.send_signal(ask)  # it alone: it may want to hear its own processes out
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(WIND_DOWN)
     started |= _descendants(process)
-    _signal(process, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
     for other in started:
         with contextlib.suppress(psutil.Error):
             other.kill()
@@ -138,8 +141,3 @@ def _descendants(process: subprocess.Popen[bytes]) -> set[psutil.Process]:
     with contextlib.suppress(psutil.Error):
         return set(psutil.Process(process.pid).children(recursive=True))
     return set()
-
-
-def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)

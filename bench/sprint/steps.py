@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -31,7 +32,7 @@ def steps_of(folder: Path, device: str, tasks: Sequence[str], protocol: str) -> 
     return [
         Step("device", [_always([sys.executable, "-P", "-m", "bench.sprint.device", device, str(folder)])], 0.06,
              lambda log: learnt.device(folder / "device.json"), again=True),
-        Step("gpu tests", _tests(), 0.12, learnt.tests),
+        Step("gpu tests", _tests(), 0.12, learnt.tests, ask=signal.SIGINT),
         Step("plain and graphed", _compared(cheap, task, folder, on, cuda), 0.10, lambda log: learnt.compared(folder, cuda)),
         Step(f"profile {slowest}", [_profile(slowest, task, folder, on)], 0.05, learnt.profile),
         Step(f"profile {usual}", [_profile(usual, task, folder, on)], 0.04, learnt.profile),

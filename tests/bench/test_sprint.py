@@ -99,6 +99,37 @@ def test_a_step_is_told_before_it_is_killed(tmp_path):
     assert (outcome.outcome, outcome.learnt) == ("time limit", "saved")
 
 
+def test_tests_cut_off_at_their_limit_still_tell_what_failed(tmp_path, monkeypatch):
+    monkeypatch.setattr(step, "WIND_DOWN", 20.0)
+    (tmp_path / "test_x.py").write_text(
+        "import time\ndef test_fails():\n    assert 'so' == 'otherwise'\ndef test_passes(): pass\n"
+        f"def test_waits():\n    open({str(tmp_path / 'waits')!r}, 'w')\n    time.sleep(600)\n"
+    )
+    call = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-vv",
+        "-n",
+        "2",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(tmp_path),
+        str(tmp_path),
+    ]
+    tests = Step("tests", [lambda left: call], 0.1, learnt.tests, ask=signal.SIGINT)
+
+    def stop():  # once the others are done, however long starting took
+        text = (tmp_path / "a.log").read_text()
+        return (tmp_path / "waits").exists() and " PASSED " in text and " FAILED " in text
+
+    outcome = do(tests, 120, tmp_path / "a.log", stop)
+    assert outcome.outcome == "stopped"
+    assert "AssertionError: assert 'so' == 'otherwise'" in (tmp_path / "a.log").read_text()
+    assert outcome.learnt.startswith("1 failed, 1 passed")
+
+
 def test_what_a_step_started_ends_with_it_wherever_it_went(tmp_path):
     """A worker of `bench run` has a session of its own."""
     code = "import subprocess, sys\n"  # and prints its child's number
