@@ -39,17 +39,18 @@ def bumps(extent: int, std: float, scale: float = 1.0) -> Tensor:
     return image[None, None]
 
 
-# Float32 and float64 now and then decide a maximum or a rectifier otherwise, which moves an element's gradient elsewhere. On
-# the CPU that made differences of up to 1.1e-2 of a gradient's norm, and where nothing was decided otherwise 9e-5 was the most
-# (three batches, every network). A wrong gradient differs by its own size.
+# Float32 and float64 now and then decide a maximum or a rectifier otherwise, which moves a gradient elsewhere: on the
+# CPU that made differences of up to 1.1e-2 of a gradient's norm. Where nothing is decided otherwise they are far below 1e-3. A
+# wrong gradient differs by its own size. On doubled images, whose pixels repeat, some maximum is decided otherwise in nearly
+# every batch.
 DECIDED_OTHERWISE, ROUNDED = 5e-2, 1e-3
 BATCHES = 3
 
 
-def assert_gradients_agree(network: nn.Module, image_shape: tuple[int, ...], device: str) -> None:
+def assert_gradients_agree(network: nn.Module, image_shape: tuple[int, ...], device: str, best: float = ROUNDED) -> None:
     """A training step's gradients in float32 on the device are those in float64 on the CPU, parameter by parameter.
 
-    Norms of differences; in the best of three batches as close as rounding allows. Without dropout, which draws elsewhere.
+    Norms of differences; in the `best` of three batches as close as rounding allows. Without dropout, which draws elsewhere.
     """
     errors = []
     for seed in range(BATCHES):
@@ -61,7 +62,7 @@ def assert_gradients_agree(network: nn.Module, image_shape: tuple[int, ...], dev
         negligible = 1e-3 * max(gradient.norm() for gradient in exact.values())
         errors.append({key: ((found[key] - g).norm() / (g.norm() + negligible)).item() for key, g in exact.items()})
     assert all(max(batch.values()) < DECIDED_OTHERWISE for batch in errors), errors
-    assert min(max(batch.values()) for batch in errors) < ROUNDED, errors
+    assert min(max(batch.values()) for batch in errors) < best, errors
 
 
 def _gradients(network: nn.Module, images: Tensor, device: str) -> dict[str, Tensor]:
