@@ -32,10 +32,10 @@ from torchvision.transforms.functional import normalize, pil_to_tensor
 import datasets
 import models
 from bench.device import reuse_memory, set_numerics
-from bench.splits import Epoch, Split, load_split
-from bench.timed_step import timed_run
 from bench.evaluate import predict
+from bench.splits import Epoch, Split, load_split
 from bench.step import fresh, gradients
+from bench.timed_step import timed_run
 from datasets.mnist_scale import MNIST_SCALE_MEAN, MNIST_SCALE_STD
 from models.reference import plain_layers
 

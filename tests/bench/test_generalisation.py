@@ -9,11 +9,11 @@ from tiny import TINY
 import datasets
 from bench.equivariance_measurement import after_training
 from bench.errors import BenchError
+from bench.evaluate import predict
 from bench.execute import execute
 from bench.generalisation import generalise
 from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
-from bench.evaluate import predict
 from bench.train import Watch
 from bench.weights import LARGEST, find_run, keep_weights, trained_network, weights_path
 from datasets.augment import scale_affine

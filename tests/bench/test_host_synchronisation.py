@@ -16,8 +16,8 @@ from torch.utils._pytree import tree_leaves
 import datasets
 import models
 from bench.splits import Epoch, Split
-from bench.timed_step import timed_run
 from bench.step import fresh, gradients
+from bench.timed_step import timed_run
 
 META = torch.device("meta")
 OURS = {task: models.list_models(task) for task in datasets.TASKS}  # before other tests register theirs

@@ -5,7 +5,12 @@ import torch
 
 
 @pytest.fixture
-def without_tf32(monkeypatch):
+def without_tf32():
     """For one test, float32 is float32: torch's own default for convolutions is TF32."""
-    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    switches = (torch.backends.cuda.matmul, torch.backends.cudnn)  # properties, which monkeypatch cannot take back
+    before = [switch.allow_tf32 for switch in switches]
+    for switch in switches:
+        switch.allow_tf32 = False
+    yield
+    for switch, allowed in zip(switches, before, strict=True):
+        switch.allow_tf32 = allowed
