@@ -58,6 +58,8 @@ class Local:
 
     def job(self, place: int, run: Run) -> Job:
         """On the GPUs in turn; on the CPU each process gets its share of the cores."""
-        device = f"cuda:{place % self._gpus()}" if self._gpus() else str(self.device)
-        threads = max(1, torch.get_num_threads() // self.places())
-        return Job(run.to_json(), run.id, device, threads, self.plugins, self.places())
+        gpus, places = self._gpus(), self.places()
+        device = f"cuda:{place % gpus}" if gpus else str(self.device)
+        threads = max(1, torch.get_num_threads() // places)
+        on_the_device = len(range(place % gpus, places, gpus)) if gpus else places
+        return Job(run.to_json(), run.id, device, threads, self.plugins, on_the_device)

@@ -60,7 +60,9 @@ class RayCluster:
 
     def job(self, place: int, run: Run) -> Job:
         """Ray itself shows each worker its own GPU."""
-        return Job(run.to_json(), run.id, "cuda" if self.gpus_per_run else "cpu", plugins=self.plugins)
+        device, share = "cuda" if self.gpus_per_run else "cpu", self.gpus_per_run
+        jobs = self.places() if not share else max(1, round(1 / share))  # that may share the device
+        return Job(run.to_json(), run.id, device, plugins=self.plugins, jobs=jobs)
 
 
 class RayWorker:

@@ -164,24 +164,26 @@ def gpus(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("device", "jobs", "places", "mps", "tried"),
+    ("device", "jobs", "on_each_device", "mps", "tried"),
     [
-        ("cuda:1", "auto", 4, 1, [("cuda:1", "mnist-scale", True)]),
-        ("cuda", "auto", 12, 1, [("cuda:0", "mnist-scale", True)]),
-        ("cuda", None, 3, 0, []),
-        ("cuda", 3, 3, 0, []),
-        ("cuda", 4, 4, 1, []),
-        ("cuda:0", 1, 1, 0, []),
-        ("cuda:0", 2, 2, 1, []),
-        ("cpu", "auto", 1, 0, []),
-        ("cpu", 2, 2, 0, []),
+        ("cuda:1", "auto", [4], 1, [("cuda:1", "mnist-scale", True)]),
+        ("cuda", "auto", [4, 4, 4], 1, [("cuda:0", "mnist-scale", True)]),
+        ("cuda", None, [1, 1, 1], 0, []),
+        ("cuda", 3, [1, 1, 1], 0, []),
+        ("cuda", 4, [2, 1, 1], 1, []),
+        ("cuda:0", 1, [1], 0, []),
+        ("cuda:0", 2, [2], 1, []),
+        ("cpu", "auto", [1], 0, []),
+        ("cpu", 2, [2], 0, []),
     ],
 )
-def test_how_many_processes_there_are_and_when_they_share(gpus, tmp_path, device, jobs, places, mps, tried):
+def test_how_many_processes_there_are_and_when_they_share(gpus, tmp_path, device, jobs, on_each_device, mps, tried):
     engine, said = Local(torch.device(device), tmp_path, jobs=jobs), []
     with engine.settled(RUNS, never, said.append):
-        assert engine.places() == places
-        assert engine.job(0, RUNS[0]).jobs == places
+        assert engine.places() == sum(on_each_device)
+        made = [engine.job(place, RUNS[0]) for place in range(engine.places())]
+    devices = [device] if len(on_each_device) == 1 else [f"cuda:{number}" for number in range(3)]
+    assert {job.device: job.jobs for job in made} == dict(zip(devices, on_each_device, strict=True))
     assert (gpus.mps, gpus.tried) == (mps, tried)
     assert said == (
         ["--jobs auto: 1 (a run uses all of this machine's processors)"] if (device, jobs) == ("cpu", "auto") else []
