@@ -172,3 +172,18 @@ def test_truncated_record_is_set_aside_by_name(workplace):
     assert path.with_name(path.name + ".unreadable").read_text() == whole[:500]
     assert bench(workplace, *command).returncode == 0
     assert json.loads(path.read_text())["metrics"] == json.loads(whole)["metrics"]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("options", "graphed"), [([], True), (["--no-cuda-graph"], False)])
+def test_a_run_on_a_gpu_and_its_repetition(workplace, options, graphed):
+    """Through the command line, whose process that trains uses CUDA there for the first time."""
+    chosen = ["--model", "tiny-net", "--task", "mnist-scale-28+", "--device", "cuda:0", *options]
+    done = bench(workplace, "run", "--protocol", "tiny.yaml", "--plugin", "my_net.py", *chosen)
+    assert done.returncode == 0, done.stderr
+    (path,) = [path for path in records(workplace) if path.parent.name == "tiny-net"]
+    record = json.loads(path.read_text())
+    assert (record["status"], record["hardware"]["device"]) == ("ok", "cuda")
+    assert record["execution"]["cuda_graph"] is graphed
+    again = bench(workplace, "verify", path.stem, "--records", "results", "--plugin", "my_net.py", "--device", "cuda:0")
+    assert again.returncode == 0 and "agrees bitwise" in again.stdout, again.stdout + again.stderr
