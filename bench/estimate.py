@@ -21,6 +21,7 @@ Key = tuple[str, str, str]
 class Estimates:
     """Median seconds of earlier runs of the same model, task and recipe, on this device where there are any.
 
+    Of a run that had others beside it, what it took of the device: so a sum holds for as many side by side.
     Falls back on other devices' records, then on the runs known so far; None when nothing is known.
     """
 
@@ -35,7 +36,8 @@ class Estimates:
         """Take a finished run into account."""
         if record.timings is not None:
             known = self.here if record.hardware.name == self.device_name else self.elsewhere
-            known[record.model, record.task, record.protocol.digest].append(record.timings.total_seconds)
+            jobs = record.execution.jobs if record.execution is not None else 1
+            known[record.model, record.task, record.protocol.digest].append(record.timings.total_seconds / jobs)
 
     def seconds(self, run: Run) -> float | None:
         """Expected seconds of one run, or None."""

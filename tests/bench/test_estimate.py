@@ -11,13 +11,14 @@ from bench.protocol import load_protocol
 from bench.stop import StopRequest, parse_duration
 
 
-def record(run, device, seconds):
+def record(run, device, seconds, jobs=None):
     return SimpleNamespace(
         model=run.model,
         task=run.task,
         protocol=SimpleNamespace(digest=run.recipe.digest),
         hardware=SimpleNamespace(name=device),
         timings=SimpleNamespace(total_seconds=seconds),
+        execution=SimpleNamespace(jobs=jobs) if jobs else None,
     )
 
 
@@ -30,6 +31,8 @@ def test_this_device_counts_before_others_and_unknown_runs_count_as_the_mean():
     assert elsewhere.total(runs) == 200
     elsewhere.learn(record(known, "here", 10))
     elsewhere.learn(record(known, "here", 30))
+    assert elsewhere.seconds(known) == 20
+    elsewhere.learn(record(known, "here", 120, jobs=6))  # took a sixth of the device
     assert elsewhere.seconds(known) == 20
 
 
