@@ -75,7 +75,7 @@ class Steps:
         """Take a step of the epoch; they are to be taken in order. Raises whatever the network may raise."""
         count = self.epoch.count(step)
         if self.to_capture and self._plain_steps >= WARM_UP:
-            self._capture()
+            self._capture(step)
         replay = self._replays.get(count)
         if replay is not None:
             replay()
@@ -90,9 +90,10 @@ class Steps:
         self.optimizer.step()
         self.position += count
 
-    def _capture(self) -> None:
-        """Replay from now on, batches of both sizes; or never, and say why."""
+    def _capture(self, step: int) -> None:
+        """Replay from now on, batches of both sizes; or never, and say why. The step itself is still to be taken."""
         self.to_capture = False
+        self.position.zero_()  # for a whole batch there may be no images left
         state = State(self.network, self.optimizer, [self.position, self.loss_sum], self.device)
         counts = sorted({self.epoch.count(step) for step in range(len(self.epoch))})
         try:
@@ -101,6 +102,7 @@ class Steps:
             self.say(f"no CUDA graph, its steps are launched kernel by kernel: {error}")
         finally:
             state.restore()
+            self.position.fill_(step * self.recipe.batch_size)
 
 
 def gradients(forward: Callable[[Tensor], Tensor], batch: Split, recipe: Recipe) -> Tensor:

@@ -64,6 +64,24 @@ def test_it_is_the_same_run(tiny, plugin, imitated, model):
     assert all(torch.equal(value, captured[name]) for name, value in plain.items())
 
 
+def test_a_run_resumed_at_an_epochs_end_is_captured_there(tiny, plugin, imitated):
+    """Two steps of three are left, of 32 and of 16 images: a whole batch to try is not among the images that follow."""
+    run = one_run(tiny)
+    weights = []
+    for capture in (False, True):
+        seed_all(7)
+        network, optimizer = fresh(run, CPU)
+        steps = Steps(network.train(), optimizer, run.recipe, CPU)
+        steps.to_capture = capture
+        steps.begin(Epoch(load_split(run, "train", CPU), run.recipe, torch.Generator().manual_seed(0)), 0.01, step=1)
+        for which in (1, 2):
+            steps.take(which)
+        assert steps.captured is capture
+        assert steps.position.item() == 80
+        weights.append({name: value.clone() for name, value in network.state_dict().items()})
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+
+
 class Peculiar(nn.Module):
     """A network that a graph would not repeat."""
 
