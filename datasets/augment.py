@@ -135,8 +135,12 @@ class Stl10Draws:
         """Those of some of the images."""
         return self.each(lambda numbers: numbers[which])
 
+    def to(self, device: torch.device) -> Stl10Draws:
+        """The same on another device."""
+        return self.each(lambda numbers: numbers.to(device))
+
     def each(self, change: Callable[[Tensor], Tensor]) -> Stl10Draws:
-        """The same with `change` made to each of the tensors: sent to another device, say."""
+        """The same with `change` made to each of the tensors."""
         return Stl10Draws(*(change(getattr(self, part.name)) for part in fields(self)))
 
     def copy_(self, other: Stl10Draws) -> None:
