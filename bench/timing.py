@@ -117,9 +117,15 @@ def _measure(asked: Asked, device: torch.device) -> Timing:
         warm_up=WARM_UP,
         states=states,
         others_share=share,
-        tainted=taints(states, share if device.type == "cpu" else 0.0),
+        tainted=_tainted(device, states, share),
         **quantities,
     )
+
+
+def _tainted(device: torch.device, states: list[DeviceState], share: float | None) -> list[str]:
+    if device.type == "cpu" and share is None:
+        return ["the system does not say who else used the processors"]
+    return taints(states, share if device.type == "cpu" else None)
 
 
 def _states(device: torch.device, when: Any) -> list[DeviceState]:

@@ -91,7 +91,7 @@ def test_a_driver_that_refuses_all(machine):
     names = [name for name in dir(FakeNvml) if name.startswith("nvmlDevice")]
     machine([card(0)], refused=dict.fromkeys(names, NVMLError()))
     assert state() == dict.fromkeys(KNOWN) | {"driver": "580.82"}
-    assert taints([gpu_state(torch.device("cuda:0"), "busy")], 0.0) == [
+    assert taints([gpu_state(torch.device("cuda:0"), "busy")], None) == [
         "busy: the driver does not say who else is on the card, or whether it is held back"
     ]
 
