@@ -22,7 +22,7 @@ import datasets
 from bench.errors import BenchError
 from bench.pack_wheels import unpack
 from bench.parts import split_file
-from bench.source import COMMIT_FILE, ROOT, commit, version
+from bench.source import COMMIT_FILE, ROOT, commit, git, version
 from datasets import mnist_scale_cache, stl10
 
 SUITE = "scalebench.tar.gz"
@@ -73,12 +73,11 @@ def pack(folder: Path, wheels: Sequence[Path], tasks: Sequence[str], realization
 
 def tracked_files(root: Path) -> list[Path]:
     """The files that git knows, as they are in the working tree, relative to `root`. Raises BenchError: no git checkout."""
-    call = ["git", "-C", str(root), "ls-files", "-z", "--cached"]
     try:
-        listed = subprocess.run(call, capture_output=True, check=True, timeout=60).stdout if (root / ".git").exists() else b""
+        listed = git(root, "ls-files", "-z", "--cached") if (root / ".git").exists() else ""
     except (OSError, subprocess.SubprocessError) as error:
         raise BenchError(f"git does not list the files of {root} ({type(error).__name__}); pack from a checkout") from error
-    names = [Path(name.decode("utf-8", "surrogateescape")) for name in listed.split(b"\0") if name]
+    names = [Path(name) for name in listed.split("\0") if name]
     if not names or commit(root)[0] is None:
         raise BenchError(f"{root} is no git checkout, so there is no commit for records to name; pack from a checkout")
     return [name for name in names if (root / name).is_file()]

@@ -60,10 +60,16 @@ def _by_git(root: Path) -> tuple[str, bool] | None:
 
 def _asked_of_git(root: Path) -> tuple[str, bool] | None:
     """None: git takes the folder for a part of another repository, or speaks nonsense. Raises OSError, SubprocessError."""
-    top, _, head = _git(root, "rev-parse", "--show-toplevel", "HEAD").rpartition("\n")
+    top, _, head = git(root, "rev-parse", "--show-toplevel", "HEAD").rpartition("\n")
     if Path(top).resolve() != root.resolve() or not re.fullmatch(r"[0-9a-f]{40,64}", head):
         return None
-    return head, bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
+    return head, bool(git(root, "status", "--porcelain", "--untracked-files=no"))
+
+
+def child_environment() -> dict[str, str]:
+    """For a process of this suite's that is started from anywhere: it finds these packages, and then what this one would."""
+    paths = filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _environment() -> dict[str, str]:
@@ -72,7 +78,8 @@ def _environment() -> dict[str, str]:
     return {**kept, "GIT_OPTIONAL_LOCKS": "0"}  # asking must not get in the way of the user's own git
 
 
-def _git(root: Path, *arguments: str) -> str:
+def git(root: Path, *arguments: str) -> str:
+    """What git says of ``root``, without blanks around it. Raises OSError, SubprocessError."""
     with tempfile.TemporaryFile() as answer:  # a file, not a pipe: a child that git left behind cannot keep us waiting
         subprocess.run(
             ["git", "-C", str(root), *arguments],

@@ -98,8 +98,7 @@ def _do_epoch(
 ) -> None:
     """Train, validate, and only then wait for the device, once: for the epoch's loss and the number of wrong answers."""
     clock, others = Stopwatch(steps.device), Others()
-    started = clock.mark()
-    started = _train_epoch(run, steps, training, progress, checkpoint, watch, clock, started)
+    started = _train_epoch(run, steps, training, progress, checkpoint, watch, clock)
     trained, wrong = clock.mark(), torch.zeros_like(steps.loss_sum)
     if validation is not None:
         wrong += (evaluation.answers(steps.network, validation.images) != validation.labels).sum()
@@ -127,12 +126,12 @@ def _train_epoch(
     checkpoint: Checkpoint,
     watch: Watch,
     clock: Stopwatch,
-    started: Mark,
 ) -> Mark:
     """Take the steps of an epoch that are left; since when no state has been saved in between, which is no training time.
 
     Raises Stopped: the state is saved.
     """
+    started = clock.mark()
     if progress.step == 0:
         seed_all(run.seed("dropout", progress.epoch))
     generator = torch.Generator().manual_seed(run.seed("epoch", progress.epoch))

@@ -49,11 +49,11 @@ def pack(
 
 
 def _say_untracked() -> None:
-    import subprocess
+    from bench.source import ROOT, git
+    from bench.told import told
+    from leaderboard.errors import one_line
 
-    from bench.source import ROOT
-
-    call = ["git", "-C", str(ROOT), "ls-files", "-z", "--others", "--exclude-standard"]
-    names = [name for name in subprocess.run(call, capture_output=True, check=False).stdout.split(b"\0") if name]
+    listed = told(git, ROOT, "ls-files", "-z", "--others", "--exclude-standard", otherwise="")
+    names = [name for name in listed.split("\0") if name]
     if names:
-        print(f"left out, since git does not know them: {len(names)} files, such as {names[0].decode('utf-8', 'replace')}")
+        print(f"left out, since git does not know them: {len(names)} files, such as {one_line(names[0])}")

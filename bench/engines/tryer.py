@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
 import subprocess
 import time
@@ -11,8 +10,8 @@ from collections.abc import Callable, Sequence
 from threading import Thread
 from typing import Any
 
-from bench.engines.worker import ROOT
 from bench.errors import BenchError
+from bench.source import child_environment
 from leaderboard.errors import one_line
 
 
@@ -21,13 +20,12 @@ class Tryer:
 
     def __init__(self, call: Sequence[str], stop: Callable[[], bool]) -> None:
         self.stop = stop
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))}
         self.process = subprocess.Popen(
             call,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=environment,
+            env=child_environment(),
             start_new_session=True,
         )
         self.answers: queue.Queue[bytes] = queue.Queue()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import platform
 import queue
 import re
@@ -19,9 +18,9 @@ from typing import Any
 
 from bench.checkpoint import FOLDER, Checkpoint
 from bench.plan import Run
+from bench.source import child_environment
 from bench.weights import weights_path
 
-ROOT = Path(__file__).resolve().parents[2]
 LAST_WORDS = 12  # lines of its error output that are kept
 
 
@@ -45,13 +44,12 @@ class Worker:
     def __init__(self, results: Path) -> None:
         self.results = results
         # -P: a folder named datasets where the user stands is not ours. A session of its own: Ctrl-C comes to the parent alone.
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))}
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "bench.engines.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=environment,
+            env=child_environment(),
             start_new_session=True,
         )
         self._said: queue.Queue[dict[str, Any]] = queue.Queue()

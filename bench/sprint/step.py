@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from bench.source import ROOT
+from bench.source import child_environment
 from leaderboard.errors import one_line
 
 WIND_DOWN = 10.0  # seconds between being asked to end (SIGTERM) and being killed
@@ -100,8 +100,7 @@ def _worse(one: str, other: str) -> str:
 
 
 def _run(call: list[str], seconds: float, log: int, stop: Callable[[], bool], ask: signal.Signals) -> str:
-    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    environment = os.environ | {"PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"}
+    environment = child_environment() | {"PYTHONUNBUFFERED": "1"}
     try:  # a session of its own: Ctrl-C comes to this process alone, and all that it starts can be ended together
         process = subprocess.Popen(
             call, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True

@@ -84,6 +84,14 @@ def test_changes_are_taken_along_and_said(checkout, tmp_path):
     assert "and changes to it" in packed[0].what
 
 
+def test_variables_that_name_another_repository_are_not_followed(checkout, tmp_path, monkeypatch):
+    before = pack.tracked_files(pack.ROOT)
+    (tmp_path / "other").mkdir()
+    git(tmp_path / "other", "init", "--quiet")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
+    assert pack.tracked_files(pack.ROOT) == before != []
+
+
 def test_stl10_travels_in_parts_and_is_whole_again(checkout, tmp_path, stl10_of, monkeypatch):
     files = stl10_of(train=3, test=2)
     user = tmp_path / "user"
