@@ -7,7 +7,8 @@ Importing this package imports no torch; `create` does.
 """
 
 from models.errors import ModelError
-from models.registry import ModelInfo, canonical_name, create, info, infos, list_models, load_plugin, register
+from models.plugins import load_plugin
+from models.registry import ModelInfo, canonical_name, create, info, infos, list_models, register
 
 __all__ = [
     "ModelError",

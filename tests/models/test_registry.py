@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 import models
-from models.registry import load_plugin
+from models import load_plugin
 
 
 def test_listing_needs_no_torch():
