@@ -5,8 +5,12 @@ class BenchError(ValueError):
     """Something asked for cannot be done. Its message is one line: what was given, what is allowed, what to type."""
 
 
-class Stopped(Exception):
-    """The time budget or a signal ended the work; everything done so far is saved."""
+class Stopped(BaseException):
+    """The time budget or a signal ended the work; everything done so far is saved. The message says which, if anything.
+
+    No Exception, as KeyboardInterrupt is none: it may be raised at any line, and nothing that copes with failures is to take it
+    for one.
+    """
 
 
 class Diverged(ArithmeticError):

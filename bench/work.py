@@ -35,11 +35,11 @@ class Work:
 def work(todo: Sequence[Run], engine: Engine | Alone, results: Path, estimates: Estimates, stop: StopRequest) -> Work:
     """Do the runs and leave their records and the board in `results`.
 
-    Raises BenchError: the folder cannot be written; DataError: the data cannot be had.
+    Raises BenchError: the folder cannot be written; DataError: the data cannot be had; Stopped: before the first run.
     """
     _check_writable(results)
-    stop.listen()
     todo = list(todo) if engine.has_own_data else _with_data(todo)
+    stop.between_steps()
     display = Display(len(todo))
     records = (
         engine.drive(todo, display)

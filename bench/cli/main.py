@@ -25,7 +25,8 @@ from bench.cli import (
     timings_verb,
     verify,
 )
-from bench.errors import BenchError
+from bench.errors import BenchError, Stopped
+from bench.stop import MORE_TO_DO, heeded
 
 app = typer.Typer(
     name="bench",
@@ -64,14 +65,19 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
     if not given:
         given = ["--help"]
     try:
-        result = app(args=given, prog_name="bench", standalone_mode=False)
+        with heeded():
+            result = app(args=given, prog_name="bench", standalone_mode=False)
     except typer.TyperException as error:
         verb = f" {given[0]}" if given[0] in [command.name for command in app.registered_commands] else ""
         return _complain(f"{_message(error)}; see bench{verb} --help")
     except (BenchError, models.ModelError, datasets.DataError, leaderboard.RecordError) as error:
         return _complain(str(error))
+    except Stopped as stopped:
+        _complain(f"stopped ({stopped}); what is done is saved, the same command goes on from here")
+        return MORE_TO_DO
     except (KeyboardInterrupt, typer.Abort):
-        return _complain("interrupted")
+        _complain("interrupted; what is done is saved, the same command goes on from here")
+        return MORE_TO_DO
     return result if isinstance(result, int) else 0
 
 

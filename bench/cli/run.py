@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from bench.work import Work
     from leaderboard.records import Hardware
 
-STOPPED = 75  # EX_TEMPFAIL: nothing is wrong, there is more to do
-
 
 def run(
     everything: Annotated[bool, typer.Option("--all", help="Every model on every task.")] = False,
@@ -75,6 +73,7 @@ def run(
 
     # What needs no torch comes first: a mistyped name is answered at once.
     stop = StopRequest(None if time_budget is None else parse_duration(time_budget))
+    stop.listen()
     _load_plugins(plugin or [])
     parts, planned_realizations = _what(everything, model, task, plan)
     chosen = None if protocol is None else load_protocol(protocol)
@@ -189,10 +188,12 @@ def _print_runs(runs: list[Run], done: set[str], estimates: Estimates, results: 
 
 
 def _report(done: Work, results: Path, stop: StopRequest) -> int:
+    from bench.stop import MORE_TO_DO
+
     print(f"board: {results / 'LEADERBOARD.md'}")
     for record in done.bad:
         print(f"{record.status}: {record.run_id}; to repeat: {record.command}", file=sys.stderr)
     if done.stopped:
         print(f"stopped ({stop.reason}); what is done is saved, the same command goes on from here", file=sys.stderr)
-        return STOPPED
+        return MORE_TO_DO
     return 1 if done.bad else 0

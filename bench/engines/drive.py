@@ -79,6 +79,7 @@ class _Place:
     worker: Near | None = None
     run: Run | None = None
     began: float = 0.0
+    stepped: bool = False  # the run has made a step here, so that there is something to save
 
 
 @dataclass
@@ -137,7 +138,7 @@ class Driver:
                     self.display.finished(taken, "by another worker")
                     yield taken
                     continue
-                place.run, place.began = taken, time.monotonic()
+                place.run, place.began, place.stepped = taken, time.monotonic(), False
                 self.display.begun(number, place.worker.where, taken, self.estimates.total(list(queue.pending.values())[:1000]))
                 place.worker.resume(taken, self.engine.job(number, taken))
 
@@ -162,6 +163,7 @@ class Driver:
         if run is None:
             return None
         if "epoch" in message:
+            place.stepped = True
             self.display.step(number, run, message["epoch"], message["step"])
         if "state" in message or "weights" in message:
             self._keep(run, message)
@@ -220,6 +222,12 @@ class Driver:
         for place in self._busy():
             assert place.worker is not None
             place.worker.stop()
+        yield from self._collect(queue)
+        for place in self._busy():
+            if place.run is not None and not place.stepped:  # still building or waiting, however long that takes
+                self._dismiss(place)
+                queue.give_back(place.run)
+                place.run = None
         while self._busy():
             yield from self._collect(queue)
             time.sleep(PAUSE)

@@ -53,6 +53,7 @@ class Share:
             models.load_plugin(plugin)
         runs, stop = [Run.from_json(run) for run in self.runs], StopRequest(self.budget)
         stop.listen()
+        stop.between_steps()
         engine = Local(torch.device(self.device), self.results, self.plugins, jobs=1)
         driver = Driver(runs, engine, self.results, Estimates([], ""), stop, Display(len(runs)))
         try:

@@ -17,9 +17,9 @@ from bench.source import commit
 from bench.sprint import report
 from bench.sprint.bring_back import ARCHIVE, bring_back
 from bench.sprint.budget import limit
-from bench.sprint.step import LEAST, MORE_TO_DO, Outcome, Step, do
+from bench.sprint.step import LEAST, Outcome, Step, do
 from bench.sprint.steps import PACKING
-from bench.stop import StopRequest
+from bench.stop import MORE_TO_DO, StopRequest
 from leaderboard.errors import RecordError
 
 

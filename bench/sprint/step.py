@@ -15,12 +15,12 @@ from pathlib import Path
 import psutil
 
 from bench.source import child_environment
+from bench.stop import MORE_TO_DO
 from leaderboard.errors import one_line
 
 WIND_DOWN = 10.0  # seconds between being asked to end (SIGTERM) and being killed
 LEAST = 1.0  # seconds with which no further command is begun
 PAUSE = 0.05
-MORE_TO_DO = 75  # as `bench run` exits when its time budget is spent
 
 # Given the seconds that are left to the step; nothing: these are too few to begin with.
 Command = Callable[[float], list[str]]

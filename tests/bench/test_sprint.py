@@ -20,7 +20,7 @@ from bench.sprint.bring_back import bring_back, valuable
 from bench.sprint.budget import limit
 from bench.sprint.step import Step, do
 from bench.sprint.steps import PACKING, steps_of
-from bench.stop import StopRequest
+from bench.stop import MORE_TO_DO, StopRequest
 
 
 def never():
@@ -261,6 +261,7 @@ from bench.sprint.step import Step
 from bench.stop import StopRequest
 stop = StopRequest()
 stop.listen()
+stop.between_steps()
 steps = [Step(name, [lambda left: [sys.executable, "-c", {SLEEPS!r}]], 0.4, lambda log: "read") for name in ("one", "two")]
 sys.exit(sprint.sprint(Path({str(tmp_path)!r}), steps, 600, "", stop))
 """
@@ -270,7 +271,7 @@ sys.exit(sprint.sprint(Path({str(tmp_path)!r}), steps, 600, "", stop))
     while not (log.is_file() and "asleep" in log.read_text()) and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == step.MORE_TO_DO
+    assert process.wait(60) == MORE_TO_DO
     assert outcomes(tmp_path) == {"one": "stopped", "two": "stopped"}
     assert (tmp_path / "bring-back" / "sprint.tar.gz").is_file()
 
