@@ -4,11 +4,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
+import torch
 
+from bench.engines.display import Display
+from bench.engines.drive import Driver
 from bench.errors import Stopped
+from bench.estimate import Estimates
+from bench.plan import PlanPart, plan_runs
+from bench.protocol import load_protocol
 from bench.stop import SIGNALS, StopRequest, heeded
 
 
@@ -95,3 +102,61 @@ def test_handlers_come_back():
     with heeded():
         assert [signal.getsignal(number) for number in SIGNALS] != before
     assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+class Place:
+    """A worker that says that it has made a step, or is still building, whatever it is asked."""
+
+    where = ""
+
+    def __init__(self, steps):
+        self.said, self.closed = [{"epoch": 0, "step": 0}] if steps else [], False
+        self.steps = steps
+
+    def ready(self):
+        return True
+
+    def resume(self, run, job):
+        pass
+
+    def receive(self):
+        said, self.said = self.said, []
+        return said
+
+    def stop(self):
+        self.said += [{"stopped": True}] if self.steps else []
+
+    def close(self):
+        self.closed = True
+
+
+class TwoPlaces:
+    """An engine with one worker of each kind."""
+
+    device, has_own_data = torch.device("cpu"), False
+
+    def __init__(self):
+        self.hired = [Place(steps=True), Place(steps=False)]
+
+    def places(self):
+        return 2
+
+    def hire(self, place):
+        return self.hired[place]
+
+    def job(self, place, run):
+        return None
+
+
+@pytest.mark.parametrize("budget", [0.5, None])
+def test_a_worker_that_is_still_building_is_not_waited_for(tmp_path, budget):
+    runs = plan_runs([PlanPart(models=["cnn"], tasks=["mnist-scale-28"])], [0, 1], load_protocol("quick"))
+    stop, engine = StopRequest(budget), TwoPlaces()
+    if budget is None:
+        threading.Timer(0.5, setattr, (stop, "signal_name", "SIGTERM")).start()
+    began = time.monotonic()
+    with pytest.raises(Stopped):
+        list(Driver(runs, engine, tmp_path, Estimates([], ""), stop, Display(2)).drive())
+    assert time.monotonic() - began < 5
+    assert all(worker.closed for worker in engine.hired)
+    assert not list((tmp_path / ".leases").iterdir())  # both can be taken again at once
