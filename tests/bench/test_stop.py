@@ -10,6 +10,7 @@ import time
 import pytest
 import torch
 
+from bench.cli.main import main
 from bench.engines.display import Display
 from bench.engines.drive import Driver
 from bench.errors import Stopped
@@ -160,3 +161,42 @@ def test_a_worker_that_is_still_building_is_not_waited_for(tmp_path, budget):
     assert time.monotonic() - began < 5
     assert all(worker.closed for worker in engine.hired)
     assert not list((tmp_path / ".leases").iterdir())  # both can be taken again at once
+
+
+RUN = ["run", "--model", "cnn", "--task", "mnist-scale-28", "--realizations", "0", "--protocol", "quick", "--device", "cpu"]
+WAITED_FOR = {  # what a command may be at before the first step, and where
+    "the data": "datasets.prepare",
+    "a cluster": "bench.engines.choose.make_engine",
+    "the device": "bench.device.choose_device",
+    "earlier records": "bench.estimate.read_results",
+}
+
+
+@pytest.mark.parametrize("place", WAITED_FOR.values(), ids=WAITED_FOR)
+@pytest.mark.parametrize("by", ["budget", "SIGTERM"])
+def test_a_run_stops_before_its_first_step_in_one_line(monkeypatch, tmp_path, capsys, place, by):
+    def wait(*_, **__):
+        if by == "SIGTERM":
+            os.kill(os.getpid(), signal.SIGTERM)
+        waits()
+
+    monkeypatch.setattr(place, wait)
+    budget = ["--time-budget", "1s"] if by == "budget" else []
+    with pytest.raises(SystemExit) as ended:
+        main([*RUN, *budget, "--results", str(tmp_path)])
+    error = capsys.readouterr().err
+    assert ended.value.code == 75 and error.startswith("bench: stopped (") and error.count("\n") == 1
+    assert ("time budget spent" if by == "budget" else "SIGTERM received") in error
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_other_verbs_stop_in_one_line_too(monkeypatch, capsys):
+    def wait(*_, **__):
+        os.kill(os.getpid(), signal.SIGTERM)
+        waits()
+
+    monkeypatch.setattr("datasets.prepare", wait)
+    with pytest.raises(SystemExit) as ended:
+        main(["data", "--task", "mnist-scale-28", "--realizations", "0"])
+    error = capsys.readouterr().err
+    assert ended.value.code == 75 and "SIGTERM received" in error and error.count("\n") == 1
