@@ -57,5 +57,6 @@ def _step(run: Run, device: torch.device, parts: int) -> None:
     height, width = (recipe.data.central_pixels or extent for extent in (height, width))
     images = torch.zeros(recipe.batch_size, channels, height, width, device=device)
     labels = torch.zeros(len(images), dtype=torch.long, device=device)
-    gradients(network.train(), Split(images, labels), recipe)
+    network.train()
+    gradients(network, Split(images, labels), recipe)
     optimizer.step()

@@ -127,7 +127,8 @@ def fresh(run: Run, device: torch.device, batch_split: int | None = None) -> tup
     """
     recipe, parts = run.recipe, batch_split or run.recipe.batch_split
     seed_all(run.seed("weights"))
-    network = models.create(run.model, run.task, **recipe.network).to(device)
+    network = models.create(run.model, run.task, **recipe.network)
+    network.to(device)
     if recipe.channels_last:
         for parameter in network.parameters():  # `network.to` refuses networks with weights of five axes
             if parameter.ndim == 4:

@@ -143,7 +143,8 @@ def _quantities(run: Run, device: torch.device, repeats: int, states: list[Devic
     warmed = time.perf_counter() - started if device.type == "cpu" else 0.0
     steps = samples(step, device, repeats, warmed=warmed, busy=lambda: states.extend(_states(device, "busy")))
     memory = peak_memory(device)
-    network, images = step.network.eval(), step.batch.images
+    network, images = step.network, step.batch.images
+    network.eval()
     with torch.no_grad(), autocast(precision, device):
         inferences = samples(lambda: network(images), device, repeats)
         latency = latencies(lambda: network(images[:1]), device, repeats)

@@ -65,4 +65,6 @@ def trained_network(results: Path, record: Record, device: torch.device) -> nn.M
     except Exception as error:  # torch raises many kinds for a damaged file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BenchError(f"the weights {path} cannot be used: {reason}; do the run again: {record.command}") from error
-    return network.to(device).eval()
+    network.to(device)
+    network.eval()  # not chained: a network's own `eval` or `train` may forget to return it
+    return network

@@ -65,7 +65,8 @@ def counted(model: str, task: str, device: torch.device) -> tuple[list[Call], li
     step()
     images = torch.zeros(EVALUATED, 1, 28, 28, device=device)
     training = count(step).calls
-    network = step.network.eval()
+    network = step.network
+    network.eval()
     with torch.no_grad():
         network(images)
         return training, count(lambda: network(images)).calls
