@@ -19,12 +19,14 @@ import importlib.metadata
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, get_args, get_origin, get_type_hints
 
+from models.content import content_hash, package_files
 from models.errors import ModelError
 from models.scan import Registration, folder_and_name, scan_package, suggestion
 
@@ -42,7 +44,10 @@ Options = Mapping[str, Mapping[str, Sequence[str]]]
 
 @dataclass(frozen=True, eq=False)
 class ModelInfo:
-    """What is known of a registered model without building it."""
+    """What is known of a registered model without building it.
+
+    `source`: nothing for a built-in model, else the SHA-256 of the code that registers it; `plugin`: the plugin's file, if any.
+    """
 
     name: str
     tasks: tuple[str, ...]
@@ -50,6 +55,8 @@ class ModelInfo:
     options: Options
     origin: str
     module: str
+    source: str = ""
+    plugin: str = ""
 
     def supports(self, task: str) -> bool:
         """Whether the model has a network for this task."""
@@ -68,7 +75,8 @@ class ModelInfo:
 # One name may stand for several networks, each for tasks of its own (`cnn` is a WRN-16-8 on stl10+).
 _catalogue: dict[str, list[ModelInfo]] = {}
 _builders: dict[ModelInfo, Callable[..., nn.Module]] = {}
-_scanned = False
+_scanned: set[str] = set()  # "own", "packages"
+_code = [("", "")]  # source and plugin of what registers models now
 
 
 def register(
@@ -96,7 +104,7 @@ def _add(new: Registration) -> ModelInfo:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", new.name):
         raise ModelError(f"model name {new.name!r} ({new.origin}): use letters, digits, '.', '_' and '-' only")
     tasks = (new.tasks,) if isinstance(new.tasks, str) else tuple(new.tasks)
-    model = ModelInfo(new.name, tasks, new.paper, new.options, new.origin, new.module)
+    model = ModelInfo(new.name, tasks, new.paper, new.options, new.origin, new.module, *_code[-1])
     namesakes = _catalogue.setdefault(new.name, [])
     for known in namesakes:
         if (known.origin, known.module) == (model.origin, model.module):
@@ -117,22 +125,39 @@ def _short(path: str) -> str:
     return folder_and_name(file) if file.parent == Path(__file__).parent else file.name
 
 
+@contextmanager
+def registering(source: str, plugin: str = "") -> Iterator[None]:
+    """Models registered within are of this code: its hash, and the plugin's file if it is one."""
+    _code.append((source, plugin))
+    try:
+        yield
+    finally:
+        _code.pop()
+
+
 def _scan() -> None:
-    global _scanned  # noqa: PLW0603 - the scan runs once per process, at the first question
-    if _scanned:
+    """Find all models, once per process, at the first question that concerns them."""
+    _scan_own()
+    if "packages" in _scanned:
         return
-    _scanned = True
-    for registration in scan_package(Path(__file__).parent):
-        _add(registration)
+    _scanned.add("packages")
     for entry_point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
         try:
-            entry_point.load()
+            with registering(content_hash(package_files(entry_point.module))):
+                entry_point.load()
         except Exception as error:  # a stranger's package may raise anything
             print(
                 f"models: entry point {entry_point.name} = {entry_point.value} did not load and is left out: "
                 f"{type(error).__name__}: {error}",
                 file=sys.stderr,
             )
+
+
+def _scan_own() -> None:
+    if "own" not in _scanned:
+        _scanned.add("own")
+        for registration in scan_package(Path(__file__).parent):
+            _add(registration)
 
 
 def _all() -> list[ModelInfo]:
@@ -167,7 +192,9 @@ def info(name: str, task: str) -> ModelInfo:
     """
     _check_task(task)
     base = name.partition("@")[0]
-    _scan()
+    _scan_own()
+    if not any(model.supports(task) for model in _catalogue.get(base, ())):
+        _scan()  # not before: who asks for a built-in model runs no stranger's code
     if base not in _catalogue:
         known = list_models()
         raise ModelError(f"unknown model {base!r}{suggestion(base, known)}; models: {', '.join(known)}")
@@ -218,6 +245,8 @@ def create(name: str, task: str, **overrides: Any) -> nn.Module:
     model = info(name, task)
     defaults = {option: values[0] for option, values in model.choices(task).items()}
     arguments: dict[str, Any] = {**defaults, **_options(name, task), **overrides}
+    if model.plugin:
+        importlib.import_module("models.plugins").use_folder(Path(model.plugin).parent)
     if model not in _builders:
         importlib.import_module(model.module)
     accepted = _overrides(_builders[model])
