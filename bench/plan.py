@@ -26,7 +26,10 @@ PLANS = Path(__file__).parent / "plans"
 
 @dataclass(frozen=True)
 class Run:
-    """The unit of work."""
+    """The unit of work. `source` is the hash of the code of a model that is not the suite's, `plugin` its file, if any.
+
+    `arguments`: further command-line arguments that it takes to repeat the run (--protocol, --plugin).
+    """
 
     model: str
     task: str
@@ -34,12 +37,15 @@ class Run:
     protocol: Protocol
     recipe: Recipe
     fingerprint: str
-    arguments: tuple[str, ...] = ()  # further command-line arguments that it takes to repeat the run (--protocol, --plugin)
+    arguments: tuple[str, ...] = ()
+    source: str = ""
+    plugin: str = ""
 
     @cached_property
     def id(self) -> str:
         """Stable and readable, e.g. cnn_mnist-scale-28_r0_quick_1f2e3d4c5b."""
         parts = [self.model, self.task, self.realization, self.protocol.name, self.recipe.digest, self.fingerprint]
+        parts += [self.source] if self.source else []
         digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:10]
         return f"{self.model}_{self.task}_r{self.realization}_{self.protocol.name}_{digest}"
 
@@ -50,14 +56,15 @@ class Run:
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON, for another process."""
-        plain = {name: getattr(self, name) for name in ("model", "task", "realization", "arguments")}
+        plain = {name: getattr(self, name) for name in ("model", "task", "realization", "arguments", "source", "plugin")}
         return {**plain, "protocol": self.protocol.model_dump(mode="json")}
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> Run:
         """The same run again."""
         protocol = Protocol.model_validate(plain["protocol"])
-        return make_run(plain["model"], plain["task"], plain["realization"], protocol, tuple(plain["arguments"]))
+        what = plain["model"], plain["task"], plain["realization"], protocol
+        return make_run(*what, tuple(plain["arguments"]), plain["source"], plain["plugin"])
 
     @property
     def command(self) -> str:
@@ -146,13 +153,15 @@ def match_models(patterns: Iterable[str], tasks: Sequence[str]) -> list[tuple[st
     return sorted(chosen)
 
 
-def make_run(model: str, task: str, realization: int, protocol: Protocol, arguments: tuple[str, ...] = ()) -> Run:
+def make_run(
+    model: str, task: str, realization: int, protocol: Protocol, arguments: tuple[str, ...], source: str, plugin: str
+) -> Run:
     """One run. Raises BenchError: the protocol has no recipe for the task."""
     recipe = protocol.recipe(task)
     if recipe is None:
         raise BenchError(f"protocol {protocol.name!r} has no recipe for {task}; it covers {list(protocol.recipes)}")
     fingerprint = datasets.fingerprint(task, realization, test_size=recipe.data.test_size)
-    return Run(model, task, realization, protocol, recipe, fingerprint, arguments)
+    return Run(model, task, realization, protocol, recipe, fingerprint, arguments, source, plugin)
 
 
 def plan_runs(
@@ -171,7 +180,10 @@ def plan_runs(
                 continue
             fingerprint = datasets.fingerprint(task, realization, test_size=recipe.data.test_size)
             names = sorted(model for model, on in pairs if on == task)
-            runs += [Run(model, task, realization, protocol, recipe, fingerprint, arguments) for model in names]
+            for model in names:
+                code = models.info(model, task)
+                data = recipe, fingerprint
+                runs.append(Run(model, task, realization, protocol, *data, arguments, code.source, code.plugin))
     if not runs:
         raise BenchError(
             f"protocol {protocol.name!r} has no recipe for the tasks asked for; it covers {list(protocol.recipes)}"

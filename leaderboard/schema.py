@@ -174,7 +174,8 @@ class Failure(_Part):
 class Record(_Part):
     """One run. ``command`` repeats it; ``started`` and ``finished`` are in UTC; ``parameters`` counts trainable ones.
 
-    ``execution`` is None in records from before there was the field.
+    ``source``: SHA-256 of the code of a model that is not the suite's own, a plugin or another package's; None for the suite's.
+    ``execution`` and ``source`` are None in records from before there were the fields.
     """
 
     schema_version: Annotated[int, Field(strict=True, ge=SCHEMA_VERSION, le=SCHEMA_VERSION)] = SCHEMA_VERSION
@@ -185,6 +186,7 @@ class Record(_Part):
     realization: Annotated[Count, Field(le=10**6)]
     protocol: ProtocolUsed
     execution: ExecutionUsed | None = None
+    source: Text | None = None
     data: DataUsed
     parameters: Count | None
     metrics: Metrics | None
