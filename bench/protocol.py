@@ -6,153 +6,68 @@ task glob (the first that matches is used) and may start from another protocol w
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, field_validator
 
+import datasets
 from bench.errors import BenchError
+from bench.recipe import (
+    EXECUTION,
+    Adam,
+    CropFlipCutout,
+    Data,
+    LearningRateSteps,
+    Recipe,
+    Rescaling,
+    Sgd,
+)
+from bench.strict_yaml import read_yaml
+from bench.values import Flag, Settings
 from leaderboard.errors import one_line
-from leaderboard.schema import MEASUREMENTS
+from leaderboard.schema import MEASUREMENTS, Name
 from models.scan import suggestion
+
+__all__ = [
+    "EXECUTION", "Adam", "CropFlipCutout", "Data", "LearningRateSteps", "Protocol", "Realization", "Recipe", "Rescaling",
+    "Settings", "Sgd", "built_in_protocols", "load_protocol",
+]  # fmt: skip
 
 BUILT_IN = Path(__file__).parent / "protocols"
 MAX_EXTENDS = 3  # a file may extend one that extends another, not itself
+TAKEN = ("leaderboard.md", "profiles", "weights", *MEASUREMENTS)  # in a results folder, beside the folders of protocols
+TAGS: dict[str, type[Settings]] = {"Rescaling": Rescaling, "CropFlipCutout": CropFlipCutout, "adam": Adam, "sgd": Sgd}
+HOW = {  # to write what was meant
+    "int_type": "; write a whole number in plain digits, such as 60",
+    "float_type": "; write a number in plain digits, such as 0.01 or 1.0e-3",
+    "finite_number": "; infinity and NaN are none",
+    "bool_type": "; write true or false",
+    "string_type": "; write text, in quotes if it looks like a number",
+    "missing": "; a recipe that is not inherited needs every setting",
+}
 
-
-class Settings(BaseModel):
-    """Base of everything a protocol file may hold."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Data(Settings):
-    """Which split, how many images of each part (None: all), and how many central pixels of them (None: all).
-
-    `test_size` is 8,000 on STL-10, which has no validation part.
-    """
-
-    test_size: Literal[50_000, 48_000, 8_000] = 50_000
-    train_images: int | None = Field(default=None, gt=0)
-    validation_images: int | None = Field(default=None, gt=0)
-    test_images: int | None = Field(default=None, gt=0)
-    central_pixels: int | None = Field(default=None, ge=24)
-
-    @property
-    def variant(self) -> str:
-        """The split as the board names it, e.g. 10k-2k-50k, or 5k-8k for STL-10."""
-        return "5k-8k" if self.test_size == 8_000 else f"10k-2k-{self.test_size // 1000}k"
-
-
-class Rescaling(Settings):
-    """The '+' of mnist-scale: every training image rescaled about `centre` by a factor drawn uniformly, anew at every visit."""
-
-    scale: tuple[float, float]
-    centre: float
-
-
-class CropFlipCutout(Settings):
-    """The '+' of stl10: pad by `pad` and crop anew, flip half of the images, hide a square of side `cutout`."""
-
-    pad: int = Field(ge=0)
-    cutout: int = Field(ge=0)
-
-
-class Adam(Settings):
-    """Kingma and Ba 2015, as torch.optim.Adam names it."""
-
-    name: Literal["adam"]
-    lr: float = Field(gt=0)
-    betas: tuple[float, float]
-    eps: float
-    weight_decay: float = Field(ge=0)
-
-
-class Sgd(Settings):
-    """Stochastic gradient descent as torch.optim.SGD names it; the weight decay acts on every trainable parameter."""
-
-    name: Literal["sgd"]
-    lr: float = Field(gt=0)
-    momentum: float = Field(ge=0)
-    nesterov: bool
-    weight_decay: float = Field(ge=0)
-
-
-class LearningRateSteps(Settings):
-    """Multiply the learning rate by `factor` after each of these numbers of epochs."""
-
-    factor: float = Field(gt=0)
-    after_epochs: list[int]
-
-
-# How a run is computed and not what: these change rounding and nothing else, so a recipe's digest does not know of them.
-EXECUTION = ("batch_split", "channels_last", "compile", "cuda_graph", "evaluation_batch")
-
-
-class Recipe(Settings):
-    """Everything that decides a run's numbers on one task, apart from the model and the realization; and how it is computed.
-
-    `select`: test the weights of the best validation epoch, or those of the last epoch. `network`: arguments of the builder; a
-    run that sets any is of another network than the published one and never stands on the board.
-
-    The rest (EXECUTION) changes rounding at most. `batch_split`: each batch goes through the network in so many parts, to save
-    memory; the update is that of the whole batch (models/layers/in_parts.py). `cuda_graph`: steps are replayed as CUDA graphs
-    (None: wherever the device is CUDA and the network allows it). `evaluation_batch`: images at a time without gradients
-    (None: the device's usual number).
-    """
-
-    epochs: int = Field(gt=0)
-    batch_size: int = Field(gt=1)
-    optimizer: Annotated[Adam | Sgd, Field(discriminator="name")]
-    learning_rate_steps: LearningRateSteps
-    augmentation: Rescaling | CropFlipCutout | None
-    select: Literal["best-validation", "last"]
-    precision: Literal["float32", "tf32", "bf16"]
-    data: Data
-    batch_split: int = Field(default=1, ge=1)
-    channels_last: bool = False
-    compile: bool = False
-    cuda_graph: bool | None = None
-    evaluation_batch: int | None = Field(default=None, ge=1)
-    network: dict[str, int | float] = Field(default_factory=dict)
-
-    @cached_property
-    def digest(self) -> str:
-        """A short hash of `settings`: two recipes are the same if and only if their digests are."""
-        text = json.dumps(self.settings, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-    def model_copy(self, **changes: Any) -> Self:
-        """A copy with other settings, and so with a digest of its own."""
-        copy = super().model_copy(**changes)
-        copy.__dict__.pop("digest", None)
-        return copy
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """As plain JSON, without EXECUTION. What came later is left out at its default, so that older digests stay the same."""
-        settings = self.model_dump(mode="json", exclude=set(EXECUTION))
-        if not settings["network"]:
-            del settings["network"]
-        if settings["data"]["central_pixels"] is None:
-            del settings["data"]["central_pixels"]
-        return settings
+Realization = Annotated[int, Field(strict=True, ge=0, lt=datasets.REALIZATIONS)]
 
 
 class Protocol(Settings):
     """A named set of recipes."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    summary: str
-    smoke: bool = False
-    realizations: list[int] = Field(min_length=1)
+    name: Annotated[Name, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    summary: Annotated[str, AfterValidator(one_line)]
+    smoke: Flag = False
+    realizations: list[Realization] = Field(min_length=1)
     recipes: dict[str, Recipe] = Field(min_length=1)
+
+    @field_validator("realizations")
+    @classmethod
+    def _each_once(cls, numbers: list[int]) -> list[int]:
+        if len(numbers) > len(set(numbers)):
+            raise ValueError(f"each realization once, such as {list(dict.fromkeys(numbers))}")
+        return numbers
 
     def with_settings(self, **settings: Any) -> Protocol:
         """The same with these settings in every recipe; those that are None stay as they are."""
@@ -189,21 +104,24 @@ def load_protocol(name: str) -> Protocol:
     protocol = _validate(name, _read(path))
     if protocol.name in built_in_protocols():
         raise BenchError(f"protocol {name}: the name {protocol.name!r} is taken by a built-in protocol; choose another `name:`")
-    if protocol.name in MEASUREMENTS:
-        raise BenchError(f"protocol {name}: {protocol.name!r} is the name of a folder of measurements; choose another `name:`")
+    if protocol.name.lower() in TAKEN:
+        raise BenchError(
+            f"protocol {name}: {protocol.name!r} is the name of a folder of measurements, or of something else that results "
+            "folders hold; choose another `name:`"
+        )
     return protocol
 
 
 def _read(path: Path, depth: int = 0) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise BenchError(f"protocol {path}: {reason}; give a readable .yaml file or one of {built_in_protocols()}") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise BenchError(f"protocol {path}: not valid YAML: {' '.join(str(error).split())}") from error
+        content = read_yaml(path)
+    except BenchError as error:
+        raise BenchError(
+            f"protocol {one_line(path)}: {error}; give a readable .yaml file or one of {built_in_protocols()}"
+        ) from error
     if not isinstance(content, dict):
-        raise BenchError(f"protocol {path}: a mapping is needed (name:, summary:, recipes:); found {type(content).__name__}")
+        found = "nothing" if content is None else type(content).__name__
+        raise BenchError(f"protocol {one_line(path)}: a mapping is needed (name:, summary:, recipes:); found {found}")
     parent = content.pop("extends", None)
     if parent is None:
         return content
@@ -225,23 +143,42 @@ def _merge(base: Any, changes: Any) -> Any:
 def _validate(name: str, content: dict[str, Any]) -> Protocol:
     recipes = content.get("recipes")
     if isinstance(recipes, dict):  # `stl10+: null` leaves out a recipe of the protocol that this one extends
-        content = {**content, "recipes": {task: recipe for task, recipe in recipes.items() if recipe is not None}}
+        recipes = {pattern: recipe for pattern, recipe in recipes.items() if recipe is not None}
+        content = {**content, "recipes": recipes}
+        _check_patterns(name, [pattern for pattern in recipes if isinstance(pattern, str)])
     try:
         return Protocol.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        where = one_line(".".join(str(part) for part in first["loc"]))
-        said = f"unknown key `{where}`" if first["type"] == "extra_forbidden" else f"`{where}`: {one_line(first['msg'])}"
-        raise BenchError(f"protocol {name}: {said}{_allowed(first)}") from error
+        where = one_line(".".join(str(part) for part in first["loc"] if part not in TAGS))
+        message = one_line(first["msg"].removeprefix("Value error, "))
+        said = f"unknown key `{where}`" if first["type"] == "extra_forbidden" else f"`{where}`: {message}"
+        raise BenchError(f"protocol {one_line(name)}: {said}{_allowed(first)}") from error
+
+
+def _check_patterns(name: str, patterns: Iterable[str]) -> None:
+    """Raises BenchError: a recipe is for no task, or only for tasks that one before it takes."""
+    taken: dict[str, str] = {}
+    for pattern in patterns:
+        tasks = [task for task in datasets.TASKS if fnmatchcase(task, pattern)]
+        if not tasks:
+            known = f"{suggestion(pattern, datasets.TASKS)}; tasks: {', '.join(datasets.TASKS)}"
+            raise BenchError(f"protocol {one_line(name)}: `recipes.{one_line(pattern, 60)}` is for no task{known}")
+        if all(task in taken for task in tasks):
+            raise BenchError(
+                f"protocol {one_line(name)}: `recipes.{pattern}` is never used, as `{taken[tasks[0]]}` before it is for "
+                f"{tasks[0]} too; write it under that name, or leave that one out with `null`"
+            )
+        taken = dict.fromkeys(tasks, pattern) | taken
 
 
 def _allowed(error: Any) -> str:
-    """Which keys may stand where the unknown one stands, and the nearest."""
+    """Which keys may stand where the unknown one stands, and the nearest; or what was given and how to write what was meant."""
     if error["type"] != "extra_forbidden":
-        return f" (given: {str(error['input'])[:80]!r})"
+        given = "" if error["type"] in ("missing", "value_error") else f" (given: {one_line(reprlib.repr(error['input']), 80)})"
+        return given + HOW.get(error["type"], "")
     model: Any = Protocol
-    inside: dict[str, type[Settings]] = {"recipes": Recipe, "data": Data, "learning_rate_steps": LearningRateSteps}
-    inside |= {"Rescaling": Rescaling, "CropFlipCutout": CropFlipCutout, "adam": Adam, "sgd": Sgd}
+    inside: dict[str, type[Settings]] = {"recipes": Recipe, "data": Data, "learning_rate_steps": LearningRateSteps, **TAGS}
     for part in error["loc"][:-1]:
         model = inside.get(str(part), model)
     keys = list(model.model_fields)

@@ -41,7 +41,7 @@ def test_extends_changes_only_what_it_says(tmp_path):
 
 # For every setting another value: a new one has to be added here, and so it is decided whether a digest depends on it.
 OTHERWISE = {
-    "epochs": 7,
+    "epochs": 101,
     "batch_size": 64,
     "optimizer.name": None,  # goes with all the other settings of the optimizer
     "optimizer.lr": 0.5,
@@ -55,7 +55,7 @@ OTHERWISE = {
     "augmentation.scale": [0.9, 1.1],
     "augmentation.centre": 13.5,
     "augmentation.pad": 1,
-    "augmentation.cutout": 1,
+    "augmentation.cutout": 2,
     "select": {"best-validation": "last", "last": "best-validation"},
     "precision": "tf32",
     "data.test_size": 48_000,
