@@ -1,5 +1,6 @@
 """`python -m bench` is `bench`."""
 
-from bench.cli.main import main
+from bench.net import enter
 
-main()
+if __name__ == "__main__":
+    enter()

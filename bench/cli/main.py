@@ -26,7 +26,9 @@ from bench.cli import (
     verify,
 )
 from bench.errors import BenchError, Stopped
+from bench.net import complain, told_of
 from bench.stop import MORE_TO_DO, heeded
+from bench.streams import never_fail
 
 app = typer.Typer(
     name="bench",
@@ -49,14 +51,14 @@ app.command("verify")(verify.verify)
 app.command("pack")(pack_verb.pack)
 app.command("sprint")(sprint_verb.sprint)
 
-BAD_INPUT = 2
-
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit.
 
     0 done, 1 a run failed or disagrees or the board is stale, 2 bad input, 75 stopped with more to do.
     """
+    if arguments is None:
+        never_fail()
     sys.exit(_exit_code(arguments))
 
 
@@ -69,22 +71,17 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
             result = app(args=given, prog_name="bench", standalone_mode=False)
     except typer.TyperException as error:
         verb = f" {given[0]}" if given[0] in [command.name for command in app.registered_commands] else ""
-        return _complain(f"{_message(error)}; see bench{verb} --help")
+        return complain(f"{_message(error)}; see bench{verb} --help")
     except (BenchError, models.ModelError, datasets.DataError, leaderboard.RecordError) as error:
-        return _complain(str(error))
+        return complain(str(error))
     except Stopped as stopped:
-        _complain(f"stopped ({stopped}); what is done is saved, the same command goes on from here")
-        return MORE_TO_DO
+        return complain(f"stopped ({stopped}); what is done is saved, the same command goes on from here", MORE_TO_DO)
     except (KeyboardInterrupt, typer.Abort):
-        _complain("interrupted; what is done is saved, the same command goes on from here")
-        return MORE_TO_DO
+        return complain("interrupted; what is done is saved, the same command goes on from here", MORE_TO_DO)
+    except (Exception, SystemExit) as error:  # the net: nobody foresaw it
+        return complain(told_of(error))
     return result if isinstance(result, int) else 0
 
 
 def _message(error: typer.TyperException) -> str:
     return str(getattr(error, "format_message", error.__str__)()).rstrip(".")
-
-
-def _complain(message: str) -> int:
-    print("bench: " + " ".join(message.split()), file=sys.stderr)
-    return BAD_INPUT

@@ -1,0 +1,26 @@
+"""The console script `bench`. Importing this module puts the suite's packages in front of others of their names.
+
+    import scalebench                       # not needed where no other package is named datasets or models
+    import datasets, models, leaderboard    # the suite's
+
+Installed, this is the file scalebench/__init__.py, and the packages lie in the folder scalebench beside it: there nobody
+overwrites them. The file scalebench.pth lets `import models` find them.
+"""
+
+import sys
+from pathlib import Path
+
+HOME = Path(__file__).resolve().parent
+if str(HOME) not in sys.path[:1]:
+    sys.path.insert(0, str(HOME))
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        from bench.net import enter
+    except Exception as error:
+        found = getattr(sys.modules.get("bench"), "__file__", None) or HOME / "bench"
+        print(f"bench: {found} is not the suite's or not whole ({error}); install scalebench again", file=sys.stderr)
+        sys.exit(2)
+    enter()
