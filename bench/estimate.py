@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import sys
 from collections import defaultdict
@@ -10,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.plan import Run
-from leaderboard.errors import RecordError
-from leaderboard.records import Record, read_all, set_aside
+from leaderboard.errors import NewerRecord, RecordError, one_line
+from leaderboard.records import Record, path_of_run, read_all, read_record
 
 COMMITTED_RECORDS = Path(__file__).resolve().parents[1] / "records"
 
@@ -55,20 +54,30 @@ class Estimates:
         return sum(self.seconds(run) is not None for run in runs)
 
 
-def read_results(results: Path, *, look_only: bool) -> list[Record]:
-    """The records in a results folder. One that cannot be read is named on screen and, unless `look_only`, set aside."""
+def read_results(results: Path) -> list[Record]:
+    """The records in a results folder, at any depth. One that cannot be read is named on screen."""
     if not results.exists():
         return []
     records, unreadable = read_all(results)
     for bad in unreadable:
-        try:
-            kept = "" if look_only else f"; kept as {set_aside(bad.path).name}"
-        except RecordError:
-            if os.path.lexists(bad.path):
-                raise
-            continue  # another worker was quicker
-        print(f"bench: record {bad.path} is unreadable ({bad.reason}){kept}; its run counts as not done", file=sys.stderr)
+        then = "is not repeated over it" if bad.newer else "counts as not done"
+        print(f"bench: record {one_line(bad.path)} is unreadable ({bad.reason}); its run {then}", file=sys.stderr)
     return records
+
+
+def newer_records(runs: Iterable[Run], results: Path) -> set[str]:
+    """The ids of runs at whose place lies a record of a newer scalebench, which nothing may be written over."""
+    return {run.id for run in runs if _is_newer(path_of_run(results, run.protocol.name, run.task, run.model, run.id))}
+
+
+def _is_newer(path: Path) -> bool:
+    try:
+        read_record(path)
+    except NewerRecord:
+        return True
+    except RecordError:
+        pass
+    return False
 
 
 def estimates_from(results: Path, records: Sequence[Record], device_name: str) -> Estimates:

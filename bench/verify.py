@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +11,13 @@ import numpy as np
 from bench.errors import BenchError
 from bench.protocol import EXECUTION
 from leaderboard.board import build_sections
+from leaderboard.collection import collect
 from leaderboard.comparison import by_model, evidence_of
+from leaderboard.copies import the_record
 from leaderboard.errors import RecordError, one_line
-from leaderboard.records import Metrics, Record, find_files, read_record
-from leaderboard.runs import collect
-from leaderboard.schema import MEASUREMENTS
+from leaderboard.ours import RUN
+from leaderboard.reading import Read, Unreadable, read_each
+from leaderboard.records import Metrics, Record
 from leaderboard.statistics import Evidence
 from models.scan import suggestion
 
@@ -36,25 +39,30 @@ class Verdict:
     lines: list[str]
 
 
-def find_record(root: Path, run_id: str) -> Record:
-    """The ok record with this id below ``root``. Raises BenchError: there is none; RecordError: unreadable, or no folder."""
-    if not root.is_dir():
-        raise RecordError(f"{one_line(root)} is no folder of records; give one that exists: --records DIR")
-    paths = {path.stem: path for path in find_files(root, MEASUREMENTS)}  # a measurement may be named after its run
-    if run_id not in paths:
-        raise BenchError(
-            f"no record of a run {run_id!r} in {one_line(root)}{suggestion(run_id, paths)}; the board lists all ids"
-        )
-    record = read_record(paths[run_id])
+def find_record(roots: Sequence[Path], run_id: str) -> Record:
+    """The ok record with this id, at any depth. Raises BenchError: there is none; RecordError: unreadable, or no folder.
+
+    Of several copies that agree the earliest; RecordError too where they contradict each other.
+    """
+    found = list(read_each(roots, {RUN: Record}))
+    copies = [one for one in found if isinstance(one, Read) and one.item.run_id == run_id]
+    bad = [one for one in found if isinstance(one, Unreadable) and one.path.stem == run_id]
+    if not copies and bad:
+        raise RecordError(f"{one_line(bad[0].path)} is no readable record: {bad[0].reason}")
+    if not copies:
+        known = sorted({one.item.run_id for one in found if isinstance(one, Read)})
+        where = ", ".join(one_line(root) for root in roots)
+        raise BenchError(f"no record of a run {run_id!r} in {where}{suggestion(run_id, known)}; the board lists all ids")
+    record = the_record(copies)
     if record.metrics is None:
         raise BenchError(f"{run_id} is {record.status}: there are no numbers to agree with; to run it again: {record.command}")
     return record
 
 
-def spread_of_runs(root: Path, record: Record) -> Evidence | None:
+def spread_of_runs(roots: Sequence[Path], record: Record) -> Evidence | None:
     """What the realizations of this model under this recipe say about its spread; None for fewer than two."""
     alike = [
-        run for run in collect(root).runs
+        run for run in collect(roots).runs
         if (run.model, run.task, run.protocol, run.protocol_digest, run.data_variant, run.status)
         == (record.model, record.task, record.protocol.name, record.protocol.digest, record.data.variant, "ok")
     ]  # fmt: skip

@@ -7,16 +7,21 @@ compute when they are built are no part of it, so an MNIST-scale network takes 2
 from __future__ import annotations
 
 import io
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-import models
 from bench.errors import BenchError
+from bench.network import FEW, blank_images, built, try_out
+from bench.network_state import State, form_of, mapped, restore
 from leaderboard.atomic import write_atomically
-from leaderboard.records import Record, read_all
+from leaderboard.copies import the_record
+from leaderboard.ours import RUN
+from leaderboard.reading import Read, read_each
+from leaderboard.records import Record
 
 LARGEST = 16_000_000  # bytes
 
@@ -26,23 +31,30 @@ def weights_path(results: Path, run_id: str) -> Path:
     return results / "weights" / f"{run_id}.pt"
 
 
-def keep_weights(results: Path, run_id: str, weights: dict[str, Tensor]) -> None:
-    """Store the weights, atomically, if they are small. Raises RecordError: the file cannot be written."""
-    if sum(value.numel() * value.element_size() for value in weights.values()) > LARGEST:
+def keep_weights(results: Path, run_id: str, weights: State, form: str) -> None:
+    """Store the weights, atomically, if they are small, and the form of their network (`network_state.form_of`).
+
+    Raises RecordError: the file cannot be written.
+    """
+    if (
+        sum(len(value) if isinstance(value, bytes) else value.numel() * value.element_size() for value in weights.values())
+        > LARGEST
+    ):
         return
     content = io.BytesIO()
-    torch.save({"run_id": run_id, "weights": {name: value.cpu() for name, value in weights.items()}}, content)
+    torch.save({"run_id": run_id, "form": form, "weights": mapped(weights, Tensor.cpu)}, content)
     write_atomically(weights_path(results, run_id), content.getvalue())
 
 
 def find_run(results: Path, run_id: str) -> Record:
-    """The record of a finished run. Raises BenchError: there is none of that id; RecordError: no such folder."""
-    finished = [record for record in read_all(results)[0] if record.status == "ok"]
-    for record in finished:
-        if record.run_id == run_id:
-            return record
-    known = ", ".join(record.run_id for record in finished[:5]) or "none"
-    raise BenchError(f"no finished run {run_id!r} under {str(results)!r}; there: {known}{', ...' if len(finished) > 5 else ''}")
+    """The record of a finished run. Raises BenchError: there is none of that id; RecordError: no such folder, or copies that
+    contradict each other."""
+    found = [one for one in read_each([results], {RUN: Record}) if isinstance(one, Read) and one.item.status == "ok"]
+    copies = [one for one in found if one.item.run_id == run_id]
+    if copies:
+        return the_record(copies)
+    known = ", ".join(one.item.run_id for one in found[:5]) or "none"
+    raise BenchError(f"no finished run {run_id!r} under {str(results)!r}; there: {known}{', ...' if len(found) > 5 else ''}")
 
 
 def trained_network(results: Path, record: Record, device: torch.device) -> nn.Module:
@@ -56,15 +68,23 @@ def trained_network(results: Path, record: Record, device: torch.device) -> nn.M
             f"{path} does not exist: this run's weights were not kept; to make them, move its record away and do it again: "
             f"{record.command} --results {results}"
         )
-    network = models.create(record.model, record.task, **record.protocol.recipe.get("network", {}))
+    recipe = record.protocol.recipe
+    pixels = recipe["data"].get("central_pixels")
+    network = built(record.model, record.task, pixels, device, **recipe.get("network", {}))
     try:
         stored: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         if stored["run_id"] != record.run_id:
             raise ValueError("they are another run's")
-        network.load_state_dict(stored["weights"])
+        if "form" not in stored:  # as those of earlier versions: then nothing may differ
+            network.train()
+            network.load_state_dict(stored["weights"])
+        elif stored["form"] != form_of(network):
+            raise ValueError("they are of another network than this model is today")
+        else:
+            images = blank_images(record.task, pixels, FEW, device)
+            restore(network, stored["weights"], partial(try_out, images=images))
     except Exception as error:  # torch raises many kinds for a damaged file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BenchError(f"the weights {path} cannot be used: {reason}; do the run again: {record.command}") from error
-    network.to(device)
     network.eval()  # not chained: a network's own `eval` or `train` may forget to return it
     return network

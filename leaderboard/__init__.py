@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leaderboard.errors import RecordError
@@ -13,11 +12,13 @@ from leaderboard.errors import RecordError
 if TYPE_CHECKING:
     import pandas
 
+    from leaderboard.collection import Source
+
 __all__ = ["RecordError", "load_records"]
 
 
-def load_records(path: Path | str) -> pandas.DataFrame:
-    """One row per run found under the folder ``path``; see ``leaderboard.frame.load_records`` for the columns.
+def load_records(path: Source) -> pandas.DataFrame:
+    """One row per run found under a folder or several; see ``leaderboard.frame.load_records`` for the columns.
 
     Raises RecordError when there is no such folder or two records contradict each other.
     """

@@ -9,10 +9,11 @@ from statistics import mean
 from typing import Literal, TypeVar
 
 from leaderboard import markup
+from leaderboard.collection import Collection
 from leaderboard.equivariance import Equivariance, LayerError
 from leaderboard.generalisation import Generalisation
 from leaderboard.markup import NOTHING, code, escape
-from leaderboard.runs import Collection, Run
+from leaderboard.runs import Run
 
 T = TypeVar("T")
 

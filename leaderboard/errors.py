@@ -10,6 +10,10 @@ class RecordError(ValueError):
     """A record, or a set of them, that cannot be used. Its message is one line: what, where, and what to do next."""
 
 
+class NewerRecord(RecordError):
+    """A record of a newer schema than this scalebench reads: nothing is wrong with it."""
+
+
 def clean(text: object) -> object:
     """A string as UTF-8 can hold it (a file name's undecodable bytes become ``\\udc..``); anything else as it is."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(text, str) else text

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from leaderboard.atomic import write_atomically
+from leaderboard.atomic import check_target, is_stream, write_atomically
 from leaderboard.board import build_sections
+from leaderboard.collection import Collection, Source, collect
 from leaderboard.errors import RecordError, one_line
 from leaderboard.markdown import render
-from leaderboard.runs import Collection, collect
 from leaderboard.top import render_top
 
 BEGIN, END = "<!-- board -->", "<!-- /board -->"
 
 
-def write_board(source: Path | Collection, out: Path, readme: Path | None = None, folder: Path | None = None) -> list[Path]:
+def write_board(source: Source | Collection, out: Path, readme: Path | None = None, folder: Path | None = None) -> list[Path]:
     """Write the board to ``out`` and return every path written.
 
     ``source``: a folder of records, or what was collected from one.
@@ -22,6 +22,7 @@ def write_board(source: Path | Collection, out: Path, readme: Path | None = None
     the tables and the figures (leaderboard/folder.py), and loses those that an earlier board left and this one has not.
     Raises RecordError, before anything is written, when the records or the markers are not in order.
     """
+    check_targets(out, readme, folder)
     contents = _contents(source, out, readme, folder, draw=True)
     stale = _left_over(folder, contents)
     for path, content in contents.items():
@@ -31,7 +32,16 @@ def write_board(source: Path | Collection, out: Path, readme: Path | None = None
     return list(contents)
 
 
-def stale_files(source: Path | Collection, out: Path, readme: Path | None = None, folder: Path | None = None) -> list[Path]:
+def check_targets(out: Path, readme: Path | None = None, folder: Path | None = None) -> None:
+    """Raises RecordError, in one line, where one of these cannot be written."""
+    check_target(out)
+    if readme is not None:
+        check_target(readme)
+    if folder is not None:
+        check_target(folder, folder=True)
+
+
+def stale_files(source: Source | Collection, out: Path, readme: Path | None = None, folder: Path | None = None) -> list[Path]:
     """The files that are not, byte for byte, what the records give; raises as ``write_board``.
 
     Of figures the digests of their charts and of their drawings are compared instead: see leaderboard/plots.py.
@@ -40,13 +50,15 @@ def stale_files(source: Path | Collection, out: Path, readme: Path | None = None
     return [path for path, content in contents.items() if _read(path) != content] + _left_over(folder, contents)
 
 
-def check_board(source: Path | Collection, out: Path, readme: Path | None = None, folder: Path | None = None) -> bool:
+def check_board(source: Source | Collection, out: Path, readme: Path | None = None, folder: Path | None = None) -> bool:
     """Whether every file of the board is what the records give. Raises as ``write_board``."""
     return not stale_files(source, out, readme, folder)
 
 
-def _contents(source: Path | Collection, out: Path, readme: Path | None, folder: Path | None, draw: bool) -> dict[Path, bytes]:
-    collection = source if isinstance(source, Collection) else collect(Path(source))
+def _contents(
+    source: Source | Collection, out: Path, readme: Path | None, folder: Path | None, draw: bool
+) -> dict[Path, bytes]:
+    collection = source if isinstance(source, Collection) else collect(source)
     sections = build_sections(collection.runs)
     contents = {Path(out): render(collection, sections=sections).encode("utf-8")}
     if readme is not None:
@@ -85,7 +97,10 @@ def _with_block(readme: Path, block: str) -> bytes:
 
 
 def _read(path: Path) -> bytes | None:
+    """What stands there now; None: nothing that could be read again."""
     try:
+        if is_stream(path):
+            return None
         return path.read_bytes()
     except FileNotFoundError:
         return None

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from leaderboard import plots
 from leaderboard.board import Section, Table
 from leaderboard.charts import Chart, charts_of, coloured
+from leaderboard.collection import Collection
 from leaderboard.csv_tables import models_csv, pairs_csv
 from leaderboard.errors import one_line
 from leaderboard.latex import latex_table
 from leaderboard.measured import Theme, themes_of
 from leaderboard.page import render_page
-from leaderboard.runs import Collection
 
 LIST = "files.txt"
 MOST_TABLES = 6  # with figures as files: those with most results. The page has figures of all

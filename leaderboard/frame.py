@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import pandas as pd
 
-from leaderboard.errors import one_line
-from leaderboard.runs import Run, collect
+from leaderboard.collection import Source, collect
+from leaderboard.runs import Run
 from leaderboard.schema import ExecutionUsed
 
 # Columns that a failed run leaves empty need types that know a missing value.
@@ -42,19 +41,18 @@ _TYPES = {
 _EXECUTION = {name: "boolean" if field.annotation is bool else "Int64" for name, field in ExecutionUsed.model_fields.items()}
 
 
-def load_records(path: Path | str) -> pd.DataFrame:
-    """One row per run under the folder ``path``; errors in percent, times in seconds, moments in UTC.
+def load_records(path: Source) -> pd.DataFrame:
+    """One row per run under the folder ``path``, or several folders; errors in percent, times in seconds, moments in UTC.
 
     ``train_seconds_per_epoch`` is the median of the run's samples, which compares with another only if both runs had the device
     to themselves (``alone``; missing where nobody knows) and were computed alike: ``execution_cuda_graph`` and so on, after
-    the fields of ``ExecutionUsed``, missing in records from before there were any. A failed run has no ``test_error``. An
-    unreadable record, or a run found more than once, gets a line on stderr. Raises RecordError when there is no such folder.
+    the fields of ``ExecutionUsed``, missing in records from before there were any. A failed run has no ``test_error``,
+    nor has one whose copies differ in their answers (``status`` contradictory). Files that are left out and runs found more
+    than once get a line on stderr. Raises RecordError when there is no such folder.
     """
     collection = collect(path)
-    for item in collection.unreadable:
-        print(f"warning: {one_line(item.path)} is left out: {item.reason}", file=sys.stderr)
-    for note in collection.notes:
-        print(f"warning: {note}", file=sys.stderr)
+    for line in (*collection.warnings, *(note for note in collection.notes if note not in collection.contradictions)):
+        print(f"warning: {line}", file=sys.stderr)
     columns = {name: pd.Series([getattr(run, name) for run in collection.runs], dtype=dtype) for name, dtype in _TYPES.items()}
     for name, dtype in _EXECUTION.items():
         columns[f"execution_{name}"] = pd.Series([_execution(run, name) for run in collection.runs], dtype=dtype)

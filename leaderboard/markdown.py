@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from leaderboard import beyond, markup, sureness, truth
 from leaderboard.board import Row, Section, Table, build_sections
+from leaderboard.collection import Collection, Source, collect
 from leaderboard.columns import hardware, interval, times
 from leaderboard.markup import HOW_TO_BEGIN, NOTHING, SMOKE_BANNER, code, escape
 from leaderboard.pace import execution_label, hardware_label
-from leaderboard.records import Record, Unreadable
-from leaderboard.runs import Collection, Run, collect
+from leaderboard.records import Unreadable
+from leaderboard.runs import Run
 from leaderboard.top import top_rows
 
 __all__ = ["build_markdown", "render", "top_rows"]
@@ -27,7 +27,7 @@ _SURE = ("95 % interval", "Rank")  # shown where any row has one
 _RIGHT = (*_OURS[1:6], *truth.RIGHT)
 
 
-def build_markdown(source: Path | str | Iterable[Record], *, title_note: str | None = None) -> str:
+def build_markdown(source: Source, *, title_note: str | None = None) -> str:
     """The whole board, from a folder of records or from records at hand; ``title_note`` is Markdown under the title.
 
     Raises RecordError when the folder is missing or the records contradict each other.
@@ -108,9 +108,10 @@ def _failures(runs: tuple[Run, ...]) -> list[str]:
     if not runs:
         return []
     header = ["Run", "Status", "Kind", "Message", "Command"]
-    rows = [
-        [code(run.run_id), run.status, escape(run.failure_kind), escape(run.failure_message), code(run.command)] for run in runs
-    ]
+    rows = []
+    for run in runs:
+        why = [escape(run.failure_kind), escape(run.failure_message, 1000)]
+        rows.append([code(run.run_id), run.status, *why, code(run.command)])
     return markup.folded(f"{markup.plural(len(runs), 'run')} without a result", markup.table(header, rows))
 
 
@@ -140,7 +141,7 @@ def _leftovers(collection: Collection) -> list[str]:
         lines += ["## Kept off the board", "", "Another network, or other images, than the task's own; no number is shown.", ""]
         lines += [*(f"- {code(run.run_id)}: {escape(run.altered)}" for run in altered), ""]
     if collection.notes:
-        lines += ["## Runs found more than once", "", *(f"- {escape(note)}" for note in collection.notes), ""]
+        lines += ["## Runs found more than once", "", *(f"- {escape(note, 2000)}" for note in collection.notes), ""]
     return lines
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from leaderboard.charts import Chart, Mark, digits, limited, mean
+from leaderboard.collection import Collection
 from leaderboard.equivariance import Equivariance
 from leaderboard.generalisation import Generalisation
-from leaderboard.runs import Collection
 
 
 @dataclass(frozen=True)

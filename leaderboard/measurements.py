@@ -1,11 +1,12 @@
 """What is measured beside runs (timings, equivariance errors, generalisation), each in a JSON file of its own.
 
-A measurement of kind KIND is ``root/KIND/TASK/MODEL/NAME.json``, written once and atomically; folders of these kinds are not
-looked into for runs. A kind is a class derived from ``Measurement``, with ``kind`` narrowed to one literal.
+A measurement of kind KIND is written once and atomically as ``root/KIND/TASK/MODEL/NAME.json``, and read wherever it lies: its
+``kind`` says what it is. A kind is a class derived from ``Measurement``, with ``kind`` narrowed to one literal.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -13,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from leaderboard.atomic import create_atomically
 from leaderboard.errors import RecordError, one_line
-from leaderboard.records import Unreadable, read_each, to_json
+from leaderboard.reading import Read, Unreadable, read_each
+from leaderboard.records import to_json
 from leaderboard.schema import Hardware, Kind, Moment, Name, Software, Text
 
 MEASUREMENT_VERSION = 1
@@ -51,8 +53,11 @@ def write_measurement(root: Path, measurement: Measurement) -> Path:
     return path
 
 
-def read_measurements(root: Path, kind: type[M]) -> tuple[list[M], list[Unreadable]]:
-    """Every measurement of one kind under ``root``, and what could not be read, in the order of their paths."""
-    folder = Path(root) / str(kind.model_fields["kind"].default)
-    found = list(read_each(Path(root), folder, kind)) if folder.is_dir() else []
-    return [f for f in found if isinstance(f, kind)], [f for f in found if isinstance(f, Unreadable)]
+def read_measurements(roots: Path | Sequence[Path], kind: type[M]) -> tuple[list[M], list[Unreadable]]:
+    """Every measurement of one kind under a folder or several, and what could not be read, in the order of their paths.
+
+    A root that is no folder has none.
+    """
+    given = [roots] if isinstance(roots, Path) else roots
+    found = list(read_each([root for root in given if root.is_dir()], {str(kind.model_fields["kind"].default): kind}))
+    return [f.item for f in found if isinstance(f, Read)], [f for f in found if isinstance(f, Unreadable)]

@@ -21,11 +21,12 @@ from markupsafe import Markup
 from leaderboard import drawing, markup
 from leaderboard.board import Row, Section, Table
 from leaderboard.charts import Chart, charts_of, colour, coloured
+from leaderboard.collection import Collection
 from leaderboard.columns import Column, columns_of
 from leaderboard.errors import one_line
 from leaderboard.measured import Theme
 from leaderboard.pace import execution_label, hardware_label
-from leaderboard.runs import Collection, Run
+from leaderboard.runs import Run
 from leaderboard.sureness import plain_explanation
 
 _TEMPLATES = Path(__file__).with_name("templates")

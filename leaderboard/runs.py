@@ -1,23 +1,17 @@
-"""The part of each record that tables need, and one run per run id however many copies of its record there are."""
+"""The part of each record that tables need."""
 
 from __future__ import annotations
 
+import hashlib
 import statistics
-from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.equivariance import Equivariance
-from leaderboard.errors import RecordError
-from leaderboard.generalisation import Generalisation
-from leaderboard.measurements import read_measurements
-from leaderboard.records import ExecutionUsed, Record, Unreadable, iterate_records
+from leaderboard.records import ExecutionUsed, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +19,7 @@ class Run:
     """A record without its curves and with its wrong answers in a few kilobytes; same units.
 
     ``wrong``: int32 (number of wrong answers,), the sorted indices in the test split; None where there is no result.
+    ``answers`` is a hash of these with the answers given. Status ``contradictory``: see leaderboard/collection.py.
 
     ``expected`` is how many realizations the protocol asks for, when its recipe says so; ``epochs`` those trained.
     ``altered`` says what about the network or the images is not the task's own; empty: nothing. ``alone``: no other process and
@@ -32,7 +27,7 @@ class Run:
     """
 
     run_id: str
-    status: Literal["ok", "failed", "diverged"]
+    status: Literal["ok", "failed", "diverged", "contradictory"]
     model: str
     task: str
     realization: int
@@ -66,6 +61,7 @@ class Run:
     failure_message: str
     seeds: tuple[tuple[str, int], ...]
     wrong: NDArray[np.int32] | None = field(compare=False, repr=False)
+    answers: str = ""
     error_by_scale: tuple[tuple[float, float, int, int], ...] = ()  # low, high, images, wrong answers
 
     @property
@@ -74,68 +70,10 @@ class Run:
         return statistics.median(self.train_seconds) if self.train_seconds else None
 
 
-@dataclass(frozen=True)
-class Collection:
-    """What a set of records gave: runs in a fixed order, what was unreadable, a line on each run found twice, measurements."""
-
-    runs: tuple[Run, ...]
-    unreadable: tuple[Unreadable, ...]
-    notes: tuple[str, ...]
-    equivariance: tuple[Equivariance, ...] = ()
-    generalisation: tuple[Generalisation, ...] = ()
-
-
-def collect(source: Path | str | Iterable[Record]) -> Collection:
-    """The runs, and what was measured beside them, of a folder of records; or the runs of records at hand.
-
-    Of several records with one run id (copied from several machines) the earliest finished ok one is used. Raises
-    RecordError when the folder is missing, or when records share a run id without being of the same run.
-    """
-    found = iterate_records(Path(source)) if isinstance(source, str | Path) else iter(source)
-    copies: defaultdict[str, list[Run]] = defaultdict(list)
-    unreadable = []
-    for item in found:
-        if isinstance(item, Unreadable):
-            unreadable.append(item)
-        else:
-            copies[item.run_id].append(_run(item))
-    notes = []
-    for run_id, runs in sorted(copies.items()):
-        if len(runs) > 1:
-            _check_same(runs)
-            runs.sort(key=lambda run: (run.status != "ok", run.finished, repr(run), _bytes(run.wrong)))
-            moment = runs[0].finished.isoformat()
-            notes.append(f"run {run_id} was found {len(runs)} times; used: {runs[0].status}, finished {moment}")
-    kept = tuple(sorted((runs[0] for runs in copies.values()), key=_order))
-    equivariance: list[Equivariance] = []
-    generalisation: list[Generalisation] = []
-    if isinstance(source, str | Path):
-        equivariance, bad = read_measurements(Path(source), Equivariance)
-        generalisation, bad_too = read_measurements(Path(source), Generalisation)
-        unreadable += bad + bad_too
-    return Collection(kept, tuple(unreadable), tuple(notes), tuple(equivariance), tuple(generalisation))
-
-
-def _order(run: Run) -> tuple[str | int, ...]:
-    return (run.protocol, run.data_variant, run.task, run.protocol_digest, run.model, run.realization, run.run_id)
-
-
-def _bytes(wrong: NDArray[np.int32] | None) -> bytes:
-    return b"" if wrong is None else wrong.tobytes()
-
-
-def _check_same(runs: list[Run]) -> None:
-    for name in ("model", "task", "realization", "protocol", "protocol_digest", "smoke", "data_variant", "data_fingerprint"):
-        values = sorted({str(getattr(run, name)) for run in runs})
-        if len(values) > 1:
-            raise RecordError(
-                f"records of run {runs[0].run_id} disagree on {name} ({values[0]!r}, {values[1]!r}), so they are not "
-                "copies of one run; keep one of them in the records folder"
-            )
-
-
-def _run(record: Record) -> Run:
+def run_of(record: Record) -> Run:
+    """What tables need of a record."""
     metrics, timings, failure = record.metrics, record.timings, record.failure
+    given = _sorted(metrics.wrong_answers) if metrics else None
     return Run(
         run_id=record.run_id,
         status=record.status,
@@ -171,9 +109,16 @@ def _run(record: Record) -> Run:
         failure_kind=failure.kind if failure else "",
         failure_message=failure.message if failure else "",
         seeds=tuple(sorted(record.seeds.items())),
-        wrong=np.sort(np.array([index for index, _ in metrics.wrong_answers], dtype=np.int32)) if metrics else None,
+        wrong=None if given is None else given[:, 0].astype(np.int32),
+        answers="" if given is None else hashlib.blake2b(given.tobytes(), digest_size=16).hexdigest(),
         error_by_scale=tuple((b.low, b.high, b.count, b.wrong) for b in metrics.error_by_scale) if metrics else (),
     )
+
+
+def _sorted(answers: list[tuple[int, int]]) -> NDArray[np.int64]:
+    """(number of wrong answers, 2), by index in the test split, which none has twice."""
+    given = np.array(answers, dtype=np.int64).reshape(-1, 2)
+    return given[np.argsort(given[:, 0])]
 
 
 def _alone(record: Record) -> bool | None:

@@ -6,6 +6,7 @@ A timing is *tainted* when something else may have slowed it down; it is kept an
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from leaderboard.measurements import Measurement, read_measurements
-from leaderboard.records import Unreadable
+from leaderboard.reading import Unreadable
 from leaderboard.schema import Amount, Count, Text
 
 Samples = Annotated[list[Amount], Field(min_length=1)]
@@ -98,6 +99,6 @@ def quartiles(samples: list[float]) -> Quartiles:
     return Quartiles(low, median, high, len(samples))
 
 
-def read_timings(root: Path) -> tuple[list[Timing], list[Unreadable]]:
-    """Every timing under ``root`` and what could not be read, in the order of their paths."""
-    return read_measurements(root, Timing)
+def read_timings(roots: Path | Sequence[Path]) -> tuple[list[Timing], list[Unreadable]]:
+    """Every timing under a folder or several, at any depth, and what could not be read, in the order of their paths."""
+    return read_measurements(roots, Timing)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from leaderboard import markup
 from leaderboard.board import Row, Section, Table, build_sections
+from leaderboard.collection import Source, collect
 from leaderboard.markup import HOW_TO_BEGIN, NOTHING, SMOKE_BANNER, code
-from leaderboard.records import Record
-from leaderboard.runs import collect
 
 TASKS = ("mnist-scale-28", "mnist-scale-28+", "mnist-scale-56", "mnist-scale-56+")
 
 
-def top_rows(source: Path | str | Iterable[Record]) -> str:
+def top_rows(source: Source) -> str:
     """A compact table, models by name against the MNIST-scale tasks; error in percent, mean ± sample std.
 
     Taken from one section of the board: ``paper`` if it has results, else the protocol and data variant with most, and

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,17 +19,22 @@ def compare(
     b: Annotated[str, typer.Argument(help="Another one.")],
     task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Only this protocol.")] = None,
-    records: Annotated[Path, typer.Option(help="Folder of records.")] = Path("records"),
+    records: Annotated[list[Path] | None, typer.Option(help="Folder of records. Repeatable. Default: records.")] = None,
 ) -> None:
     """Say how far apart two models are, how sure that is, and how many realizations would settle it."""
     from bench.errors import BenchError
     from leaderboard.board import build_sections
-    from leaderboard.runs import collect
+    from leaderboard.collection import collect
+    from leaderboard.errors import one_line
 
-    runs = collect(records).runs
+    roots = records or [Path("records")]
+    collection = collect(roots)
+    for line in collection.warnings:
+        print(f"bench: {line}", file=sys.stderr)
+    runs, where_from = collection.runs, ", ".join(one_line(root) for root in roots)
     for kind, names in (("model", (a, b)), ("task", (task,)), ("protocol", (protocol,))):
         for name in names:
-            _check(kind, name, {getattr(run, kind) for run in runs}, records)
+            _check(kind, name, {getattr(run, kind) for run in runs}, where_from)
     if a == b:
         raise BenchError(f"{a!r} is {b!r}; give two different models")
     asked = [run for run in runs if task in (None, run.task) and protocol in (None, run.protocol)]
@@ -41,13 +47,13 @@ def compare(
     if not shown:
         where = " and ".join(text for text in (task and f"task {task}", protocol and f"protocol {protocol}") if text)
         raise BenchError(
-            f"{a} and {b} have no results to compare{' under ' + where if where else ''} in {records}; smoke tests are not "
+            f"{a} and {b} have no results to compare{' under ' + where if where else ''} in {where_from}; smoke tests are not "
             f"compared; make some with: bench run --model {a} --model {b} --protocol short"
         )
     print("\n\n".join(_report(section, table, a, b) for section, table in shown))
 
 
-def _check(kind: str, name: str | None, known: Iterable[str], records: Path) -> None:
+def _check(kind: str, name: str | None, known: Iterable[str], records: str) -> None:
     from bench.errors import BenchError
     from models.scan import suggestion
 

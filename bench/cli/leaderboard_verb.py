@@ -10,9 +10,10 @@ import typer
 
 
 def leaderboard(
-    records: Annotated[Path, typer.Option(help="Folder of records; folders copied from elsewhere may lie in it.")] = Path(
-        "records"
-    ),
+    records: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of records; folders copied from elsewhere may lie in it. Repeatable. Default: records."),
+    ] = None,
     output: Annotated[Path, typer.Option(help="The board's file.")] = Path("LEADERBOARD.md"),
     readme: Annotated[
         Path | None, typer.Option(help="Also keep the board's top rows in this file, between its markers.")
@@ -24,27 +25,28 @@ def leaderboard(
         bool, typer.Option("--check", help="Write nothing; exit 1 if the board is not what the records give.")
     ] = False,
 ) -> int:
-    """Rebuild the board from the records, or check that it is up to date."""
-    from leaderboard import markup
-    from leaderboard.errors import RecordError
-    from leaderboard.files import stale_files, write_board
-    from leaderboard.records import set_aside
-    from leaderboard.runs import collect
+    """Rebuild the board from the records, or check that it is up to date.
 
-    collection = collect(records)
-    unreadable = collection.unreadable
-    if unreadable:
-        # Only what should have been a record is moved out of the way, and nothing at all when only checking.
-        movable = [bad.path for bad in unreadable if bad.path.is_file() and not check]
-        kept = f"; set aside as {', '.join(set_aside(path).name for path in movable)}" if movable else ""
-        others = f" and {len(unreadable) - 1} more" if len(unreadable) > 1 else ""
-        raise RecordError(f"record {unreadable[0].path}{others} is unreadable ({unreadable[0].reason}){kept}; repeat its run")
+    Damaged records, those of a newer scalebench, and copies of a run that differ are named, on the board too; the board is
+    built from the others, and the exit code is then 1. Nothing is renamed, and JSON that is not ours is left alone.
+    """
+    from leaderboard import markup
+    from leaderboard.atomic import is_stream
+    from leaderboard.collection import collect
+    from leaderboard.files import check_targets, stale_files, write_board
+
+    check_targets(output, readme, folder)
+    collection = collect(records or [Path("records")])
+    for line in collection.warnings:
+        print(f"bench: {line}", file=sys.stderr)
+    doubtful = bool(collection.unreadable or collection.contradictions)
     if check:
         stale = stale_files(collection, output, readme, folder)
         more = f" and {len(stale) - 1} more" if len(stale) > 1 else ""
         state = f"{stale[0]}{more}: stale; write the board again, without --check" if stale else f"{output} is up to date"
         print(state, file=sys.stderr if stale else sys.stdout)
-        return 1 if stale else 0
+        return int(bool(stale) or doubtful)
     written = write_board(collection, output, readme, folder)
-    print(f"wrote {output}" + (f" and {markup.plural(len(written) - 1, 'more file')}" if len(written) > 1 else ""))
-    return 0
+    others = f" and {markup.plural(len(written) - 1, 'more file')}" if len(written) > 1 else ""
+    print(f"wrote {output}{others}", file=sys.stderr if is_stream(output) else sys.stdout)
+    return int(doubtful)

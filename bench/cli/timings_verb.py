@@ -23,22 +23,24 @@ def timings(
 ) -> None:
     """Compare training steps across models and devices; tainted timings are listed apart. Merging is copying files."""
     from bench.plan import match_tasks
-    from leaderboard.atomic import write_atomically
+    from leaderboard.atomic import check_target, is_stream, write_atomically
     from leaderboard.errors import RecordError
     from leaderboard.timing_markdown import timings_markdown
     from leaderboard.timing_plot import ratio_figure
     from leaderboard.timing_tables import build_tables
-    from leaderboard.timings import Timing, read_timings
+    from leaderboard.timings import read_timings
 
     tasks = match_tasks(task or ["*"])
-    found: dict[tuple[str, str, str], Timing] = {}
-    for root in records or [Path("records"), Path("results")]:
-        if records and not root.is_dir():
+    for path in (output, plot):
+        if path is not None:
+            check_target(path)
+    for root in records or []:
+        if not root.is_dir():
             raise RecordError(f"{root} is no folder; give one that holds timings, or make it with: bench time --all")
-        timings, unreadable = read_timings(root)
-        found |= {(timing.task, timing.model, timing.name): timing for timing in timings}
-        for bad in unreadable:
-            print(f"bench: timing {bad.path} is left out: {bad.reason}", file=sys.stderr)
+    timings, unreadable = read_timings(records or [Path("records"), Path("results")])
+    found = {(timing.task, timing.model, timing.name): timing for timing in timings}
+    for bad in unreadable:
+        print(f"bench: timing {bad.path} is left out: {bad.reason}", file=sys.stderr)
     chosen = [timing for key, timing in sorted(found.items()) if timing.task in tasks]
     if not chosen:
         raise RecordError("there are no timings; make some with: bench time --all (or copy a timings folder into results)")
@@ -47,8 +49,8 @@ def timings(
         print(text, end="")
     else:
         write_atomically(output, text.encode("utf-8"))
-        print(f"wrote {output}")
+        print(f"wrote {output}", file=sys.stderr if is_stream(output) else sys.stdout)
     if plot is not None:
         clean = [timing for timing in chosen if not timing.tainted]
         write_atomically(plot, ratio_figure(build_tables(clean, mixed=mixed)))
-        print(f"wrote {plot}", file=sys.stderr if output is None else sys.stdout)
+        print(f"wrote {plot}", file=sys.stderr if output is None or is_stream(output) or is_stream(plot) else sys.stdout)

@@ -10,14 +10,15 @@ import typer
 
 def verify(
     run_id: Annotated[str, typer.Argument(help="The run's id, as the board and its record name it.")],
-    records: Annotated[Path, typer.Option(help="Folder of records.")] = Path("records"),
+    records: Annotated[list[Path] | None, typer.Option(help="Folder of records. Repeatable. Default: records.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N. Default: the record's.")] = None,
     plugin: Annotated[list[Path] | None, typer.Option(help="A Python file that registers models. Repeatable.")] = None,
 ) -> int:
     """Repeat a run from its record into a scratch folder; exit 0 if it agrees, 1 if it does not."""
     from bench.verify import find_record
 
-    record = find_record(records, run_id)  # a mistyped id is answered before torch is imported
+    roots = records or [Path("records")]
+    record = find_record(roots, run_id)  # a mistyped id is answered before torch is imported
 
     import models
     from bench.device import choose_device
@@ -29,6 +30,6 @@ def verify(
     run, chosen = rebuild(record), choose_device(device or record.hardware.device)
     seconds = record.timings.total_seconds if record.timings else 0
     print(f"repeating {record.run_id} on {chosen}; it took {seconds:.0f} s when it was recorded")
-    verdict = judge(record, repeat(run, record, chosen), spread_of_runs(records, record))
+    verdict = judge(record, repeat(run, record, chosen), spread_of_runs(roots, record))
     print("\n".join(verdict.lines))
     return 0 if verdict.agrees else 1

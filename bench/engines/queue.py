@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from tqdm import tqdm
 
 from bench.checkpoint import runs_begun
 from bench.execute import checkpoint_of
 from bench.leases import Leases
 from bench.plan import Run
-from leaderboard.errors import RecordError
-from leaderboard.records import Record, path_of_run, read_record, write_record
+from leaderboard.errors import NewerRecord, RecordError
+from leaderboard.records import Record, path_of_run, read_record, set_aside, write_record
 
 
 class Queue:
@@ -29,6 +33,7 @@ class Queue:
             if done is None and self.leases.take(run.id):
                 done = self._done_elsewhere(run)  # asked again: it may have been written just before the lease was free
                 if done is None:
+                    self._make_way(run)
                     return self.pending.pop(run.id)
                 self.leases.release(run.id)
             if done is not None:
@@ -73,6 +78,15 @@ class Queue:
             record = self._done_elsewhere(run)
             if record is not None and record.status == "ok":
                 checkpoint_of(run, self.results).remove()
+
+    def _make_way(self, run: Run) -> None:
+        """Set a damaged record of the run aside: it is about to be done, by this worker alone, and needs the place."""
+        path = self._path(run)
+        try:
+            read_record(path)
+        except RecordError as error:
+            if os.path.lexists(path) and not isinstance(error, NewerRecord):
+                tqdm.write(f"bench: {error}; kept as {set_aside(path).name}, and the run is done again", file=sys.stderr)
 
     def _path(self, run: Run) -> Path:
         return path_of_run(self.results, run.protocol.name, run.task, run.model, run.id)

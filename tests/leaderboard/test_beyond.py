@@ -7,10 +7,10 @@ from measurement_factory import make_equivariance, make_generalisation
 from record_factory import changed, make_record
 
 from leaderboard.beyond import render
+from leaderboard.collection import collect
 from leaderboard.markdown import build_markdown
 from leaderboard.measurements import write_measurement
 from leaderboard.records import Record, write_record
-from leaderboard.runs import collect
 
 
 def with_bins(wrong: tuple[int, int], realization: int = 0, **values: object) -> Record:

@@ -8,10 +8,10 @@ import pytest
 from record_factory import PLAIN, changed, make_record
 
 from leaderboard import RecordError
+from leaderboard.collection import collect
 from leaderboard.markdown import build_markdown, top_rows
 from leaderboard.markup import SMOKE_BANNER
 from leaderboard.records import Record, write_record
-from leaderboard.runs import collect
 
 TIME = "Train s/epoch (median)"
 FAILURE: dict[str, Any] = {"kind": "ValueError", "message": "a | <b> `c`\nsecond line", "traceback_tail": []}
@@ -143,10 +143,11 @@ def test_a_realization_counts_once() -> None:
 
 def test_of_copies_the_earliest_finished_ok_one_is_used() -> None:
     failed = make_record(run_id="x", failure=FAILURE, finished_after=1)
-    late, early = (make_record(run_id="x", wrong=w, finished_after=after) for w, after in ((30, 90), (20, 60)))
+    late, early = (make_record(run_id="x", finished_after=after) for after in (90, 60))
     for records in ([failed, late, early], [early, late, failed]):
         collection = collect(records)
-        assert [run.test_error for run in collection.runs] == [2.0]
+        assert [(run.test_error, run.finished) for run in collection.runs] == [(2.0, early.finished)]
+        assert collection.contradictions == collection.unreadable == ()
         assert len(collection.notes) == 1
         assert "x was found 3 times" in collection.notes[0]
         assert "x was found 3 times" in build_markdown(records)

@@ -76,7 +76,7 @@ def test_a_readme_without_its_markers_is_an_error_before_anything_is_written(
 def test_no_records_folder(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="nowhere"):
         write_board(tmp_path / "nowhere", tmp_path / "out.md")
-    with pytest.raises(RecordError, match="could not be"):
+    with pytest.raises(RecordError, match="is a folder"):
         write_board(tmp_path, tmp_path)
 
 

@@ -18,10 +18,10 @@ from record_factory import make_record
 from leaderboard import latex, plots
 from leaderboard.board import build_sections
 from leaderboard.charts import Chart, charts_of
+from leaderboard.collection import collect
 from leaderboard.files import check_board, stale_files, write_board
 from leaderboard.measurements import write_measurement
 from leaderboard.records import Record, write_record
-from leaderboard.runs import collect
 
 WITHOUT_TORCH = """
 import sys

@@ -56,12 +56,14 @@ def test_unreadable_files_and_copies_get_a_line(tmp_path: Path, capsys: pytest.C
     path = write_record(tmp_path / "a", make_record())
     (tmp_path / "b").mkdir()
     shutil.copy(path, tmp_path / "b" / "copy.json")
-    (tmp_path / "b" / "half.json").write_text("{")
+    (tmp_path / "b" / "half.json").write_text('{"run_id": "x')
+    (tmp_path / "package.json").write_text('{"name": "web"}')
     assert len(leaderboard.load_records(tmp_path)) == 1
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 2
+    assert len(lines) == 3
     assert "half.json" in lines[0]
-    assert "found 2 times" in lines[1]
+    assert "1 JSON file is not ours" in lines[1] and "package.json" in lines[1]
+    assert "found 2 times" in lines[2]
 
 
 def test_a_missing_folder(tmp_path: Path) -> None:

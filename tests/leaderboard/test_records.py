@@ -272,7 +272,9 @@ def text_of(record: Record, **values: object) -> str:
 )
 def test_a_file_that_is_no_record_is_reported_and_never_dropped(tmp_path: Path, content: str, reason: str) -> None:
     good = write_record(tmp_path, make_record())
-    bad = tmp_path / "copied" / "bad.json"
+    bad = (
+        tmp_path / "copied" / "cnn_mnist-scale-28_r0_paper_0123456789.json"
+    )  # a file called as ours are; of others see test_reading.py
     bad.parent.mkdir()
     bad.write_text(content)
     with pytest.raises(RecordError) as error:
@@ -281,18 +283,18 @@ def test_a_file_that_is_no_record_is_reported_and_never_dropped(tmp_path: Path, 
     assert str(bad) in one_line(error)
     records, unreadable = read_all(tmp_path)
     assert records == [read_record(good)]
-    assert [(item.path, item.name) for item in unreadable] == [(bad, "copied/bad.json")]
+    assert [(item.path, item.name) for item in unreadable] == [(bad, f"copied/{bad.name}")]
     assert reason in unreadable[0].reason
     assert "\n" not in unreadable[0].reason
 
 
-def test_bytes_that_are_no_text_and_folders_and_links(tmp_path: Path) -> None:
+def test_bytes_that_are_no_text_and_what_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "bytes.json").write_bytes(b'{"run_id": "\xff\xfe"}')
     (tmp_path / "gone.json").symlink_to(tmp_path / "nowhere")
-    (tmp_path / "linked").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "unmounted").symlink_to(tmp_path / "disk", target_is_directory=True)
     records, unreadable = read_all(tmp_path)
     assert records == []
-    assert [item.name for item in unreadable] == ["bytes.json", "gone.json", "linked"]
+    assert [item.name for item in unreadable] == ["bytes.json", "gone.json", "unmounted"]
     with pytest.raises(RecordError):
         read_record(tmp_path)
 

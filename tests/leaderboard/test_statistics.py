@@ -8,9 +8,9 @@ from record_factory import changed, make_record
 from scipy import stats
 
 from leaderboard.answers import gather
+from leaderboard.collection import collect
 from leaderboard.comparison import by_model, evidence_of
 from leaderboard.records import Record
-from leaderboard.runs import collect
 from leaderboard.statistics import Evidence, Interval
 
 IMAGES = 400

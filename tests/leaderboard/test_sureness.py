@@ -3,10 +3,10 @@
 from record_factory import make_record
 
 from leaderboard.board import build_sections
+from leaderboard.collection import collect
 from leaderboard.files import write_board
 from leaderboard.markdown import build_markdown
 from leaderboard.records import write_record
-from leaderboard.runs import collect
 from leaderboard.sureness import EXPLANATION, ONCE, plain_explanation
 
 
