@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,13 +13,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 import datasets
 import models
 from bench.errors import BenchError
-from bench.protocol import Protocol, Recipe, Settings
+from bench.protocol import Protocol, Realization, Recipe, Settings
+from bench.strict_yaml import read_yaml
 from models.scan import suggestion
 
 PLANS = Path(__file__).parent / "plans"
@@ -84,7 +85,7 @@ class Plan(Settings):
     """A named study: bench/plans/*.yaml."""
 
     summary: str
-    realizations: list[int]
+    realizations: list[Realization]
     runs: list[PlanPart]
 
 
@@ -98,7 +99,7 @@ def load_plan(name: str) -> Plan:
     if name not in known_plans():
         raise BenchError(f"unknown plan {name!r}{suggestion(name, known_plans())}; plans: {', '.join(known_plans())}")
     try:
-        return Plan.model_validate(yaml.safe_load((PLANS / f"{name}.yaml").read_text(encoding="utf-8")))
+        return Plan.model_validate(read_yaml(PLANS / f"{name}.yaml"))
     except ValidationError as error:
         raise BenchError(f"plan {name}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from error
 
@@ -109,10 +110,13 @@ def parse_realizations(text: str) -> list[int]:
     numbers: set[int] = set()
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
+        if not re.fullmatch("[0-9]+", first) or (dash and not re.fullmatch("[0-9]+", last)):
             raise BenchError(f"realizations {text!r}: give numbers and ranges such as {allowed} or 0,2,4")
-        numbers |= set(range(int(first), int(last or first) + 1)) if len(first + last) < 6 else {10**6}
-    if not numbers or max(numbers) >= datasets.REALIZATIONS:
+        found = set(range(int(first), int(last or first) + 1)) if len(first + last) < 6 else {10**6}
+        if not found:
+            raise BenchError(f"realizations {text!r}: a range goes from the smaller to the larger number, such as {allowed}")
+        numbers |= found
+    if max(numbers) >= datasets.REALIZATIONS:
         raise BenchError(f"realizations {text!r}: there are {datasets.REALIZATIONS}; allowed: {allowed}")
     return sorted(numbers)
 

@@ -24,7 +24,7 @@ SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 def parse_duration(text: str) -> float:
     """'90s', '9m', '1.5h' -> seconds. Raises BenchError."""
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd])", text.strip())
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhd])", text.strip())
     if not found or float(found[1]) == 0:
         raise BenchError(f"time budget {text!r}: give a number and a unit, such as 90s, 9m or 1.5h")
     return float(found[1]) * SECONDS[found[2]]
