@@ -6,9 +6,10 @@
 Importing this package imports no torch; `create` does.
 """
 
+from models.creation import canonical_name, create
 from models.errors import ModelError
 from models.plugins import load_plugin
-from models.registry import ModelInfo, canonical_name, create, info, infos, list_models, register
+from models.registry import ModelInfo, info, infos, list_models, register
 
 __all__ = [
     "ModelError",

@@ -1,4 +1,4 @@
-"""The registry: a name on the command line -> a builder function in a method file.
+"""The registry: a name on the command line -> a builder in a method file.
 
 A builder is registered where it is written, and nowhere else:
 
@@ -6,40 +6,33 @@ A builder is registered where it is written, and nowhere else:
     def sesn_scalar(task, *, config): ...
 
 Built-in method files are *read* for these lines, not imported, so listing models needs no torch; `create` imports the one
-file that it needs. Third-party models come from the entry-point group `bench.models` or from a file given to `load_plugin`.
-
-A model's name may carry options, `sesn-scalar@config=28p`; `canonical_name` drops those that are the task's default, so that
-one network has one name.
+file that it needs. Third-party models come from the entry-point group `bench.models` or from a file given to `load_plugin`;
+who asks for a built-in model runs no code of theirs. A method file or a package that cannot be used is left out, which is said
+in one line when models are listed.
 """
 
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
-import inspect
-import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, get_args, get_origin, get_type_hints
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from models.content import content_hash, package_files
-from models.errors import ModelError
-from models.scan import Registration, folder_and_name, scan_package, suggestion
+from models.errors import ModelError, suggestion
+from models.registration import TASKS, Options, Registration, check_builder, checked
+from models.scan import folder_and_name, scan_package
+from models.strangers import entry_points, guarded
 
 if TYPE_CHECKING:
     from torch import nn
 
-    Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
-
-ENTRY_POINT_GROUP = "bench.models"
-TASKS = ("mnist-scale-28", "mnist-scale-28+", "mnist-scale-56", "mnist-scale-56+", "stl10+")
-
-# An option's value per task: {option: {task glob: (default, other allowed value, ...)}}.
-Options = Mapping[str, Mapping[str, Sequence[str]]]
+Builder = TypeVar("Builder", bound="Callable[..., nn.Module]")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,14 +55,18 @@ class ModelInfo:
         """Whether the model has a network for this task."""
         return any(fnmatchcase(task, pattern) for pattern in self.tasks)
 
-    def choices(self, task: str) -> dict[str, tuple[str, ...]]:
-        """The options that may stand in the name on this task: {option: (default, other, ...)}."""
+    def values(self, task: str) -> dict[str, Mapping[str, Any]]:
+        """The options on this task: {option: {value in a model's name: value that the builder gets}}, the default first."""
         return {
-            option: tuple(values)
+            option: values
             for option, by_task in self.options.items()
             for pattern, values in by_task.items()
             if fnmatchcase(task, pattern)
         }
+
+    def choices(self, task: str) -> dict[str, tuple[str, ...]]:
+        """The options that may stand in the name on this task: {option: (default, other, ...)}."""
+        return {option: tuple(values) for option, values in self.values(task).items()}
 
 
 # One name may stand for several networks, each for tasks of its own (`cnn` is a WRN-16-8 on stl10+).
@@ -77,60 +74,76 @@ _catalogue: dict[str, list[ModelInfo]] = {}
 _builders: dict[ModelInfo, Callable[..., nn.Module]] = {}
 _scanned: set[str] = set()  # "own", "packages"
 _code = [("", "")]  # source and plugin of what registers models now
+_left_out: dict[str, str] = {}  # file or package -> why, in one line
+_told: set[str] = set()  # of these
 
 
 def register(
-    name: str, *, tasks: str | Sequence[str], paper: str = "", options: Options | None = None
+    name: str, tasks: str | Iterable[str] = (), paper: str = "", options: Mapping[str, Any] | None = None
 ) -> Callable[[Builder], Builder]:
-    """Register a builder function `builder(task, **overrides) -> torch.nn.Module` under a public name.
+    """Register a builder, called as `builder(task, **options) -> torch.nn.Module`, under a public name.
 
-    `tasks`: one glob or several, e.g. "mnist-scale-*". `options`: overrides that may be named on the command line
-    (`name@option=value`), each with its allowed values per task glob, the default first.
+    A builder is anything that can be called so: a function, a class, a partial, an object. `tasks`: one glob or several, e.g.
+    "mnist-scale-*". `options`: arguments that may be named on the command line (`name@option=value`), each with its allowed
+    values, texts or numbers, the default first: per task glob, or one list for all tasks.
 
-    Raises ModelError: another builder has the name for one of these tasks, or the name is not made of letters, digits,
-    '.', '_' and '-'.
+    Raises ModelError: the arguments are not of this form, another builder has the name for one of these tasks, or the name
+    with its options could not become a file's name and part of a record (models/registration.py).
     """
+    given = checked(name, tasks, paper, options, origin=_place(sys._getframe(1)))
 
     def decorate(builder: Builder) -> Builder:
-        origin = f"{_short(inspect.getsourcefile(builder) or '?')}:{builder.__code__.co_firstlineno}"
-        model = _add(Registration(name, tasks, paper, options or {}, origin, builder.__module__))
-        _builders[model] = builder
+        frame = sys._getframe(1)
+        new = replace(given, origin=_place(frame), module=frame.f_globals.get("__name__", "__main__"))
+        check_builder(new, builder)
+        _builders[_add(new)] = builder
         return builder
 
     return decorate
 
 
+def _place(frame: FrameType) -> str:
+    """Where code stands, as a reader would say it: `models/sesn.py:306`, of other folders' files the file's own name."""
+    file = Path(frame.f_code.co_filename)
+    return f"{folder_and_name(file) if file.parent == Path(__file__).parent else file.name}:{frame.f_lineno}"
+
+
 def _add(new: Registration) -> ModelInfo:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", new.name):
-        raise ModelError(f"model name {new.name!r} ({new.origin}): use letters, digits, '.', '_' and '-' only")
-    tasks = (new.tasks,) if isinstance(new.tasks, str) else tuple(new.tasks)
-    model = ModelInfo(new.name, tasks, new.paper, new.options, new.origin, new.module, *_code[-1])
-    namesakes = _catalogue.setdefault(new.name, [])
+    model = ModelInfo(new.name, new.tasks, new.paper, new.options, new.origin, new.module, *_code[-1])
+    namesakes = [known for models in _catalogue.values() for known in models if known.name.casefold() == new.name.casefold()]
     for known in namesakes:
-        if (known.origin, known.module) == (model.origin, model.module):
+        if known not in _builders and (known.module, known.name, known.tasks) == (new.module, new.name, new.tasks):
             return known  # read by the scan, now imported
         shared = [task for task in TASKS if known.supports(task) and model.supports(task)]
-        if shared or set(known.tasks) & set(tasks):
+        if new.module == known.module == "__main__" and new.name == known.name and shared and _is_interactive():
+            _catalogue[new.name].remove(known)  # the cell of a notebook, run again
+        elif shared or new.name != known.name:
+            capitals = f", but for capitals as {known.name!r}" if new.name != known.name else ""
             raise ModelError(
-                f"model name {new.name!r} is registered twice for {(shared or tasks)[0]}: "
+                f"model name {new.name!r} is registered twice for {(shared or new.tasks)[0]}{capitals}: "
                 f"{known.origin} and {model.origin}; give one of them another name"
             )
-    namesakes.append(model)
+    _catalogue.setdefault(new.name, []).append(model)
     return model
 
 
-def _short(path: str) -> str:
-    """A path as a reader would say it: `models/sesn.py` for this package's files, elsewhere the file's own name."""
-    file = Path(path)
-    return folder_and_name(file) if file.parent == Path(__file__).parent else file.name
+def _is_interactive() -> bool:
+    return not hasattr(sys.modules.get("__main__"), "__file__")
 
 
 @contextmanager
 def registering(source: str, plugin: str = "") -> Iterator[None]:
-    """Models registered within are of this code: its hash, and the plugin's file if it is one."""
+    """Models registered within are of this code: its hash, and the plugin's file if it is one. All, or after an error none."""
+    before, builders = {name: list(known) for name, known in _catalogue.items()}, dict(_builders)
     _code.append((source, plugin))
     try:
         yield
+    except BaseException:
+        _catalogue.clear()
+        _catalogue.update(before)
+        _builders.clear()
+        _builders.update(builders)
+        raise
     finally:
         _code.pop()
 
@@ -141,33 +154,40 @@ def _scan() -> None:
     if "packages" in _scanned:
         return
     _scanned.add("packages")
-    for entry_point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+    for found in entry_points():
+        if isinstance(found, ModelError):
+            _left_out[f"an installed package ({found})"] = str(found)
+            continue
+        what = f"entry point {found.name} = {found.value}"
         try:
-            with registering(content_hash(package_files(entry_point.module))):
-                entry_point.load()
-        except Exception as error:  # a stranger's package may raise anything
-            print(
-                f"models: entry point {entry_point.name} = {entry_point.value} did not load and is left out: "
-                f"{type(error).__name__}: {error}",
-                file=sys.stderr,
-            )
+            with guarded(), registering(content_hash(package_files(found.module))):
+                found.load()
+        except ModelError as error:
+            _left_out[what] = f"{what} did not load and is left out: {error}"
 
 
 def _scan_own() -> None:
-    if "own" not in _scanned:
-        _scanned.add("own")
-        for registration in scan_package(Path(__file__).parent):
-            _add(registration)
-
-
-def _all() -> list[ModelInfo]:
-    _scan()
-    return [model for name in sorted(_catalogue) for model in _catalogue[name]]
+    if "own" in _scanned:
+        return
+    _scanned.add("own")
+    for found in scan_package(Path(__file__).parent):
+        try:
+            if isinstance(found, ModelError):
+                raise found
+            _add(found)
+        except ModelError as error:
+            if isinstance(found, Registration):  # a contradiction: neither of the two silently wins
+                _catalogue.pop(found.name, None)
+            _left_out[str(error).partition(": ")[0]] = f"{error}; left out"
 
 
 def infos() -> list[ModelInfo]:
-    """Every registered model, by name."""
-    return _all()
+    """Every registered model, by name. What had to be left out is said on standard error, once."""
+    _scan()
+    for what in [what for what in _left_out if what not in _told]:
+        _told.add(what)
+        print(f"models: {_left_out[what]}", file=sys.stderr)
+    return [model for name in sorted(_catalogue) for model in _catalogue[name]]
 
 
 def list_models(task: str | None = None) -> list[str]:
@@ -177,7 +197,7 @@ def list_models(task: str | None = None) -> list[str]:
     """
     if task is not None:
         _check_task(task)
-    return sorted({model.name for model in _all() if task is None or model.supports(task)})
+    return sorted({model.name for model in infos() if task is None or model.supports(task)})
 
 
 def _check_task(task: str) -> None:
@@ -197,7 +217,10 @@ def info(name: str, task: str) -> ModelInfo:
         _scan()  # not before: who asks for a built-in model runs no stranger's code
     if base not in _catalogue:
         known = list_models()
-        raise ModelError(f"unknown model {base!r}{suggestion(base, known)}; models: {', '.join(known)}")
+        raise ModelError(
+            f"unknown model {base!r}{suggestion(base, known)}; models: {', '.join(known)}; "
+            + "; ".join(["a model of your own needs --plugin FILE", *(f"left out: {what}" for what in _left_out)])
+        )
     for model in _catalogue[base]:
         if model.supports(task):
             return model
@@ -205,71 +228,10 @@ def info(name: str, task: str) -> ModelInfo:
     raise ModelError(f"model {base!r} has no network for task {task!r}{suggestion(task, tasks)}; tasks: {', '.join(tasks)}")
 
 
-def _options(name: str, task: str) -> dict[str, str]:
-    """The options in a name, checked against the model's choices on this task."""
-    model = info(name, task)
-    choices = model.choices(task)
-    chosen: dict[str, str] = {}
-    for part in filter(None, name.partition("@")[2].split(",")):
-        option, _, value = part.partition("=")
-        if option not in choices:
-            allowed = ", ".join(choices) or "none"
-            raise ModelError(f"model {name!r}: no option {option!r} on task {task!r}; options there: {allowed}")
-        if value not in choices[option]:
-            raise ModelError(
-                f"model {name!r}: option {option!r} cannot be {value!r} on task {task!r}; "
-                f"allowed: {', '.join(choices[option])} (e.g. {model.name}@{option}={choices[option][-1]})"
-            )
-        chosen[option] = value
-    return chosen
-
-
-def canonical_name(name: str, task: str) -> str:
-    """The one name of this network on this task: options sorted, those at their default left out.
-
-    Raises ModelError: unknown model, option or value, or the model has no network for the task.
-    """
-    model = info(name, task)
-    choices = model.choices(task)
-    chosen = {option: value for option, value in _options(name, task).items() if value != choices[option][0]}
-    return "@".join(filter(None, [model.name, ",".join(f"{option}={chosen[option]}" for option in sorted(chosen))]))
-
-
-def create(name: str, task: str, **overrides: Any) -> nn.Module:
-    """Build a network: logits (N, 10) for inputs (N, 1, 28, 28) on mnist-scale-* or (N, 3, 96, 96) on stl10+.
-
-    Options in the name and `overrides` are passed to the builder. Weights are drawn from torch's global generator.
-
-    Raises ModelError: unknown model, task, option or override (one line that says what is allowed).
-    """
-    model = info(name, task)
-    defaults = {option: values[0] for option, values in model.choices(task).items()}
-    arguments: dict[str, Any] = {**defaults, **_options(name, task), **overrides}
-    if model.plugin:
-        importlib.import_module("models.plugins").use_folder(Path(model.plugin).parent)
+def builder_of(model: ModelInfo) -> Callable[..., nn.Module]:
+    """What builds it; a built-in model's file is imported for it. Raises ModelError: the file no longer registers it."""
     if model not in _builders:
         importlib.import_module(model.module)
-    accepted = _overrides(_builders[model])
-    for override in overrides:
-        if accepted is not None and override not in accepted:
-            raise ModelError(
-                f"model {model.name!r} takes no {override!r}{suggestion(override, accepted)}; "
-                f"it takes: {', '.join(accepted) or 'nothing'}"
-            )
-    return _builders[model](task, **arguments)
-
-
-def _overrides(builder: Callable[..., nn.Module]) -> list[str] | None:
-    """The names of a builder's arguments besides the task; for `**size: Unpack[Size]` the keys of the TypedDict.
-
-    None: the builder takes whatever it is given, by a `**size` that says no more.
-    """
-    names: list[str] = []
-    for parameter in inspect.signature(builder).parameters.values():
-        if parameter.kind is not parameter.VAR_KEYWORD:
-            names.append(parameter.name)
-        elif get_origin(unpacked := get_type_hints(builder).get(parameter.name)) is Unpack:
-            names += get_type_hints(get_args(unpacked)[0])
-        else:
-            return None
-    return [name for name in names if name != "task"]
+    if model not in _builders:
+        raise ModelError(f"{model.origin} no longer registers {model.name!r}; start anew after editing method files")
+    return _builders[model]

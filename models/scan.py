@@ -3,48 +3,95 @@
 from __future__ import annotations
 
 import ast
-import difflib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from models.errors import ModelError, said, suggestion
+from models.registration import FORM, Registration, checked
 
-@dataclass(frozen=True)
-class Registration:
-    """The arguments of one @register(...) and where it stands."""
+__all__ = ["folder_and_name", "scan_package", "suggestion"]
 
-    name: str
-    tasks: str | Sequence[str]
-    paper: str
-    options: Any
-    origin: str
-    module: str
+REGISTER = ("models.register", "models.registry.register")
 
 
-def scan_package(folder: Path) -> Iterator[Registration]:
-    """Every registration in the method files `folder`/*.py, in file order."""
+def scan_package(folder: Path) -> Iterator[Registration | ModelError]:
+    """Every registration in the method files `folder`/*.py, in file order; of a file that cannot be used, why not in one line.
+
+    Hidden files (`._cnn.py` of a Mac, the lock files of editors) are none.
+    """
     for file in sorted(folder.glob("*.py")):
-        text = file.read_text(encoding="utf-8")
-        if "@register(" in text:
-            yield from _scan_file(file, ast.parse(text), module=f"{folder.name}.{file.stem}")
+        if not file.name.startswith(".") and not file.is_dir():
+            try:
+                yield from list(_scan_file(file, module=f"{folder.name}.{file.stem}"))
+            except ModelError as error:
+                yield error
 
 
-def _scan_file(file: Path, tree: ast.Module, module: str) -> Iterator[Registration]:
-    literals = _literals(tree)
-    for function in tree.body:
-        decorators: list[ast.expr] = getattr(function, "decorator_list", [])
-        for call in decorators:
-            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "register":
-                keywords = {str(keyword.arg): _value(keyword.value, literals) for keyword in call.keywords}
-                yield Registration(
-                    name=_value(call.args[0], literals),
-                    tasks=keywords["tasks"],
-                    paper=keywords.get("paper", ""),
-                    options=keywords.get("options", {}),
-                    origin=f"{folder_and_name(file)}:{decorators[0].lineno}",
-                    module=module,
-                )
+def _scan_file(file: Path, module: str) -> Iterator[Registration]:
+    where = folder_and_name(file)
+    if not file.stem.isidentifier():
+        raise ModelError(f"{where}: Python imports no file of this name; rename it, or move it elsewhere if it is a copy")
+    try:
+        tree = ast.parse(file.read_bytes())  # bytes: a file says its encoding itself
+    except SyntaxError as error:
+        raise ModelError(f"{where}:{error.lineno or 1}: {type(error).__name__}: {error.msg}") from None
+    except Exception as error:  # not to be read, null bytes, nested too deeply
+        raise ModelError(f"{where}:1: {getattr(error, 'strerror', None) or said(error)}") from None
+    names, literals = _names_of_register(tree), _literals(tree)
+    decorators = [node for statement in tree.body for node in getattr(statement, "decorator_list", [])]
+    for node in decorators:
+        if isinstance(node, ast.Call) and _dotted(node.func, names) in REGISTER:
+            yield _registration(node, literals, f"{where}:{node.lineno}", module)
+        elif _dotted(node, names) in REGISTER:
+            raise ModelError(f"{where}:{node.lineno}: register needs a model's name; {FORM}")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _dotted(node.func, names) in REGISTER and node not in decorators:
+            raise ModelError(
+                f"{where}:{node.lineno}: in a method file of this package, which is read and not run, register(...) must stand "
+                "as @register(...) above a function or class of the module"
+            )
+
+
+def _registration(call: ast.Call, literals: dict[str, Any], origin: str, module: str) -> Registration:
+    given: list[Any] = []
+    named: dict[str, Any] = {}
+    try:
+        for argument in call.args:
+            given.append(_value(argument, literals))
+        for keyword in call.keywords:
+            named |= _value(keyword.value, literals) if keyword.arg is None else {keyword.arg: _value(keyword.value, literals)}
+    except Exception:  # `literal_eval` raises many kinds
+        node = call if len(call.args) > len(given) else keyword.value
+        raise ModelError(
+            f"{origin}: {ast.unparse(node)} is known only when it runs, but a method file of this package is read and not run; "
+            "write constants, or names that the module gives constants"
+        ) from None
+    try:
+        return checked(*given, **named, origin=origin, module=module)
+    except TypeError as error:  # arguments that `register` does not take
+        raise ModelError(f"{origin}: {str(error).replace('checked()', 'register()')}") from None
+
+
+def _names_of_register(tree: ast.Module) -> dict[str, str]:
+    """What the file's imports call this package and what is in it: {name there: dotted name}."""
+    names = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                whole = alias.name if alias.asname else alias.name.partition(".")[0]
+                names[alias.asname or whole] = whole
+        elif isinstance(node, ast.ImportFrom):
+            origin = ".".join(filter(None, ["models" if node.level else "", node.module]))
+            names |= {alias.asname or alias.name: f"{origin}.{alias.name}" for alias in node.names}
+    return names
+
+
+def _dotted(node: ast.expr, names: dict[str, str]) -> str:
+    """`m.register` -> "models.register" after `import models as m`; what is no such thing -> ""."""
+    if isinstance(node, ast.Attribute):
+        return f"{_dotted(node.value, names)}.{node.attr}"
+    return names.get(node.id, "") if isinstance(node, ast.Name) else ""
 
 
 def folder_and_name(file: Path) -> str:
@@ -56,19 +103,17 @@ def _literals(tree: ast.Module) -> dict[str, Any]:
     """Module-level constants, which registrations may refer to by name."""
     found: dict[str, Any] = {}
     for statement in tree.body:
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            try:
-                found[statement.targets[0].id] = ast.literal_eval(statement.value)
-            except ValueError:
-                continue  # not a literal, so no registration needs it
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
+            targets: Iterable[ast.expr] = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            for target in targets:
+                if isinstance(target, ast.Name):
+                    found.pop(target.id, None)
+                    try:
+                        found[target.id] = ast.literal_eval(statement.value)
+                    except Exception:  # not a literal; `literal_eval` raises many kinds
+                        continue
     return found
 
 
 def _value(node: ast.expr, literals: dict[str, Any]) -> Any:
     return literals[node.id] if isinstance(node, ast.Name) else ast.literal_eval(node)
-
-
-def suggestion(given: str, known: Iterable[str]) -> str:
-    """' (did you mean X?)' when something close is known, else ''."""
-    close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.5)
-    return f" (did you mean {close[0]!r}?)" if close else ""

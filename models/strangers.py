@@ -1,0 +1,79 @@
+"""Code that is not the suite's: importing it costs one line at most, whatever it does."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from types import FrameType
+from typing import Any
+
+from models.errors import ModelError, said
+
+ENTRY_POINT_GROUP = "bench.models"
+
+
+@contextmanager
+def guarded(tell: Callable[[BaseException], str] = said) -> Iterator[None]:
+    """Whatever is raised within, SystemExit and KeyboardInterrupt too, comes out as a ModelError that says `tell(error)`.
+
+    What a signal raises meanwhile (Ctrl-C, a stop, a time budget) passes. What is printed goes to standard error: a verb's
+    standard output is its own.
+    """
+    with _signals_noticed() as by_signal, redirect_stdout(sys.stderr):
+        try:
+            yield
+        except ModelError:
+            raise
+        except BaseException as error:
+            if by_signal:
+                raise by_signal[-1] from None
+            raise ModelError(tell(error)) from error
+
+
+@contextmanager
+def _signals_noticed() -> Iterator[list[BaseException]]:
+    """What handlers of signals raise while in it, in order. Handlers are the main thread's alone."""
+    raised: list[BaseException] = []
+
+    def noticing(handler: Callable[[int, FrameType | None], Any]) -> Callable[[int, FrameType | None], None]:
+        def handle(number: int, frame: FrameType | None) -> None:
+            try:
+                handler(number, frame)
+            except BaseException as error:
+                raised.append(error)
+                raise
+
+        return handle
+
+    if threading.current_thread() is not threading.main_thread():
+        yield raised
+        return
+    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    before = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number, handler in before.items():
+        signal.signal(number, noticing(handler))
+    try:
+        yield raised
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def entry_points() -> Iterator[importlib.metadata.EntryPoint | ModelError]:
+    """What installed packages offer as models; of a package whose metadata cannot be read, why not in one line."""
+    try:
+        yield from importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
+    except Exception:  # of one package; which one it is shows when they are asked one by one
+        seen = set()
+        for package in importlib.metadata.distributions():
+            try:
+                if package.name not in seen:
+                    seen.add(package.name)
+                    yield from package.entry_points.select(group=ENTRY_POINT_GROUP)
+            except Exception as error:
+                place = getattr(package, "_path", "a package")
+                yield ModelError(f"the metadata of {place} cannot be read and are left out: {said(error)}")
