@@ -13,6 +13,7 @@ from leaderboard.csv_tables import models_csv, pairs_csv
 from leaderboard.errors import one_line
 from leaderboard.latex import latex_table
 from leaderboard.measured import Theme, themes_of
+from leaderboard.no_window import no_window
 from leaderboard.page import render_page
 
 LIST = "files.txt"
@@ -47,7 +48,10 @@ def folder_files(
 
 def redraw(present: bytes | None, chart: Chart, models: Sequence[str]) -> bytes:
     """What is there if it is current, else a new drawing."""
-    return present if present is not None and plots.is_current(present, chart, models) else plots.draw(chart, models)
+    if present is not None and plots.is_current(present, chart, models):
+        return present
+    with no_window():
+        return plots.draw(chart, models)
 
 
 def mark_stale(present: bytes | None, chart: Chart, models: Sequence[str]) -> bytes:

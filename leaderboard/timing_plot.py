@@ -6,18 +6,12 @@ import io
 from collections.abc import Sequence
 
 from leaderboard.errors import RecordError
+from leaderboard.no_window import no_window
 from leaderboard.timing_tables import PLAIN, TimingTable
 
 
 def ratio_figure(tables: Sequence[TimingTable]) -> bytes:
     """A PNG with an axis per table, models from below by name, a mark per device. Raises RecordError: nothing to draw."""
-    import matplotlib as mpl
-
-    mpl.use("agg")
-    import pandas as pd
-    import seaborn as sns
-    from matplotlib import pyplot as plt
-
     rows = [
         {
             "table": f"{table.task}, batch {column.batch_size}, {column.precision}",
@@ -33,6 +27,18 @@ def ratio_figure(tables: Sequence[TimingTable]) -> bytes:
         raise RecordError(
             f"there is nothing to draw: no device has timed {PLAIN} and another model; time them with: bench time --all"
         )
+    with no_window():
+        return _draw(rows)
+
+
+def _draw(rows: list[dict[str, object]]) -> bytes:
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    import pandas as pd
+    import seaborn as sns
+    from matplotlib import pyplot as plt
+
     frame = pd.DataFrame(rows)
     with sns.axes_style("whitegrid"):
         grid = sns.FacetGrid(

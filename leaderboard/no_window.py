@@ -1,0 +1,27 @@
+"""matplotlib for files alone, whatever the environment asks it to be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def no_window() -> Iterator[None]:
+    """What is drawn within goes to files, by matplotlib's own defaults.
+
+    A notebook hands its MPLBACKEND on to the commands that it starts, where matplotlib cannot even be imported with it; and a
+    matplotlibrc that asks for LaTeX, say, is meant for other figures. Outside everything stays as it was.
+    """
+    given = os.environ.get("MPLBACKEND")
+    os.environ["MPLBACKEND"] = "agg"
+    try:
+        import matplotlib as mpl
+    finally:
+        del os.environ["MPLBACKEND"]
+        if given is not None:
+            os.environ["MPLBACKEND"] = given
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        yield
