@@ -38,6 +38,11 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
+def has_tf32(device: torch.device) -> bool:
+    """Whether a CUDA device computes in tf32 when told to; one older than Ampere computes in float32 without a word."""
+    return torch.cuda.get_device_capability(device) >= (8, 0)
+
+
 @contextmanager
 def on(device: torch.device) -> Iterator[None]:
     """Everything within happens on this device; on CUDA on one stream, the same for all that a process does there.

@@ -10,6 +10,7 @@ import numpy as np
 
 from bench.errors import BenchError
 from bench.protocol import EXECUTION
+from bench.typed import again
 from leaderboard.board import build_sections
 from leaderboard.collection import collect
 from leaderboard.comparison import by_model, evidence_of
@@ -55,7 +56,9 @@ def find_record(roots: Sequence[Path], run_id: str) -> Record:
         raise BenchError(f"no record of a run {run_id!r} in {where}{suggestion(run_id, known)}; the board lists all ids")
     record = the_record(copies)
     if record.metrics is None:
-        raise BenchError(f"{run_id} is {record.status}: there are no numbers to agree with; to run it again: {record.command}")
+        root = next(root for root in roots if copies[0].path.is_relative_to(root))
+        command = again(record, root)
+        raise BenchError(f"{run_id} is {record.status}: there are no numbers to agree with; to run it again: {command}")
     return record
 
 

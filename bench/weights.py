@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from bench.errors import BenchError
 from bench.network import FEW, blank_images, built, try_out
 from bench.network_state import State, form_of, mapped, restore
+from bench.typed import again
 from leaderboard.atomic import write_atomically
 from leaderboard.copies import the_record
 from leaderboard.ours import RUN
@@ -66,7 +67,7 @@ def trained_network(results: Path, record: Record, device: torch.device) -> nn.M
     if not path.exists():
         raise BenchError(
             f"{path} does not exist: this run's weights were not kept; to make them, move its record away and do it again: "
-            f"{record.command} --results {results}"
+            f"{again(record, results)}"
         )
     recipe = record.protocol.recipe
     pixels = recipe["data"].get("central_pixels")
@@ -85,6 +86,6 @@ def trained_network(results: Path, record: Record, device: torch.device) -> nn.M
             restore(network, stored["weights"], partial(try_out, images=images))
     except Exception as error:  # torch raises many kinds for a damaged file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BenchError(f"the weights {path} cannot be used: {reason}; do the run again: {record.command}") from error
+        raise BenchError(f"the weights {path} cannot be used: {reason}; do the run again: {again(record, results)}") from error
     network.eval()  # not chained: a network's own `eval` or `train` may forget to return it
     return network

@@ -22,7 +22,10 @@ def compare(
     records: Annotated[list[Path] | None, typer.Option(help="Folder of records. Repeatable. Default: records.")] = None,
 ) -> None:
     """Say how far apart two models are, how sure that is, and how many realizations would settle it."""
+    import datasets
     from bench.errors import BenchError
+    from bench.protocol import built_in_protocols
+    from bench.typed import with_options
     from leaderboard.board import build_sections
     from leaderboard.collection import collect
     from leaderboard.errors import one_line
@@ -46,9 +49,11 @@ def compare(
     ]
     if not shown:
         where = " and ".join(text for text in (task and f"task {task}", protocol and f"protocol {protocol}") if text)
+        known = protocol if protocol in built_in_protocols() else "stl-100" if task == datasets.STL10 else "short"
+        options = {"model": [a, b], "task": task, "protocol": known, "results": roots[0]}
         raise BenchError(
             f"{a} and {b} have no results to compare{' under ' + where if where else ''} in {where_from}; smoke tests are not "
-            f"compared; make some with: bench run --model {a} --model {b} --protocol short"
+            f"compared; make some with: {with_options('bench run', options)}"
         )
     print("\n\n".join(_report(section, table, a, b) for section, table in shown))
 

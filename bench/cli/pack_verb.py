@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -43,8 +44,8 @@ def pack(
         print(f"{item.size / 1e6:>8.1f} MB  {item.path.relative_to(folder)}  {item.what}")
     print(f"{sum(item.size for item in packed) / 1e6:>8.1f} MB  in {len(packed)} files")
     _say_untracked()
-    where = folder.resolve().name
-    print(f"copy it, scp -r {folder} HOST:, and type there:")
+    where = shlex.quote(folder.resolve().name)
+    print(f"copy it, scp -r {shlex.quote(str(folder))} HOST:, and type there:")
     print(f"    sh {where}/setup.sh && cd {where} && python3 -m bench sprint --budget 14m")
 
 
