@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 
@@ -66,6 +67,8 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given:
         given = ["--help"]
+    if (before := _before_nothing(given)) is not None:
+        return complain(f"what follows {before} is empty, as an unset variable is; give it a value or leave it out")
     try:
         with heeded():
             result = app(args=given, prog_name="bench", standalone_mode=False)
@@ -81,6 +84,16 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
     except (Exception, SystemExit) as error:  # the net: nobody foresaw it
         return complain(told_of(error))
     return result if isinstance(result, int) else 0
+
+
+def _before_nothing(given: Sequence[str]) -> str | None:
+    """The word before an empty one, which no verb has a use for: as a path it would mean this folder."""
+    for before, word in zip(["bench", *given], given, strict=False):
+        if not word.strip():
+            return before
+        if re.fullmatch(r"--[a-z-]+=\s*", word):
+            return word.rstrip("= ")
+    return None
 
 
 def _message(error: typer.TyperException) -> str:
