@@ -67,9 +67,8 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given:
         given = ["--help"]
-    if (before := _before_nothing(given)) is not None:
-        return complain(f"what follows {before} is empty, as an unset variable is; give it a value or leave it out")
     try:
+        _refuse_nothing(given)
         with heeded():
             result = app(args=given, prog_name="bench", standalone_mode=False)
     except typer.TyperException as error:
@@ -86,14 +85,14 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _before_nothing(given: Sequence[str]) -> str | None:
-    """The word before an empty one, which no verb has a use for: as a path it would mean this folder."""
+def _refuse_nothing(given: Sequence[str]) -> None:
+    """Raises BenchError: a word is empty, which no verb has a use for; as a path it would mean this folder."""
     for before, word in zip(["bench", *given], given, strict=False):
-        if not word.strip():
-            return before
-        if re.fullmatch(r"--[a-z-]+=\s*", word):
-            return word.rstrip("= ")
-    return None
+        nothing = re.fullmatch(r"(?:(--[a-z-]+)=)?\s*", word)
+        if nothing:
+            raise BenchError(
+                f"what follows {nothing[1] or before} is empty, as an unset variable is; give it a value or leave it out"
+            )
 
 
 def _message(error: typer.TyperException) -> str:
