@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -17,11 +16,10 @@ from bench.errors import BenchError, Stopped
 from bench.estimate import Estimates
 from bench.plan import Run
 from bench.stop import StopRequest
+from bench.writable import check_writable
 from leaderboard.errors import RecordError
 from leaderboard.files import write_board
 from leaderboard.records import Record
-
-FREE_BYTES_NEEDED = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ def work(todo: Sequence[Run], engine: Engine | Alone, results: Path, estimates: 
 
     Raises BenchError: the folder cannot be written; DataError: the data cannot be had; Stopped: before the first run.
     """
-    _check_writable(results)
+    check_writable(results, "--results", "results folder")
     todo = list(todo) if engine.has_own_data else _with_data(todo)
     stop.between_steps()
     display = Display(len(todo))
@@ -81,16 +79,3 @@ def _with_data(todo: Sequence[Run]) -> list[Run]:
     if missing and not ready:
         raise next(iter(missing.values()))
     return ready
-
-
-def _check_writable(results: Path) -> None:
-    probe = results / ".writable"
-    try:
-        results.mkdir(parents=True, exist_ok=True)
-        probe.write_text("x", encoding="ascii")
-        probe.unlink()
-        free = shutil.disk_usage(results).free
-    except OSError as error:
-        raise BenchError(f"results folder {str(results)!r} cannot be written: {error.strerror}; try --results DIR") from error
-    if free < FREE_BYTES_NEEDED:
-        raise BenchError(f"less than 50 MB is free where {str(results)!r} lies; free some space or try --results DIR")
