@@ -8,23 +8,23 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import random
 import secrets
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
 
-from bench.device import stream_of
-from bench.errors import NotSaved
+from bench import run_state
+from bench.device import is_out_of_memory, stream_of
+from bench.errors import BenchError, NotSaved
+from bench.network_state import mapped
+from bench.run_state import Progress, device_of
+from leaderboard.errors import one_line
 
 MINUTES_BETWEEN = 5.0  # a long epoch is saved in between, too
 SECONDS_BETWEEN_ON_CUDA = 15.0  # where an epoch takes less than writing its end to disk
@@ -32,29 +32,11 @@ FOLDER = ".checkpoints"  # of a results folder
 DIGEST = 64  # hexadecimal digits at the end of the file
 
 
-@dataclass
-class Progress:
-    """How far a run is, besides its weights and optimizer."""
-
-    epoch: int = 0
-    step: int = 0
-    loss_sum: float = 0.0
-    epoch_seconds: float = 0.0
-    best_error: float = float("inf")
-    best_epoch: int = -1
-    best_weights: dict[str, Tensor] = field(default_factory=dict)
-    train_loss_curve: list[float] = field(default_factory=list)
-    validation_error_curve: list[float] = field(default_factory=list)
-    train_seconds: list[float] = field(default_factory=list)
-    validation_seconds: list[float] = field(default_factory=list)
-    others_shares: list[float] = field(default_factory=list)  # of the processors' time, in each epoch (or its last part)
-
-
 class Checkpoint:
     """The files of one run: `folder`/RUN_ID.pt and, of the save before, `folder`/RUN_ID.pt.previous."""
 
     def __init__(self, folder: Path, run_id: str, minutes_between: float = MINUTES_BETWEEN) -> None:
-        self.path = folder / f"{run_id}.pt"
+        self.run_id, self.path = run_id, folder / f"{run_id}.pt"
         self.previous = folder / f"{run_id}.pt.previous"
         self.seconds_between, self.saved = 60 * minutes_between, time.monotonic()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
@@ -71,18 +53,13 @@ class Checkpoint:
     def save(self, progress: Progress, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Write the state, all random generators included; on CUDA in the background, from a copy on the device.
 
-        Raises NotSaved: the disk is full or cannot be written; of a save in the background the next one, or `finish`, says so.
+        The network is then in training mode. Raises NotSaved: the disk is full or cannot be written; of a save in the
+        background the next one, or `finish`, says so. Raises ModelError: the network's state cannot be stored.
         """
-        device = _device(network)
-        state = {
-            "progress": vars(progress),
-            "network": network.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "random": random_states(device),
-        }
+        state, device = run_state.take(progress, network, optimizer), device_of(network, optimizer)
         if device.type == "cuda":
             self.finish()
-            copied, done = tree_map(_copy, state), torch.cuda.Event()
+            copied, done = mapped(state, lambda tensor: tensor.detach().clone()), torch.cuda.Event()
             done.record()
             self._written = self._writer.submit(self._write_from_device, copied, done, device)
         else:
@@ -98,7 +75,7 @@ class Checkpoint:
     def _write_from_device(self, state: dict[str, Any], done: torch.cuda.Event, device: torch.device) -> None:
         with torch.cuda.device(device), torch.cuda.stream(stream_of("saving", torch.cuda.current_device())):
             done.wait()
-            on_host = tree_map(lambda value: value.cpu() if isinstance(value, Tensor) else value, state)
+            on_host = mapped(state, Tensor.cpu)
         self._write(lambda file: torch.save(on_host, file))
 
     def put(self, content: bytes) -> None:
@@ -142,17 +119,36 @@ class Checkpoint:
         finally:
             link.unlink(missing_ok=True)  # renaming a link to where the same file is linked already does nothing
 
-    def load(self, path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-        """Restore the state in one of the two files, random generators last. Raises UnreadableCheckpoint."""
+    def load(
+        self, path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, try_out: Callable[[nn.Module], object]
+    ) -> Progress:
+        """Restore the state in one of the two files, random generators last. `try_out`: as for `network_state.restore`.
+
+        Raises UnreadableCheckpoint: the file is damaged, or (UnfitCheckpoint) whole, but no state of this network; BenchError:
+        the system does not let it be read; torch.OutOfMemoryError.
+        """
         try:
-            state = _state(path.read_bytes())
+            content = path.read_bytes()
+        except OSError as error:
+            raise BenchError(f"cannot read {path}: {error.strerror}; mend that, or remove it to begin the run anew") from error
+        try:
+            state = _state(content)
             progress = Progress(**state["progress"])
-            network.load_state_dict(state["network"])
-            _load_optimizer(optimizer, state["optimizer"])
-            restore_random_states(state["random"], _device(network))
         except Exception as error:  # torch raises many kinds for a damaged file
             raise UnreadableCheckpoint(f"checkpoint {path} is damaged ({type(error).__name__})") from error
+        try:
+            run_state.give(state, progress, network, optimizer, try_out)
+        except Exception as error:  # and networks and optimizers for another one's state
+            if is_out_of_memory(error):
+                raise
+            raise UnfitCheckpoint(f"checkpoint {path} is of another network than this one: {one_line(str(error))}") from error
         return progress
+
+    def set_aside(self, path: Path) -> Path:
+        """Keep a whole file, from which this network cannot go on, under a name that is never overwritten or removed."""
+        with _one_line_errors(path):
+            kept = path.with_name(f"{self.run_id}.kept-{path.read_bytes()[-DIGEST:][:8].decode()}")
+            return path.replace(kept)
 
     def newest_first(self) -> list[Path]:
         """The files there are."""
@@ -171,6 +167,10 @@ def runs_begun(results: Path) -> set[str]:
 
 class UnreadableCheckpoint(Exception):
     """A checkpoint file that is damaged; the message names it."""
+
+
+class UnfitCheckpoint(UnreadableCheckpoint):
+    """A checkpoint file that is whole, but of another network: its code has changed since."""
 
 
 class _Hashed:
@@ -193,52 +193,6 @@ def _state(content: bytes) -> dict[str, Any]:
         raise ValueError("wrong SHA-256")
     state: dict[str, Any] = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
     return state
-
-
-def _load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """As `load_state_dict`, but for how it computes: that is this optimizer's own, whatever device the state was saved on."""
-    own = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
-    groups = [group | mine for group, mine in zip(state["param_groups"], own, strict=True)]
-    optimizer.load_state_dict(state | {"param_groups": groups})
-    for group, mine in zip(optimizer.param_groups, own, strict=True):
-        group.update(mine)  # the learning rate may be a tensor on the device, of which loading has made another
-
-
-def _copy(value: Any) -> Any:
-    """Lists too, which go on growing."""
-    return value.detach().clone() if isinstance(value, Tensor) else value
-
-
-def _device(network: nn.Module) -> torch.device:
-    return next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
-
-
-def seed_all(seed: int) -> None:
-    """Seed every generator that a network may draw from: torch's, numpy's and Python's."""
-    torch.manual_seed(seed)
-    np.random.seed(seed % 2**32)
-    random.seed(seed)
-
-
-def random_states(device: torch.device) -> dict[str, Any]:
-    """The states of all those generators, of types that weights_only lets through."""
-    name, keys, *rest = np.random.get_state()
-    return {
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
-        "numpy": [name, torch.from_numpy(np.asarray(keys, dtype=np.int64)), *rest],
-        "python": random.getstate(),
-    }
-
-
-def restore_random_states(states: dict[str, Any], device: torch.device) -> None:
-    """Bring the generators back to where `random_states` found them."""
-    name, keys, *rest = states["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
-    random.setstate(states["python"])
-    torch.set_rng_state(states["torch"])
-    if device.type == "cuda" and states["cuda"] is not None:
-        torch.cuda.set_rng_state(states["cuda"], device)
 
 
 @contextmanager

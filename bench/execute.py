@@ -71,7 +71,7 @@ def execute(run: Run, device: torch.device, results: Path, watch: Watch, jobs: i
         with suppress(NotSaved):  # what comes of the run is known without its last state
             checkpoint.finish()
     try:
-        keep_weights(results, run.id, trained.weights)
+        keep_weights(results, run.id, trained.weights, trained.progress.form)
     except RecordError as error:  # no reason to lose the result
         watch.say(str(error))
     return record

@@ -6,9 +6,9 @@ import gc
 
 import torch
 
-import datasets
 import models
 from bench.device import is_out_of_memory, on
+from bench.network import blank_images
 from bench.plan import Run
 from bench.splits import Split
 from bench.step import fresh, gradients
@@ -53,9 +53,7 @@ def _fits(run: Run, device: torch.device, parts: int) -> bool:
 def _step(run: Run, device: torch.device, parts: int) -> None:
     recipe = run.recipe
     network, optimizer = fresh(run, device, batch_split=parts)
-    channels, height, width = datasets.image_shape(run.task)
-    height, width = (recipe.data.central_pixels or extent for extent in (height, width))
-    images = torch.zeros(recipe.batch_size, channels, height, width, device=device)
+    images = blank_images(run.task, recipe.data.central_pixels, recipe.batch_size, device)
     labels = torch.zeros(len(images), dtype=torch.long, device=device)
     network.train()
     gradients(network, Split(images, labels), recipe)

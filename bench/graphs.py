@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.checkpoint import random_states, restore_random_states
+from bench.network_state import extras_of, same, unpacked
+from bench.randomness import random_states, restore_random_states
 
 TOLERANCE = (
     1e-3  # of the gradients' norm: sums in another order differ by 1e-6, steps that a graph does not repeat by much more
@@ -28,9 +29,9 @@ class NotCaptured(Exception):
 
 
 class State:
-    """All that a training step changes: weights, buffers, gradients, the optimizer's tensors, random generators, `counters`.
+    """All that a training step changes: weights, buffers, extra state, the optimizer's tensors, random generators, `counters`.
 
-    The optimizer must have taken a step.
+    The optimizer must have taken a step, the network is in training mode.
     """
 
     def __init__(
@@ -38,29 +39,43 @@ class State:
     ) -> None:
         self.network, self.device = network, device
         of_optimizer = [value for state in optimizer.state.values() for value in state.values() if isinstance(value, Tensor)]
-        self.tensors = [*network.parameters(), *network.buffers(), *of_optimizer, *counters]
+        self.of_network = tensors_of(network)
+        self.tensors = [*self.of_network, *of_optimizer, *counters]
         self.values = [tensor.detach().clone() for tensor in self.tensors]
-        self.random = random_states(device)
+        self.extras, self.random = extras_of(network), random_states(device, network)
 
     def restore(self) -> None:
         """Bring everything back to where it was."""
         with torch.no_grad():
             for tensor, value in zip(self.tensors, self.values, strict=True):
                 tensor.copy_(value)
-        restore_random_states(self.random, self.device)
+        for name, value in unpacked(self.extras, self.device).items():
+            self.network.get_submodule(name.rpartition(".")[0]).set_extra_state(value)
+        restore_random_states(self.random, self.device, self.network)
 
     def kept_off_the_device(self) -> str | None:
         """What a step since did to state that a graph would not repeat: draws on the host, tensors replaced by others."""
-        if _on_host(random_states(self.device)) != _on_host(self.random):
+        if not same(_on_host(random_states(self.device, self.network)), _on_host(self.random)):
             return "the network draws random numbers on the host"
-        kept = [*self.network.parameters(), *self.network.buffers()]
-        if len(kept) > len(self.tensors) or any(one is not other for one, other in zip(kept, self.tensors, strict=False)):
+        if extras_of(self.network) != self.extras:
+            return "the network changes its extra state on the host"
+        if not are_same(tensors_of(self.network), self.of_network):
             return "the network puts new tensors in the place of its buffers"
         return None
 
     def gradients(self) -> list[Tensor]:
         """The gradients of all parameters that have one."""
         return [parameter.grad for parameter in self.network.parameters() if parameter.grad is not None]
+
+
+def tensors_of(network: nn.Module) -> list[Tensor]:
+    """The network's own tensors: parameters and buffers."""
+    return [*network.parameters(), *network.buffers()]
+
+
+def are_same(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
+    """Whether they are the very same tensors, not only equal ones."""
+    return len(tensors) == len(others) and all(one is other for one, other in zip(tensors, others, strict=True))
 
 
 def capture_checked(step: Callable[[], None], state: State) -> Callable[[], None]:
@@ -123,6 +138,8 @@ def _waiting_is_an_error() -> Iterator[None]:
 def _agree(found: Sequence[Tensor], expected: Sequence[Tensor]) -> bool:
     """Whether they are the same but for rounding. Not-a-numbers agree: that a run diverges is for others to say."""
     differences = [one - other for one, other in zip(found, expected, strict=True)]
+    if not differences:  # nothing is trained
+        return True
     gap, size = torch.stack([_norm(differences), _norm(expected)]).tolist()
     return not gap > TOLERANCE * size
 
@@ -134,8 +151,7 @@ def _norm(tensors: Sequence[Tensor]) -> Tensor:
 
 def _on_host(states: dict[str, Any]) -> tuple[Any, ...]:
     """Of the generators' states those that are not the device's own."""
-    _, keys, *rest = states["numpy"]
-    return [] if states["cuda"] is None else states["torch"].tolist(), keys.tolist(), rest, states["python"]
+    return [] if states["cuda"] is None else states["torch"], states["numpy"], states["python"], states["own"]
 
 
 def _line(error: BaseException) -> str:

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-import models
-from bench.checkpoint import seed_all
 from bench.device import autocast
-from bench.graphs import NotCaptured, State, capture_checked
+from bench.graphs import NotCaptured, State, are_same, capture_checked, tensors_of
+from bench.network import built
+from bench.outputs import logits
 from bench.plan import Run
 from bench.protocol import Adam, Recipe
+from bench.randomness import seed_all
 from bench.splits import Epoch, Split
 from models.wide_resnet import split_batches
 
@@ -45,6 +46,7 @@ class Steps:
         self._plain_steps = 0
         self._epoch: Epoch | None = None
         self._replays: dict[int, Callable[[], None]] = {}  # by the number of images
+        self._captured: list[Tensor] = []  # the network's tensors that they read and write
 
     @property
     def captured(self) -> bool:
@@ -58,7 +60,10 @@ class Steps:
         return self._epoch
 
     def begin(self, epoch: Epoch, learning_rate: float, step: int = 0, loss_sum: float = 0.0) -> None:
-        """Start an epoch, or go on with one at a step."""
+        """Start an epoch, or go on with one at a step. The network is in training mode."""
+        if self._replays and not are_same(tensors_of(self.network), self._captured):
+            self._replays = {}
+            self.say("no CUDA graph any more: the network has put new tensors in the place of its buffers")
         if self._epoch is not None and self._replays:
             self._epoch.copy_(epoch)  # the graphs read these very tensors
         else:
@@ -98,6 +103,7 @@ class Steps:
         counts = sorted({self.epoch.count(step) for step in range(len(self.epoch))})
         try:
             self._replays = {count: capture_checked(partial(self._plain, count), state) for count in counts}
+            self._captured = tensors_of(self.network)
         except NotCaptured as error:
             self.say(f"no CUDA graph, its steps are launched kernel by kernel: {error}")
         finally:
@@ -106,11 +112,12 @@ class Steps:
 
 
 def gradients(forward: Callable[[Tensor], Tensor], batch: Split, recipe: Recipe) -> Tensor:
-    """Add the gradients of the batch's mean loss and return that loss."""
+    """Add the gradients of the batch's mean loss and return that loss. Raises ModelError: the outputs are no logits."""
     images = batch.images.contiguous(memory_format=torch.channels_last) if recipe.channels_last else batch.images
     with autocast(recipe.precision, images.device):
-        loss = F.cross_entropy(forward(images), batch.labels)
-    loss.backward()
+        loss = F.cross_entropy(logits(forward(images), images), batch.labels)
+    if loss.requires_grad:  # else nothing in the network is trained
+        loss.backward()
     return loss.detach()
 
 
@@ -127,8 +134,7 @@ def fresh(run: Run, device: torch.device, batch_split: int | None = None) -> tup
     """
     recipe, parts = run.recipe, batch_split or run.recipe.batch_split
     seed_all(run.seed("weights"))
-    network = models.create(run.model, run.task, **recipe.network)
-    network.to(device)
+    network = built(run.model, run.task, recipe.data.central_pixels, device, **recipe.network)
     if recipe.channels_last:
         for parameter in network.parameters():  # `network.to` refuses networks with weights of five axes
             if parameter.ndim == 4:
@@ -142,12 +148,13 @@ def _optimizer(network: nn.Module, recipe: Recipe, device: torch.device) -> torc
     """On CUDA one kernel for all parameters, with everything that it reads on the device, so that it can be captured."""
     trainable, given = [parameter for parameter in network.parameters() if parameter.requires_grad], recipe.optimizer
     on_cuda = device.type == "cuda"
-    fused, decay = on_cuda or None, given.weight_decay
+    fused, decay = (on_cuda and all(map(torch.is_floating_point, trainable))) or None, given.weight_decay
+    groups = [{"params": trainable}]  # of which there may be none, unlike of parameters
     optimizer: torch.optim.Optimizer
     if isinstance(given, Adam):
-        optimizer = torch.optim.Adam(trainable, given.lr, given.betas, given.eps, decay, fused=fused, capturable=on_cuda)
+        optimizer = torch.optim.Adam(groups, given.lr, given.betas, given.eps, decay, fused=fused, capturable=on_cuda)
     else:
-        optimizer = torch.optim.SGD(trainable, given.lr, given.momentum, 0, decay, nesterov=given.nesterov, fused=fused)
+        optimizer = torch.optim.SGD(groups, given.lr, given.momentum, 0, decay, nesterov=given.nesterov, fused=fused)
     for group in optimizer.param_groups if on_cuda else []:
         group["lr"] = torch.tensor(given.lr, device=device)
     return optimizer

@@ -10,18 +10,25 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from bench.checkpoint import Checkpoint, Progress, UnreadableCheckpoint, seed_all
+from bench.checkpoint import Checkpoint
 from bench.device import Mark, Stopwatch, reuse_memory, set_numerics
 from bench.device_state import Others
 from bench.errors import Diverged, Stopped
-from bench.evaluate import Evaluation
+from bench.evaluate import NO_ANSWER, Evaluation
+from bench.network import try_out
+from bench.network_state import State, restore, state_of
 from bench.plan import Run
+from bench.randomness import random_states, restore_random_states, seed_all
+from bench.rehearsal import first_images
+from bench.run_state import Progress
 from bench.splits import Epoch, Split, load_split
-from bench.step import Steps, fresh, learning_rate
+from bench.start import start_or_resume
+from bench.step import Steps, learning_rate
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class Trained:
     answers: Tensor  # int64 (number of test images,): the class given to each
     labels: Tensor
     test_seconds: float
-    weights: dict[str, Tensor]  # those that were tested
+    weights: State  # those that were tested
     graphed: bool  # whether its steps were replayed as CUDA graphs
     evaluation_batch: int
 
@@ -57,119 +64,134 @@ def train(run: Run, device: torch.device, checkpoint: Checkpoint, watch: Watch) 
     reuse_memory()
     training = load_split(run, "train", device)
     validation = load_split(run, "validation", device) if recipe.select == "best-validation" else None
-    network, optimizer, progress = _start_or_resume(run, device, checkpoint, watch)
+    network, optimizer, progress = start_or_resume(run, device, checkpoint, training, watch.say)
 
     steps = Steps(network, optimizer, recipe, device, watch.say)
     evaluation = Evaluation(run, training.images[0, 0].numel(), device, watch.say)
+    going = _Going(run, steps, evaluation, progress, checkpoint, watch)
     while progress.epoch < recipe.epochs:
-        _do_epoch(run, steps, evaluation, training, validation, progress, checkpoint, watch)
+        going.do_epoch(training, validation)
         if checkpoint.due_after_epoch(device):
             checkpoint.save(progress, network, optimizer)
 
     if validation is None:
         progress.best_epoch = recipe.epochs - 1
     else:
-        network.load_state_dict(progress.best_weights)
-    test = load_split(run, "test", device)
+        restore(network, progress.best_weights, partial(try_out, images=first_images(training, recipe.batch_size).images))
+    weights, test = state_of(network), load_split(run, "test", device)
     started = time.perf_counter()
-    answers = evaluation.answers(network, test.images).cpu()
+    answers = going.answers(test.images).cpu()
     seconds = time.perf_counter() - started
+    check_finite(int((answers == NO_ANSWER).sum()), len(answers), "test")
     return Trained(
         progress=progress,
         parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
         answers=answers,
         labels=test.labels.cpu(),
         test_seconds=seconds,
-        weights=network.state_dict(),
+        weights=weights,
         graphed=steps.captured,
         evaluation_batch=evaluation.batch,
     )
 
 
-def _do_epoch(
-    run: Run,
-    steps: Steps,
-    evaluation: Evaluation,
-    training: Split,
-    validation: Split | None,
-    progress: Progress,
-    checkpoint: Checkpoint,
-    watch: Watch,
-) -> None:
-    """Train, validate, and only then wait for the device, once: for the epoch's loss and the number of wrong answers."""
-    clock, others = Stopwatch(steps.device), Others()
-    started = _train_epoch(run, steps, training, progress, checkpoint, watch, clock)
-    trained, wrong = clock.mark(), torch.zeros_like(steps.loss_sum)
-    if validation is not None:
-        wrong += (evaluation.answers(steps.network, validation.images) != validation.labels).sum()
-    evaluated = clock.mark()
-    loss_sum, wrong_answers = torch.stack([steps.loss_sum, wrong]).tolist()
+@dataclass(frozen=True)
+class _Going:
+    """A run under way."""
 
-    mean_loss = loss_sum / len(training.labels)
-    if not math.isfinite(loss_sum):
-        raise Diverged(f"the training loss is {mean_loss} after epoch {progress.epoch + 1}")
-    progress.train_loss_curve.append(mean_loss)
-    progress.train_seconds.append(progress.epoch_seconds + clock.seconds(started, trained))
-    if validation is not None:
-        progress.validation_seconds.append(clock.seconds(trained, evaluated))
-        _select(progress, steps.network, 100 * wrong_answers / len(validation.labels))
-    if (share := others.share()) is not None:
-        progress.others_shares.append(share)
-    progress.epoch, progress.step, progress.loss_sum, progress.epoch_seconds = progress.epoch + 1, 0, 0.0, 0.0
+    run: Run
+    steps: Steps
+    evaluation: Evaluation
+    progress: Progress
+    checkpoint: Checkpoint
+    watch: Watch
+
+    def do_epoch(self, training: Split, validation: Split | None) -> None:
+        """Train, validate, and only then wait for the device, once: for the epoch's loss and the numbers of answers."""
+        steps, progress, clock, others = self.steps, self.progress, Stopwatch(self.steps.device), Others()
+        started = self._train(training, clock)
+        trained, wrong, unanswered = clock.mark(), torch.zeros_like(steps.loss_sum), torch.zeros_like(steps.loss_sum)
+        if validation is not None:
+            answers = self.answers(validation.images, lambda: self._pause(len(steps.epoch), started, trained, clock))
+            wrong += (answers != validation.labels).sum()
+            unanswered += (answers == NO_ANSWER).sum()
+        evaluated = clock.mark()
+        loss_sum, wrong_answers, missing = torch.stack([steps.loss_sum, wrong, unanswered]).tolist()
+
+        _check_loss(loss_sum / len(training.labels), f"after epoch {progress.epoch + 1}")
+        progress.train_loss_curve.append(loss_sum / len(training.labels))
+        progress.train_seconds.append(progress.epoch_seconds + clock.seconds(started, trained))
+        if validation is not None:
+            check_finite(int(missing), len(validation.labels), f"validation after epoch {progress.epoch + 1}")
+            progress.validation_seconds.append(clock.seconds(trained, evaluated))
+            _select(progress, steps.network, 100 * wrong_answers / len(validation.labels))
+        if (share := others.share()) is not None:
+            progress.others_shares.append(share)
+        progress.epoch, progress.step, progress.loss_sum, progress.epoch_seconds = progress.epoch + 1, 0, 0.0, 0.0
+
+    def answers(self, images: Tensor, pause: Callable[[], None] = lambda: None) -> Tensor:
+        """The network's answers. Raises Stopped: after `pause` the state is saved, so that nothing else is done again."""
+        network, device = self.steps.network, self.steps.device
+        before = random_states(device, network)
+        try:
+            return self.evaluation.answers(network, images, self.watch.should_stop)
+        except Stopped:
+            restore_random_states(before, device, network)
+            pause()
+            self._save()
+            self.checkpoint.finish()
+            raise
+
+    def _train(self, training: Split, clock: Stopwatch) -> Mark:
+        """Take the steps of an epoch that are left; since when no state has been saved in between, which is no training time.
+
+        Raises Stopped: the state is saved.
+        """
+        run, steps, progress, started = self.run, self.steps, self.progress, clock.mark()
+        if progress.step == 0:
+            seed_all(run.seed("dropout", progress.epoch))
+        generator = torch.Generator().manual_seed(run.seed("epoch", progress.epoch))
+        epoch = Epoch(training, run.recipe, generator)
+        steps.network.train()
+        steps.begin(epoch, learning_rate(run.recipe, progress.epoch), progress.step, progress.loss_sum)
+        for step in range(progress.step, len(epoch)):
+            steps.take(step)
+            self.watch.on_step(progress.epoch, step)
+            if progress.epoch == step == 0:
+                _check_loss(steps.loss_sum.item() / epoch.count(0), "in the first step")
+            stop = self.watch.should_stop()
+            if stop or self.checkpoint.due():
+                self._pause(step + 1, started, clock.mark(), clock)
+                self._save()
+                if stop:
+                    self.checkpoint.finish()
+                    raise Stopped
+                started = clock.mark()
+        return started
+
+    def _pause(self, step: int, started: Mark, now: Mark, clock: Stopwatch) -> None:
+        """Note how far the epoch is, and how long its steps took."""
+        self.progress.step, self.progress.loss_sum = step, self.steps.loss_sum.item()
+        self.progress.epoch_seconds += clock.seconds(started, now)
+
+    def _save(self) -> None:
+        self.checkpoint.save(self.progress, self.steps.network, self.steps.optimizer)
 
 
-def _train_epoch(
-    run: Run,
-    steps: Steps,
-    training: Split,
-    progress: Progress,
-    checkpoint: Checkpoint,
-    watch: Watch,
-    clock: Stopwatch,
-) -> Mark:
-    """Take the steps of an epoch that are left; since when no state has been saved in between, which is no training time.
+def _check_loss(mean_loss: float, when: str) -> None:
+    if not math.isfinite(mean_loss):
+        raise Diverged(f"the training loss is {mean_loss} {when}")
 
-    Raises Stopped: the state is saved.
-    """
-    started = clock.mark()
-    if progress.step == 0:
-        seed_all(run.seed("dropout", progress.epoch))
-    generator = torch.Generator().manual_seed(run.seed("epoch", progress.epoch))
-    epoch = Epoch(training, run.recipe, generator)
-    steps.begin(epoch, learning_rate(run.recipe, progress.epoch), progress.step, progress.loss_sum)
-    steps.network.train()
-    for step in range(progress.step, len(epoch)):
-        steps.take(step)
-        watch.on_step(progress.epoch, step)
-        stop = watch.should_stop()
-        if stop or checkpoint.due():
-            progress.step, progress.loss_sum = step + 1, steps.loss_sum.item()
-            progress.epoch_seconds += clock.seconds(started, clock.mark())
-            checkpoint.save(progress, steps.network, steps.optimizer)
-            if stop:
-                checkpoint.finish()
-                raise Stopped
-            started = clock.mark()
-    return started
+
+def check_finite(missing: int, count: int, where: str) -> None:
+    """Raises Diverged: the network gave so many of the images no answer (`evaluate.NO_ANSWER`)."""
+    if missing:
+        raise Diverged(f"{where}: {missing} of {count} images have logits that are not finite numbers")
 
 
 def _select(progress: Progress, network: nn.Module, error: float) -> None:
     """Keep the weights of this epoch if they are strictly better than all before (the earliest best wins)."""
     if error < progress.best_error:
         progress.best_error, progress.best_epoch = error, progress.epoch
-        progress.best_weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
+        progress.best_weights = state_of(network)
     progress.validation_error_curve.append(error)
-
-
-def _start_or_resume(
-    run: Run, device: torch.device, checkpoint: Checkpoint, watch: Watch
-) -> tuple[nn.Module, torch.optim.Optimizer, Progress]:
-    for path in checkpoint.newest_first():
-        network, optimizer = fresh(run, device)
-        try:
-            progress = checkpoint.load(path, network, optimizer)
-        except UnreadableCheckpoint as error:
-            watch.say(f"{error}; {run.id} goes on from the one before, or else from the beginning")
-        else:
-            return network, optimizer, progress
-    return *fresh(run, device), Progress()

@@ -16,7 +16,9 @@ from pathlib import Path
 import torch
 
 import datasets
-from bench.checkpoint import Checkpoint, Progress
+from bench.checkpoint import Checkpoint
+from bench.network_state import state_of
+from bench.run_state import Progress
 from bench.timed_step import TimedStep, timed_run
 from leaderboard.timings import read_timings
 
@@ -49,7 +51,7 @@ def measure(model: str, task: str, repeats: int, folder: Path | None) -> tuple[i
     step()
     progress = Progress(epoch=1)
     if task != datasets.STL10:  # there the last epoch is tested and no best one kept
-        progress.best_weights = {name: value.detach().clone() for name, value in step.network.state_dict().items()}
+        progress.best_weights = state_of(step.network)
     seconds = []
     with tempfile.TemporaryDirectory(dir=folder) as place:
         checkpoint = Checkpoint(Path(place), "run")

@@ -78,6 +78,10 @@ def fresh():
     return network, torch.optim.Adam(network.parameters())
 
 
+def try_out(network):
+    raise AssertionError("its state has all that the network has")
+
+
 @pytest.fixture(scope="module")
 def state(tmp_path_factory):
     checkpoint = Checkpoint(tmp_path_factory.mktemp("state"), "x")
@@ -93,7 +97,7 @@ def loaded_or_unreadable(content, with_digest):
         else:
             checkpoint.path.write_bytes(content)
         try:
-            assert isinstance(checkpoint.load(checkpoint.path, *fresh()), Progress)
+            assert isinstance(checkpoint.load(checkpoint.path, *fresh(), try_out), Progress)
         except UnreadableCheckpoint as error:
             assert str(checkpoint.path) in str(error)
             return False
@@ -120,7 +124,7 @@ def test_checkpoint_that_would_run_code(tmp_path):
     checkpoint = Checkpoint(tmp_path, "x")
     checkpoint._write(lambda file: torch.save({"progress": Evil()}, file))
     with pytest.raises(UnreadableCheckpoint):
-        checkpoint.load(checkpoint.path, *fresh())
+        checkpoint.load(checkpoint.path, *fresh(), try_out)
     assert not Path(tempfile.gettempdir(), "scalebench-was-here").exists()
 
 

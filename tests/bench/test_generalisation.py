@@ -79,9 +79,9 @@ def test_equivariance_of_a_trained_network(finished):
 
 
 def test_only_small_networks_are_kept(tmp_path):
-    keep_weights(tmp_path, "large", {"w": torch.zeros(LARGEST // 4 + 1)})
+    keep_weights(tmp_path, "large", {"w": torch.zeros(LARGEST // 4 + 1)}, "form")
     assert list(tmp_path.iterdir()) == []
-    keep_weights(tmp_path, "small", {"w": torch.arange(3.0)})
+    keep_weights(tmp_path, "small", {"w": torch.arange(3.0)}, "form")
     stored = torch.load(weights_path(tmp_path, "small"), weights_only=True)
     assert stored["run_id"] == "small" and torch.equal(stored["weights"]["w"], torch.arange(3.0))
 
@@ -89,7 +89,7 @@ def test_only_small_networks_are_kept(tmp_path):
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "weights").write_text("a file where the folder should be")
     with pytest.raises(RecordError, match=r"small\.pt could not be written"):
-        keep_weights(tmp_path, "small", {"w": torch.zeros(3)})
+        keep_weights(tmp_path, "small", {"w": torch.zeros(3)}, "form")
     (tmp_path / "tiny.yaml").write_text(TINY)
     (run,) = plan_runs(
         [PlanPart(models=["tiny-net"], tasks=["mnist-scale-28"])], [1], load_protocol(str(tmp_path / "tiny.yaml"))

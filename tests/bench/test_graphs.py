@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from bench import graphs, step
-from bench.checkpoint import seed_all
 from bench.execute import execute
 from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
+from bench.randomness import seed_all
 from bench.splits import Epoch, load_split
 from bench.step import Steps, fresh, learning_rate
 from bench.train import Watch
