@@ -12,7 +12,7 @@ import datasets
 from bench.engines.display import Display
 from bench.engines.drive import Alone, Driver, Engine
 from bench.engines.local import Local
-from bench.errors import BenchError, Stopped
+from bench.errors import Stopped
 from bench.estimate import Estimates
 from bench.plan import Run
 from bench.stop import StopRequest

@@ -12,7 +12,7 @@ BYTES_NEEDED = 50_000_000
 
 
 def check_writable(folder: Path, option: str, what: str = "folder") -> None:
-    """Make the folder if there is none. Raises BenchError: it cannot be written, or the disk is full; `option` takes another."""
+    """Make the folder if there is none. Raises BenchError: it cannot be written, or its disk is full; `option` is to say."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
