@@ -175,7 +175,8 @@ def _check_patterns(name: str, patterns: Iterable[str]) -> None:
 def _allowed(error: Any) -> str:
     """Which keys may stand where the unknown one stands, and the nearest; or what was given and how to write what was meant."""
     if error["type"] != "extra_forbidden":
-        given = "" if error["type"] in ("missing", "value_error") else f" (given: {one_line(reprlib.repr(error['input']), 80)})"
+        whole = error["type"] == "missing" or isinstance(error["input"], Mapping)
+        given = "" if whole else f" (given: {one_line(reprlib.repr(error['input']), 80)})"
         return given + HOW.get(error["type"], "")
     model: Any = Protocol
     inside: dict[str, type[Settings]] = {"recipes": Recipe, "data": Data, "learning_rate_steps": LearningRateSteps, **TAGS}

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from bench.values import TINIEST, Factor, Flag, Number, Real, Settings, Share, Whole
+from bench.values import TINIEST, Factor, Flag, Number, Positive, Real, Settings, Share, Whole
 
 
 class Data(Settings):
@@ -69,9 +69,9 @@ class Adam(Settings):
     """Kingma and Ba 2015, as torch.optim.Adam names it."""
 
     name: Literal["adam"]
-    lr: Real = Field(gt=0)
+    lr: Positive
     betas: tuple[Share, Share]
-    eps: Real = Field(ge=TINIEST)
+    eps: Positive
     weight_decay: Real = Field(ge=0)
 
 
@@ -79,7 +79,7 @@ class Sgd(Settings):
     """Stochastic gradient descent as torch.optim.SGD names it; the weight decay acts on every trainable parameter."""
 
     name: Literal["sgd"]
-    lr: Real = Field(gt=0)
+    lr: Positive
     momentum: Share
     nesterov: Flag
     weight_decay: Real = Field(ge=0)

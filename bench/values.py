@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 LARGEST = 2**31 - 1  # of what is counted: more is a slip of the hand
-TINIEST = 1e-37  # below it float32, in which networks compute, has nothing but 0
+TINIEST = 1e-37  # the smallest normal number of float32, almost
 
 
 def _number(given: object) -> object:
@@ -16,8 +16,15 @@ def _number(given: object) -> object:
     return given
 
 
+def _in_float32(number: float) -> float:
+    if number < TINIEST:
+        raise ValueError(f"below {TINIEST} there is nothing but 0 in float32, in which networks compute")
+    return number
+
+
 Whole = Annotated[int, Field(strict=True, le=LARGEST)]
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False), AfterValidator(lambda number: number + 0.0)]  # -0.0 is 0.0
+Positive = Annotated[Real, Field(gt=0), AfterValidator(_in_float32)]
 Number = Annotated[int | float, BeforeValidator(_number)]
 Flag = Annotated[bool, Field(strict=True)]
 Share = Annotated[Real, Field(ge=0, lt=1)]  # of a running mean that is kept
