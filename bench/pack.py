@@ -112,13 +112,10 @@ def _data(folder: Path, tasks: Sequence[str], realizations: Sequence[int]) -> li
         packed += [_told(f"mnist-scale realization {n}", path) for n, path in zip(realizations, paths, strict=True)]
     if datasets.STL10 in tasks:
         source = stl10.find()
-        assert source is not None  # it was prepared
+        assert source is not None  # they were prepared
         (folder / stl10.FOLDER).mkdir(exist_ok=True)
         for name in stl10.MD5:
-            packed += [
-                _told(f"stl10+ {name}", part)
-                for part in split_file(stl10.check(source / name), folder / stl10.FOLDER, PART_BYTES)
-            ]
+            packed += [_told(f"stl10+ {name}", part) for part in split_file(source[name], folder / stl10.FOLDER, PART_BYTES)]
     return packed
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable
 from numbers import Integral
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from datasets.errors import DataError
 
@@ -125,14 +125,20 @@ def prepare(
     test_size: int | None = None,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Fetch and verify what the tasks need, and build what is missing, with a visible line for each step. Raises DataError."""
-    wanted, chosen = list(dict.fromkeys(realizations)), list(TASKS if tasks is None else tasks)
-    found = {task: _check(task, realization, "test", test_size)[1] for task in chosen for realization in wanted}
-    mnist_scale_sizes = {size for task, size in found.items() if task != STL10}
+    """Fetch and verify what the tasks need, and build what is missing, with a visible line for each step.
+
+    `tasks`: None for all, of which `test_size` concerns mnist-scale. Raises DataError.
+    """
+    chosen, wanted = _listed(TASKS if tasks is None else tasks), _listed(realizations)
+    mnist_scale_sizes = set()
+    for task in chosen:
+        for realization in wanted or [0]:
+            _, size = _check(task, realization, "test", None if tasks is None and task == STL10 else test_size)
+            mnist_scale_sizes |= {size} if task != STL10 else set()
     if mnist_scale_sizes:
         from datasets import mnist_scale_cache
 
-        mnist_scale_cache.prepare(wanted, mnist_scale_sizes.pop(), say)
+        mnist_scale_cache.prepare(list(dict.fromkeys(wanted)), mnist_scale_sizes.pop(), say)
     if STL10 in chosen:
         from datasets import stl10
 
@@ -156,6 +162,11 @@ def _check(task: str, realization: int, split: str, test_size: int | None) -> tu
     if full not in splits:
         raise DataError(f"unknown split {split!r}; splits: {', '.join(splits)}")
     return full, size
+
+
+def _listed(given: object) -> list[Any]:
+    """What was given one by one; one alone is a list of one."""
+    return list(given) if isinstance(given, Iterable) and not isinstance(given, str | bytes) else [given]
 
 
 def _is_one_of(number: int, allowed: Iterable[int]) -> bool:

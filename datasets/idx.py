@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,33 +39,53 @@ def parse(content: bytes, shape: tuple[int, ...], name: str) -> NDArray[np.uint8
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
 
 
-def find(folder: Path, name: str) -> Path | None:
-    """One of the four files under any of its usual spellings: `-idx` or `.idx`, plain or .gz."""
-    spellings = (name, name.replace("-idx", ".idx"))
-    candidates = (folder / (spelling + ending) for spelling in spellings for ending in ("", ".gz"))
-    return next((path for path in candidates if path.is_file()), None)
+def spellings(name: str) -> list[str]:
+    """How one of the four files may be named: `-idx` or `.idx`, plain or .gz."""
+    return [spelling + ending for spelling in (name, name.replace("-idx", ".idx")) for ending in ("", ".gz")]
 
 
-def read_folder(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Images uint8 (70000, 28, 28) and labels uint8 (70000,), training first. Raises DataError: a file is missing or bad."""
-    arrays = list(_arrays(folder))
+def read_files(files: Mapping[str, Path], where: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Images uint8 (70000, 28, 28) and labels uint8 (70000,), training first, of files by name under any spelling.
+
+    Of several spellings the first that can be read. Raises DataError: a file is missing in `where`, or bad.
+    """
+    arrays = [_first(name, [files[spelling] for spelling in spellings(name) if spelling in files], where) for name in FILES]
     return np.concatenate(arrays[0::2]), np.concatenate(arrays[1::2])
 
 
-def _arrays(folder: Path) -> Iterator[NDArray[np.uint8]]:
-    for name, shape in SHAPES.items():
-        path = find(folder, name)
-        if path is None:
-            raise DataError(f"{name} is missing in {folder}")
-        yield parse(_read(path), shape, path.name)
+def read_folder(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The same of the files in a folder. Raises DataError."""
+    return read_files({path.name: path for path in folder.iterdir() if path.is_file()}, folder)
+
+
+def unpacked(content: bytes, name: str) -> NDArray[np.uint8]:
+    """The values of one of the four files, NAME.gz. Raises DataError: it is no such file."""
+    return parse(_gunzipped(BytesIO(content), f"{name}.gz"), SHAPES[name], f"{name}.gz")
+
+
+def _first(name: str, candidates: Sequence[Path], where: Path) -> NDArray[np.uint8]:
+    problem = DataError(f"{name} is missing in {where}")
+    for path in candidates:
+        try:
+            return parse(_read(path), SHAPES[name], path.name)
+        except DataError as error:
+            problem = error
+    raise problem
 
 
 def _read(path: Path) -> bytes:
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            return bytes(file.read(LARGEST_FILE + 1))
-    except (OSError, EOFError, zlib.error) as error:
+        with path.open("rb") as file:
+            return _gunzipped(file, path.name) if path.suffix.lower() == ".gz" else file.read(LARGEST_FILE + 1)
+    except OSError as error:
         raise DataError(f"{path.name} cannot be read ({error})") from error
+
+
+def _gunzipped(file: BinaryIO, name: str) -> bytes:
+    try:
+        return gzip.GzipFile(fileobj=file).read(LARGEST_FILE + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{name} cannot be read ({error})") from error
 
 
 def _by(extents: tuple[int, ...]) -> str:

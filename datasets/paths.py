@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,21 +18,56 @@ PACKED = Path(__file__).resolve().parents[1] / "data"  # where `bench pack` puts
 
 
 def user_folder() -> Path | None:
-    """The folder that the user fills, `$BENCH_DATA`, else `data` beside these packages; only read. None: there is none."""
+    """The folder that the user fills, `$BENCH_DATA`, else `data` beside these packages; only read. None: there is none.
+
+    A file given as `$BENCH_DATA` stands for the folder that it lies in. Raises DataError: ~ of nobody.
+    """
     given = os.environ.get("BENCH_DATA")
     if given:
-        return Path(given).expanduser()
+        folder = _full(given, "BENCH_DATA")
+        return folder.parent if is_file(folder) else folder
     return PACKED if PACKED.is_dir() else None
 
 
 def cache_folder() -> Path:
-    """`$BENCH_CACHE`, else `$XDG_CACHE_HOME/scalebench`, else `~/.cache/scalebench`. Raises DataError: cannot be written."""
-    given = os.environ.get("BENCH_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    folder = (Path(given) if given else Path(base) / "scalebench").expanduser().absolute()
+    """`$BENCH_CACHE`, else `$XDG_CACHE_HOME/scalebench` (a relative one is ignored, as its standard says), else
+    `~/.cache/scalebench`.
+
+    Raises DataError: it cannot be made or read, or whose home ~ is cannot be told.
+    """
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    base = base if base.startswith(("/", "~")) else "~/.cache"
+    folder = _full(os.environ.get("BENCH_CACHE") or f"{base}/scalebench", "BENCH_CACHE")
+    if os.path.lexists(folder) and not is_folder(folder):
+        what = f"a link to {folder.readlink()}, where there is none" if folder.is_symlink() else "a file"
+        raise DataError(f"cache folder {folder} is {what}; set BENCH_CACHE to another folder")
     with writing_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise DataError(f"cache folder {folder} cannot be read: Permission denied; set BENCH_CACHE to another folder")
     return folder
+
+
+def is_file(path: Path) -> bool:
+    """As Path.is_file, which raises PermissionError (before Python 3.14) in a folder that may not be entered."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_folder(path: Path) -> bool:
+    """As Path.is_dir, without its PermissionError."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def _full(given: str, variable: str) -> Path:
+    """An absolute path; in a container, say, a user may have no home. Raises DataError."""
+    try:
+        return Path(given).expanduser().absolute()
+    except RuntimeError as error:
+        raise DataError(
+            f"{given}: there is no such home folder here (HOME is not set); set {variable} to a folder's full path"
+        ) from error
+    except OSError as error:  # the working directory is no more
+        raise DataError(f"{given}: {error.strerror}; set {variable} to a folder's full path") from error
 
 
 @contextmanager
@@ -44,6 +80,22 @@ def writing_to(folder: Path) -> Iterator[None]:
         raise DataError(
             f"cache folder {folder} cannot be written: {reason}; free space or set BENCH_CACHE to another folder"
         ) from error
+
+
+def check_writable(folder: Path, needed: int) -> None:
+    """Before long work for `needed` bytes. Raises DataError: they do not fit, or nothing can be written."""
+    with writing_to(folder):
+        probe = folder / f"{uuid.uuid4().hex}.part"
+        try:
+            probe.touch(exist_ok=False)
+        finally:
+            probe.unlink(missing_ok=True)
+        free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise DataError(
+            f"cache folder {folder} has {free / 1e9:.2f} GB free and {needed / 1e9:.2f} GB are needed; "
+            "free space or set BENCH_CACHE to another folder"
+        )
 
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray[Any, Any]]) -> None:

@@ -1,24 +1,26 @@
 """STL-10, its labelled part (Coates, Ng, Lee 2011): 5,000 training and 8,000 test images of 96 x 96 pixels in ten classes.
 
 Read from the four official binary files, which hold pixels column by column and labels from 1. They are looked for in the
-user's folder `$BENCH_DATA`, in its subfolder `stl10_binary` and in the cache; else the official archive is fetched, and only
-these four are kept. (torchvision's own class insists on the 2.7 GB of unlabelled images.) Nothing is used before its MD5 is
-found to be the published one.
+user's folder `$BENCH_DATA` and its subfolders (`places`) and in the cache, then taken out of the official archive in the user's
+folder; else that is fetched, and only these four are kept. (torchvision's own class insists on the 2.7 GB of unlabelled
+images.) Nothing is used before its MD5 is found to be the published one.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from datasets import STL10_SIZES
+from datasets import STL10_SIZES, stl10_archive
+from datasets.download import md5_of
 from datasets.errors import DataError
 from datasets.paths import cache_folder, user_folder
+from datasets.places import places
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,8 +47,8 @@ def load(split: str) -> tuple[Tensor, Tensor]:
 
     if split not in IMAGES:
         raise DataError(f"STL-10 has no split {split!r}; it has: {', '.join(IMAGES)} (and no validation part)")
-    folder = find() or _fetched(print)
-    pixels, labels = (np.fromfile(check(folder / f"{split}_{kind}.bin"), dtype=np.uint8) for kind in "Xy")
+    files = have([f"{split}_{kind}.bin" for kind in "Xy"])
+    pixels, labels = (np.fromfile(path, dtype=np.uint8) for path in files.values())
     images = torch.from_numpy(pixels).view(-1, 3, 96, 96).mT.contiguous()
     return images, torch.from_numpy(labels).long() - 1
 
@@ -59,62 +61,84 @@ def fingerprint() -> str:
 
 def prepare(say: Callable[[str], None] = print) -> None:
     """Find the files, or fetch them, and check them all. Raises DataError."""
-    folder = find() or _fetched(say)
-    for name in MD5:
-        check(folder / name)
+    have(list(MD5), say)
+
+
+def find(names: Sequence[str] = tuple(MD5)) -> dict[str, Path] | None:
+    """These of the files, checked, by name, from the first folder that has them all; None: there is none."""
+    return _found(names, [])
+
+
+def have(names: Sequence[str], say: Callable[[str], None] = print) -> dict[str, Path]:
+    """The same, taken out of the user's archive or fetched where they are in no folder.
+
+    Raises DataError: the user's folder has only some or wrong ones, and no other has them; they cannot be fetched.
+    """
+    problems: list[DataError] = []
+    found = _found(names, problems)
+    if found:
+        return found
+    cached = cache_folder() / FOLDER
+    files = {name: cached / name for name in names}
+    for _, place in places([stl10_archive.NAME]):
+        try:
+            stl10_archive.take(place[stl10_archive.NAME], cached, dict.fromkeys(MD5, check), say)
+            return files
+        except DataError as error:
+            problems.append(DataError(f"STL-10 in {place[stl10_archive.NAME]}: {error}"))
+    if problems:  # nobody who has given a folder wants 2.6 GB without having asked
+        raise DataError("; ".join(map(str, problems)))
+    say(f"STL-10: not in {', '.join(map(str, searched()))}; fetching the official archive (2.6 GB)")
+    try:
+        stl10_archive.fetch(cached, dict.fromkeys(MD5, check), say)
+    except DataError as error:
+        raise DataError(
+            f"STL-10 could not be had ({error}); put {', '.join(MD5)} into a folder and set BENCH_DATA to it"
+        ) from error
+    return files
 
 
 def searched() -> list[Path]:
-    """The folders in which the files may lie."""
+    """Where the files are looked for: the user's folder, if there is one, and the cache."""
     user = user_folder()
-    return [*([] if user is None else [user, user / FOLDER]), cache_folder() / FOLDER]
+    return [*([] if user is None else [user]), cache_folder() / FOLDER]
 
 
-def find() -> Path | None:
-    """The first folder that holds all four files; None: there is none. Raises DataError: a folder holds some of them."""
-    for folder in searched():
-        missing = [name for name in MD5 if not (folder / name).is_file()]
-        if not missing:
-            return folder
-        if len(missing) < len(MD5):
-            raise DataError(
-                f"STL-10 in {folder} lacks {', '.join(missing)}; put all of {', '.join(MD5)} there, or remove the rest"
+def _found(names: Sequence[str], problems: list[DataError]) -> dict[str, Path] | None:
+    """As `find`; what is wrong with the user's files is added to the problems. What is wrong in the cache is made again."""
+    for folder, place in places(list(MD5)):
+        missing = [name for name in names if name.lower() not in place]
+        if missing:
+            problems.append(
+                DataError(
+                    f"STL-10 in {folder} lacks {', '.join(missing)}; put all of {', '.join(MD5)} there, or remove the rest"
+                )
             )
-    return None
+            continue
+        try:
+            return {name: check(place[name.lower()], name) for name in names}
+        except DataError as error:
+            problems.append(error)
+    cached = cache_folder() / FOLDER
+    return {name: cached / name for name in names} if stl10_archive.are_good(cached, dict.fromkeys(names, check)) else None
 
 
-def check(path: Path) -> Path:
-    """The path, when the file has its official size and MD5. Raises DataError."""
+def check(path: Path, name: str | None = None) -> Path:
+    """The path, when the file has the size and MD5 of the official one (`name`: that it goes by there). Raises DataError."""
     try:
         status = path.stat()
-        return _check(path, status.st_size, status.st_mtime_ns)
+        return _check(path, name or path.name, status.st_size, status.st_mtime_ns)
     except OSError as error:
         raise DataError(f"STL-10 file {path} cannot be read: {error.strerror}") from error
 
 
 @lru_cache(maxsize=64)  # once per process for a file that does not change
-def _check(path: Path, size: int, _changed: int) -> Path:
-    split, _, kind = path.stem.partition("_")
+def _check(path: Path, name: str, size: int, _changed: int) -> Path:
+    split, _, kind = name.removesuffix(".bin").partition("_")
     expected = IMAGES[split] * (IMAGE_BYTES if kind == "X" else 1)
     if size != expected:
         raise DataError(f"STL-10 file {path} has {size} bytes, not {expected}; remove it and fetch it again")
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "md5").hexdigest()
-    if found != MD5[path.name]:
-        raise DataError(f"STL-10 file {path} has MD5 {found}, not {MD5[path.name]}; remove it and fetch it again")
+    found = md5_of(path)
+    if found != MD5[name]:
+        raise DataError(f"STL-10 file {path} has MD5 {found}, not {MD5[name]}; remove it and fetch it again")
     return path
-
-
-def _fetched(say: Callable[[str], None]) -> Path:
-    from datasets import stl10_archive
-
-    places = ", ".join(map(str, searched()))
-    say(f"STL-10: not in {places}; fetching the official archive (2.6 GB)")
-    folder = cache_folder() / FOLDER
-    try:
-        stl10_archive.fetch(folder, dict.fromkeys(MD5, check), say)
-    except DataError as error:
-        raise DataError(
-            f"STL-10 could not be had ({error}); put {', '.join(MD5)} into a folder and set BENCH_DATA to it"
-        ) from error
-    return folder

@@ -1,23 +1,28 @@
-"""Fetching the official STL-10 archive: a download that goes on where it was cut, and the files wanted out of it."""
+"""The official STL-10 archive: fetched by a download that goes on where it was cut, and the files wanted taken out of it."""
 
 from __future__ import annotations
 
-import hashlib
-import http.client
+import gzip
 import shutil
 import tarfile
-import urllib.error
-import urllib.request
+import uuid
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from datasets.download import Wanted, download, md5_of
 from datasets.errors import DataError
-from datasets.paths import cache_folder, writing_to
+from datasets.locks import held
+from datasets.paths import cache_folder, check_writable, is_file, writing_to
 from datasets.reach import Probe
+from datasets.web import BLOCK
 
-TIMEOUT = 30  # seconds without an answer of a server that can be reached
-BLOCK = 1 << 20
-PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE = 206, 416
+NAME = "stl10_binary.tar.gz"
+SIZES = {"91f7769df0f17e558f3565bffb0c7dfb": 2_640_397_119}  # in bytes, by MD5
+UNPACKED = 360_000_000  # bytes of the files that are kept
+
+Checks = Mapping[str, Callable[[Path], object]]
+Say = Callable[[str], None]
 
 
 def address() -> str:
@@ -30,90 +35,94 @@ def archive_md5() -> str:
     return "91f7769df0f17e558f3565bffb0c7dfb"
 
 
-def fetch(folder: Path, checks: Mapping[str, Callable[[Path], object]], say: Callable[[str], None] = print) -> None:
+def fetch(folder: Path, checks: Checks, say: Say = print) -> None:
     """Download the archive into the cache and leave those of its files that `checks` names, checked, in `folder`.
 
     One process at a time; another that waited finds the work done. Raises DataError: no connection within two seconds, no
-    answer, a cut connection (what has come is kept, and the next call goes on from there), a wrong MD5, a file missing from
-    the archive.
+    answer or another one than the archive, a cut connection (what has come is kept, and the next call goes on from there), a
+    wrong MD5, a file missing from the archive.
     """
-    from filelock import FileLock
-
     try:
         Probe(address()).check()
     except DataError as error:
         raise DataError(f"the archive's server: {error}") from error
     cache = cache_folder()
-    with writing_to(cache), FileLock(cache / "stl10.lock"):
-        if all((folder / name).is_file() for name in checks):
+    part = cache / f"{NAME}.part"
+    wanted = Wanted(address(), SIZES.get(archive_md5()), archive_md5(), _begins_rightly)
+    check_writable(cache, (wanted.size or 0) - (part.stat().st_size if part.exists() else 0) + UNPACKED)
+    with writing_to(cache), held(cache / "stl10.lock", "STL-10", "fetching", say):
+        if are_good(folder, checks):
             return
-        part = cache / "stl10_binary.tar.gz.part"
-        _download(part)
+        download(wanted, part)
+        if are_good(folder, checks):  # of another process, where there are no locks
+            return
         say("STL-10: checking the archive")
-        with part.open("rb") as file:
-            found = hashlib.file_digest(file, "md5").hexdigest()
-        if found != archive_md5():
+        found = md5_of(part)
+        if found != wanted.md5:
             part.unlink()
-            raise DataError(f"the archive has MD5 {found}, not {archive_md5()}; it was removed, try again")
-        _extract(part, folder, checks)
-        part.unlink()
+            raise DataError(f"the archive has MD5 {found}, not {wanted.md5}; it was removed, try again")
+        unpack(part, folder, checks)
+        part.unlink(missing_ok=True)
 
 
-def _download(part: Path) -> None:
-    from tqdm import tqdm
+def take(archive: Path, folder: Path, checks: Checks, say: Say = print) -> None:
+    """Leave those files of the user's archive that `checks` names, checked, in `folder`, in the cache. Raises DataError."""
+    check_writable(folder.parent, UNPACKED)
+    with writing_to(folder.parent), held(folder.parent / "stl10.lock", "STL-10", "fetching", say):
+        if not are_good(folder, checks):
+            say(f"STL-10: taking the images out of {archive}")
+            unpack(archive, folder, checks)
 
-    begun = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(address(), headers={"Range": f"bytes={begun}-"} if begun else {})
+
+def are_good(folder: Path, checks: Checks) -> bool:
+    """Whether a folder holds all the files, and each passes its check."""
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-            goes_on = answer.status == PARTIAL_CONTENT
-            begun = begun if goes_on else 0
-            length = answer.headers.get("Content-Length")
-            total = begun + int(length) if length and length.isdecimal() else None
-            with (
-                part.open("ab" if goes_on else "wb") as file,
-                tqdm(total=total, initial=begun, desc="STL-10", unit="B", unit_scale=True, disable=None) as bar,
-            ):
-                while block := answer.read(BLOCK):
-                    file.write(block)
-                    bar.update(len(block))
-            come = part.stat().st_size
-            if total is not None and come < total:
-                raise DataError(
-                    f"the connection was cut after {come:,} of {total:,} bytes; the same command goes on from there"
-                )
-    except urllib.error.HTTPError as error:
-        if error.code != RANGE_NOT_SATISFIABLE:  # that one means: all of it is here
-            raise DataError(f"the archive's server answers {error.code} {error.reason}") from error
-    except (urllib.error.URLError, TimeoutError, http.client.HTTPException, ConnectionError) as error:
-        reason = " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
-        raise DataError(
-            f"the archive's server: {reason}; what has come is kept, the same command goes on from there"
-        ) from error
+        for name, check in checks.items():
+            check(folder / name)
+    except DataError:
+        return False
+    return all(is_file(folder / name) for name in checks)
 
 
-def _extract(archive: Path, folder: Path, checks: Mapping[str, Callable[[Path], object]]) -> None:
-    """Copy members by their exact names; the archive chooses no path on this disk."""
-    unpacked = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(unpacked, ignore_errors=True)
-    unpacked.mkdir(parents=True)
-    wanted = {f"{folder.name}/{name}": unpacked / name for name in checks}
+def unpack(archive: Path, folder: Path, checks: Checks) -> None:
+    """Copy members by their exact names, check them all, and only then put them in place; the archive chooses no path.
+
+    Raises DataError: it cannot be read, lacks a file, or has another one than the official; OSError: disk full.
+    """
+    unpacked = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}.part")
+    unpacked.mkdir()
+    try:
+        _copy_members(archive, {f"{folder.name}/{name}": unpacked / name for name in checks})
+        for name, check in checks.items():
+            if not (unpacked / name).exists():
+                raise DataError(f"the archive has no {name}")
+            check(unpacked / name)
+        folder.mkdir(exist_ok=True)
+        for name in checks:
+            (unpacked / name).replace(folder / name)
+    finally:
+        shutil.rmtree(unpacked, ignore_errors=True)
+
+
+def _copy_members(archive: Path, wanted: Mapping[str, Path]) -> None:
+    left = dict(wanted)
     try:
         with tarfile.open(archive, "r:gz") as members:
             for member in members:
-                content = members.extractfile(member) if member.name in wanted and member.isreg() else None
+                content = members.extractfile(member) if member.name in left and member.isreg() else None
                 if content is not None:
-                    with wanted[member.name].open("wb") as file:
+                    with left.pop(member.name).open("wb") as file:
                         shutil.copyfileobj(content, file, BLOCK)
-                if all(path.exists() for path in wanted.values()):
+                if not left:
                     break
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"the archive cannot be read ({type(error).__name__})") from error
-    for path in wanted.values():
-        if not path.exists():
-            raise DataError(f"the archive has no {path.name}")
-        checks[path.name](path)
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in wanted.values():
-        path.replace(folder / path.name)
-    unpacked.rmdir()
+
+
+def _begins_rightly(head: bytes) -> bool:
+    """Whether these bytes are the beginning of a compressed archive."""
+    try:
+        tarfile.TarInfo.frombuf(zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, tarfile.BLOCKSIZE), "utf-8", "replace")
+    except (zlib.error, tarfile.TarError):
+        return False
+    return True

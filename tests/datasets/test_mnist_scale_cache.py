@@ -66,7 +66,7 @@ def test_a_damaged_file_is_named_and_replaced(
         assert (realizations, test_size) == ([0], 50_000)
         shutil.copyfile(built / one_realization.name, one_realization)
 
-    monkeypatch.setattr(mnist_scale_cache, "_build_in_processes", build)
+    monkeypatch.setattr(mnist_scale_cache, "build_in_processes", build)
     damage(one_realization, kind)
     images, labels = datasets.load("mnist-scale-28", 0, "train")
     printed = capsys.readouterr().out
@@ -132,7 +132,7 @@ def test_the_callers_folder_and_main_program_do_not_matter(cache: Path, tmp_path
     script.parent.mkdir()
     script.write_text(
         "from datasets import DataError, mnist_scale_cache\nprint('started')\n"
-        "try: mnist_scale_cache._build_in_processes([0, 1], 50_000)\nexcept DataError as error: print('DataError:', error)\n"
+        "try: mnist_scale_cache.build_in_processes([0, 1], 50_000)\nexcept DataError as error: print('DataError:', error)\n"
     )
     variables = {"PYTHONPATH": str(Path(datasets.__file__).parents[1]), "BENCH_CACHE": cache.name}
     done = subprocess.run(
@@ -181,7 +181,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
 
 def test_what_a_building_process_says_last_is_passed_on(cache: Path) -> None:
     with pytest.raises(datasets.DataError) as caught:  # there is no raw MNIST in the empty cache
-        mnist_scale_cache._build_in_processes([0, 1, 2], 50_000)
+        mnist_scale_cache.build_in_processes([0, 1, 2], 50_000)
     assert "building MNIST-scale failed (exit code 1)" in str(caught.value) and str(cache / "mnist.npz") in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -192,12 +192,6 @@ def test_an_unwritable_cache_is_one_line(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(datasets.DataError) as caught:
         datasets.load("mnist-scale-28")
     assert str(tmp_path / "file" / "cache") in str(caught.value) and "BENCH_CACHE" in str(caught.value)
-
-
-def test_a_lock_that_cannot_be_made_is_one_line(cache: Path) -> None:
-    (cache / "mnist-scale.lock").mkdir(parents=True)
-    with pytest.raises(datasets.DataError, match=r"cannot be written: .* BENCH_CACHE"):
-        datasets.prepare(datasets.MNIST_SCALE, realizations=[0])
 
 
 @pytest.mark.parametrize(

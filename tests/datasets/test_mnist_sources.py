@@ -6,7 +6,6 @@ Nothing here leaves the machine: the mirrors are servers on it, npm is a script.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import os
 import shutil
@@ -14,6 +13,7 @@ import socket
 import tarfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,7 +21,6 @@ from threading import Thread, Timer
 
 import numpy as np
 import pytest
-import torchvision
 
 import datasets
 from datasets import idx, mnist, mnist_sources
@@ -43,15 +42,19 @@ def no_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(mnist_sources, "MIRRORS", [])
 
 
-@pytest.fixture
-def mirror(blank_files: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A mirror that serves the stand-ins; torchvision is told their MD5 sums."""
-    sums = [(path.name, hashlib.md5(path.read_bytes()).hexdigest()) for path in sorted(blank_files.glob("*.gz"))]
-    monkeypatch.setattr(torchvision.datasets.MNIST, "resources", sums)
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(blank_files))) as server:
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
+
+
+@pytest.fixture
+def mirror(blank_files: Path) -> Iterator[str]:
+    """A mirror that serves the stand-ins."""
+    with serving(blank_files) as address:
+        yield address
 
 
 @pytest.fixture
@@ -148,7 +151,11 @@ def test_an_empty_user_folder_is_named_and_passed_over(
     monkeypatch.setenv("BENCH_DATA", str(tmp_path / given))
     set_mirrors(monkeypatch, mirror)
     mnist.load(lines.append)
-    assert "none of MNIST's files in this folder, its mnist/ or its MNIST/raw/" in lines[1]
+    expected = {
+        "missing": "there is no such folder",
+        "empty": "none of MNIST's files in this folder, its mnist/, its MNIST/raw/ or ",
+    }
+    assert expected[given] in lines[1]
 
 
 @pytest.mark.parametrize("damage", ["truncated", "not a zip", "wrong pixels", "wrong shape"])
@@ -204,13 +211,15 @@ def test_a_mirror_that_never_answers_is_left(monkeypatch: pytest.MonkeyPatch, li
 
 
 def test_a_mirror_with_other_files_is_left(
-    mirror: str, blank_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[str]
+    blank_files: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[str]
 ) -> None:
-    monkeypatch.setattr(torchvision.datasets.MNIST, "resources", [(f"{name}.gz", "0" * 32) for name in idx.FILES])
-    set_mirrors(monkeypatch, mirror)
-    with pytest.raises(datasets.DataError):
-        mnist.load(lines.append)
-    assert "train-images-idx3-ubyte.gz: File not found or corrupted" in lines[1]
+    folder = spoil(blank_files, tmp_path / "spoilt", idx.FILES[1])
+    with serving(folder) as mirror:
+        set_mirrors(monkeypatch, mirror)
+        with pytest.raises(datasets.DataError):
+            mnist.load(lines.append)
+    assert lines[1] == f"MNIST: {mirror}: this is not MNIST: the SHA-256 of the labels is not the known one"
+    assert list(cache.iterdir()) == []
 
 
 @pytest.mark.parametrize("answer", [b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nshort", b""])

@@ -28,7 +28,7 @@ def known(cache: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]
 
     monkeypatch.setattr(mnist_scale_cache, "expected", expected)
     cache.mkdir()
-    paths.save_arrays(mnist_scale_cache._path(0, 50_000), arrays)
+    paths.save_arrays(mnist_scale_cache.cached_file(0, 50_000), arrays)
     return arrays
 
 
@@ -38,7 +38,7 @@ def packed(known: dict[str, np.ndarray], cache: Path, tmp_path: Path, monkeypatc
     user = tmp_path / "user"
     user.mkdir()
     path = mnist_scale_cache.pack(0, 50_000, user)
-    mnist_scale_cache._path(0, 50_000).unlink()
+    mnist_scale_cache.cached_file(0, 50_000).unlink()
     monkeypatch.setenv("BENCH_DATA", str(user))
     return path
 
@@ -50,7 +50,7 @@ def must_not_build(*arguments: object) -> None:
 def test_a_packed_realization_is_used_and_cached(
     packed: Path, known: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(mnist_scale_cache, "_build_in_processes", must_not_build)
+    monkeypatch.setattr(mnist_scale_cache, "build_in_processes", must_not_build)
     for split in SIZES:
         images, labels = datasets.load("mnist-scale-28", 0, split)
         assert (images[:, 0].numpy() == known[f"{split}_images"]).all()
@@ -73,10 +73,10 @@ def test_a_damaged_one_is_named_and_never_used(
         np.savez_compressed(packed, **other)
     built = []
     monkeypatch.setattr(mnist_scale_cache.mnist, "load", lambda say: None)
-    monkeypatch.setattr(mnist_scale_cache, "_build_in_processes", lambda missing, size: built.append((missing, size)))
+    monkeypatch.setattr(mnist_scale_cache, "build_in_processes", lambda missing, size: built.append((missing, size)))
     mnist_scale_cache.prepare([0], 50_000)
     assert built == [([0], 50_000)]
-    assert not mnist_scale_cache._path(0, 50_000).exists()
+    assert not mnist_scale_cache.cached_file(0, 50_000).exists()
     printed = capsys.readouterr().out
     assert str(packed) in printed and "building it instead" in printed
 
@@ -84,8 +84,8 @@ def test_a_damaged_one_is_named_and_never_used(
 def test_a_damaged_cache_is_mended_from_the_pack(
     packed: Path, known: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mnist_scale_cache, "_build_in_processes", must_not_build)
-    mnist_scale_cache._path(0, 50_000).write_bytes(b"no archive")
+    monkeypatch.setattr(mnist_scale_cache, "build_in_processes", must_not_build)
+    mnist_scale_cache.cached_file(0, 50_000).write_bytes(b"no archive")
     images, _ = datasets.load("mnist-scale-28", 0, "test")
     assert (images[:, 0].numpy() == known["test_images"]).all()
 
@@ -93,7 +93,7 @@ def test_a_damaged_cache_is_mended_from_the_pack(
 def test_a_damaged_cache_is_not_packed(known: dict[str, np.ndarray], cache: Path, tmp_path: Path) -> None:
     wrong = {name: array.copy() for name, array in known.items()}
     wrong["test_labels"][0] ^= 1
-    paths.save_arrays(mnist_scale_cache._path(0, 50_000), wrong)
+    paths.save_arrays(mnist_scale_cache.cached_file(0, 50_000), wrong)
     with pytest.raises(datasets.DataError, match="SHA-256"):
         mnist_scale_cache.pack(0, 50_000, tmp_path)
     assert not list(tmp_path.glob("*.npz"))
