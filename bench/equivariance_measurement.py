@@ -13,6 +13,7 @@ import models
 from bench.device import set_numerics
 from bench.equivariance import SHIFT, Errors, canvas_of, measure
 from bench.hardware import describe_hardware, describe_software
+from bench.outputs import logits
 from bench.pictures import FACTORS, REFERENCE_SCALE, Pictures, load_pictures
 from bench.weights import trained_network
 from leaderboard.equivariance import Equivariance
@@ -55,6 +56,10 @@ def _equivariance(
     command: str,
 ) -> Equivariance:
     set_numerics("float32")
+    network.eval()
+    with torch.no_grad():
+        empty = pictures.empty(pictures.side)
+        logits(network(empty), empty)  # raises where it gives something else
     errors: Errors = measure(network, pictures)
     canvas = canvas_of(network, pictures.side)
     return Equivariance(

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import datasets
-from bench.device import set_numerics
+from bench.device import choose_device, on, set_numerics
 from bench.errors import BenchError
 from bench.evaluate import predict
 from bench.hardware import describe_hardware, describe_software
@@ -25,6 +25,13 @@ from leaderboard.generalisation import AtFactor, Generalisation
 from leaderboard.records import Record
 
 FACTORS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0)
+
+
+def measure(results: Path, record: Record, device: str, command: str, images: int | None) -> Generalisation:
+    """As `generalise`, on a device of this name, at every factor."""
+    chosen = choose_device(device)
+    with on(chosen):
+        return generalise(results, record, chosen, command, images)
 
 
 def generalise(

@@ -12,7 +12,9 @@ import torch
 from torch.autograd import DeviceType  # type: ignore[attr-defined] # torch does not list it
 from torch.profiler import ProfilerActivity
 
+from bench.device import choose_device, on, reuse_memory, set_numerics
 from bench.sampling import seconds
+from bench.timed_step import TimedStep, timed_run
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,15 @@ class Profile:
     operators: list[Operator]
     kernels: int | None
     high_water: int
+
+
+def profile_model(model: str, task: str, device: str, batch_size: int, precision: str, trace: Path) -> Profile:
+    """Profile a fresh network's step in this process. Raises whatever the model may raise, and OSError."""
+    chosen = choose_device(device)
+    set_numerics(precision, chosen)
+    reuse_memory()
+    with on(chosen):
+        return profile_step(TimedStep(timed_run(model, task, batch_size, precision), chosen), chosen, trace)
 
 
 def profile_step(step: Callable[[], object], device: torch.device, trace: Path | None = None) -> Profile:

@@ -6,32 +6,30 @@ that belongs to a run: a timing never trains, and a run's record never stands fo
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
-import subprocess
-import sys
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 
 import models
+from bench.apart import apart
 from bench.counting import count
 from bench.device import autocast, choose_device, on, peak_memory, reset_peak_memory, reuse_memory, set_numerics
 from bench.device_state import Others, gpu_state, taints
 from bench.errors import BenchError
 from bench.graphs import NotCaptured
 from bench.hardware import describe_hardware, describe_software
+from bench.outputs import logits
 from bench.plan import Run
 from bench.sampling import WARM_UP, copy_rate, latencies, matmul_rate, samples, seconds
 from bench.timed_step import TimedStep, timed_run
 from leaderboard.errors import one_line
 from leaderboard.timings import DeviceState, Timing
+from models.errors import said
 
 REPEATS = {"cpu": 5, "cuda": 50}
 
@@ -51,6 +49,11 @@ class Asked:
     together: bool = False  # with other models in one process
 
     @property
+    def what(self) -> str:
+        """What is done, for messages."""
+        return f"timing {self.model} on {self.task}"
+
+    @property
     def command(self) -> str:
         """What to type to time this again."""
         words = ["bench", "time", "--model", self.model, "--task", self.task, "--device", self.device]
@@ -61,16 +64,9 @@ class Asked:
 
 
 def time_model(asked: Asked) -> Timing:
-    """Time one model in a fresh process. Raises BenchError: the process failed; its last line says why."""
-    call = [sys.executable, "-m", "bench.timing", json.dumps(asdict(asked))]
-    done = subprocess.run(call, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
-    lines = done.stdout.splitlines()
-    try:
-        return Timing.model_validate_json(lines[-1] if done.returncode == 0 and lines else "")
-    except ValidationError:
-        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        text = f"timing {asked.model} on {asked.task} failed (exit code {done.returncode}): {reason}"
-        raise BenchError(text) from None
+    """Time one model in a fresh process. Raises BenchError: it failed, or the process did."""
+    plugin = models.info(asked.model, asked.task).plugin
+    return apart(Timing, asked.what, "bench.timing:measure", plugin, asked=asdict(asked))
 
 
 def time_here(asked: Asked) -> Timing:
@@ -78,14 +74,11 @@ def time_here(asked: Asked) -> Timing:
     try:
         return measure(asked)
     except Exception as error:  # a model may fail in any way; the others go on
-        reason = one_line(f"{type(error).__name__}: {error}")
-        raise BenchError(f"timing {asked.model} on {asked.task} failed: {reason}") from error
+        raise BenchError(f"{asked.what} failed: {one_line(said(error))}") from error
 
 
 def measure(asked: Asked) -> Timing:
-    """Time one model in this process."""
-    for plugin in asked.plugins:
-        models.load_plugin(Path(plugin))
+    """Time one model in this process. Raises whatever the model may raise."""
     device = choose_device(asked.device)
     with on(device):
         return _measure(asked, device)
@@ -146,6 +139,7 @@ def _quantities(run: Run, device: torch.device, repeats: int, states: list[Devic
     network, images = step.network, step.batch.images
     network.eval()
     with torch.no_grad(), autocast(precision, device):
+        logits(network(images), images)  # raises where it gives something else in evaluation
         inferences = samples(lambda: network(images), device, repeats)
         latency = latencies(lambda: network(images[:1]), device, repeats)
     return {
@@ -177,7 +171,3 @@ def _graphed(run: Run, device: torch.device, repeats: int) -> dict[str, Any]:
         return {"graph_step_seconds": samples(step.capture(), device, repeats), "notes": []}
     except NotCaptured as error:
         return {"graph_step_seconds": None, "notes": [f"no CUDA graph: {error}"]}
-
-
-if __name__ == "__main__":
-    print(measure(Asked(**json.loads(sys.argv[1]))).model_dump_json())

@@ -72,7 +72,7 @@ class ModelInfo:
 # One name may stand for several networks, each for tasks of its own (`cnn` is a WRN-16-8 on stl10+).
 _catalogue: dict[str, list[ModelInfo]] = {}
 _builders: dict[ModelInfo, Callable[..., nn.Module]] = {}
-_scanned: set[str] = set()  # "own", "packages"
+_scanned: set[str] = set()  # "own", "packages"; and "strangers", once code of others ran in this process
 _code = [("", "")]  # source and plugin of what registers models now
 _left_out: dict[str, str] = {}  # file or package -> why, in one line
 _told: set[str] = set()  # of these
@@ -136,6 +136,7 @@ def registering(source: str, plugin: str = "") -> Iterator[None]:
     """Models registered within are of this code: its hash, and the plugin's file if it is one. All, or after an error none."""
     before, builders = {name: list(known) for name, known in _catalogue.items()}, dict(_builders)
     _code.append((source, plugin))
+    _scanned.add("strangers")
     try:
         yield
     except BaseException:
@@ -146,6 +147,11 @@ def registering(source: str, plugin: str = "") -> Iterator[None]:
         raise
     finally:
         _code.pop()
+
+
+def strangers_ran() -> bool:
+    """Whether code of others ran in this process, which may have changed anything in it."""
+    return "strangers" in _scanned
 
 
 def _scan() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,8 +22,11 @@ def equivariance(
     results: Annotated[Path, typer.Option(help="Where the runs' records and weights are.")] = Path("results"),
     records: Annotated[Path | None, typer.Option(help="Where the measurements go. Default: as --results.")] = None,
     plugin: Annotated[list[Path] | None, typer.Option(help="A Python file that registers models. Repeatable.")] = None,
-) -> None:
-    """Measure the equivariance error of every layer and of the logits, on the CPU. What is measured already is skipped."""
+) -> int:
+    """Measure the equivariance error of every layer and of the logits, on the CPU. What is measured already is skipped.
+
+    Each network has a process of its own; one that fails costs itself alone, and the exit code is then 1.
+    """
     import models
     from bench.errors import BenchError
     from bench.plan import match_models, match_tasks
@@ -35,29 +39,34 @@ def equivariance(
         models.load_plugin(path)
     pairs = match_models(model or ["*"], match_tasks(task or ["*"])) if not run else []
 
-    from bench.equivariance_measurement import after_training, at_initialisation
+    from bench.apart import apart
+    from bench.cli.measuring import Attempts
     from bench.weights import find_run
-    from leaderboard.measurements import measurement_path, write_measurement
+    from bench.writable import check_writable
+    from leaderboard.equivariance import Equivariance
 
     out = results if records is None else records
     more = [word for path in plugin or [] for word in ("--plugin", str(path))]
     more += [] if images is None else ["--images", str(images)]
+    found = [find_run(results, run_id) for run_id in run or []]
+    files = [models.info(name, on).plugin for name, on in [*pairs, *((record.model, record.task) for record in found)]]
+    check_writable(out, "--results" if records is None else "--records")
+    attempts, asked = Attempts(out), []
     for name, on in pairs:
-        if _is_new(measurement_path(out, "equivariance", on, name, f"initialisation-seed{seed}")):
-            command = shlex.join(["bench", "equivariance", "--model", name, "--task", on, "--seed", str(seed), *more])
-            _say(measured := at_initialisation(name, on, seed, images, command))
-            write_measurement(out, measured)
-    for record in [find_run(results, run_id) for run_id in run or []]:
-        if _is_new(measurement_path(out, "equivariance", record.task, record.model, record.run_id)):
-            command = shlex.join(["bench", "equivariance", "--run", record.run_id, *more])
-            _say(measured := after_training(results, record, images, command))
-            write_measurement(out, measured)
-
-
-def _is_new(path: Path) -> bool:
-    if path.exists():
-        print(f"measured already: {path}")
-    return not path.exists()
+        command = shlex.join(["bench", "equivariance", "--model", name, "--task", on, "--seed", str(seed), *more])
+        wanted = {"model": name, "task": on, "seed": seed, "count": images, "command": command}
+        asked.append((on, name, f"initialisation-seed{seed}", "at_initialisation", wanted))
+    for record in found:
+        command = shlex.join(["bench", "equivariance", "--run", record.run_id, *more])
+        wanted = {"results": results, "record": record, "count": images, "command": command}
+        asked.append((record.task, record.model, record.run_id, "after_training", wanted))
+    for (on, name, called, function, wanted), file in zip(asked, files, strict=True):
+        if not attempts.measured_already("equivariance", on, name, called):
+            code = f"bench.equivariance_measurement:{function}"
+            call = partial(apart, Equivariance, f"measuring {name} on {on}", code, file, **wanted)
+            if (measured := attempts.measure(call)) is not None:
+                _say(measured)
+    return attempts.exit_code
 
 
 def _say(measured: Equivariance) -> None:

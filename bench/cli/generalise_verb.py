@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,29 +17,40 @@ def generalise(
     images: Annotated[int | None, typer.Option(min=1, help="How many test digits, the first ones. Default: all.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     plugin: Annotated[list[Path] | None, typer.Option(help="A Python file that registers models. Repeatable.")] = None,
-) -> None:
-    """Test runs' weights on their test digits drawn at fixed scale factors. What is measured already is skipped."""
+) -> int:
+    """Test runs' weights on their test digits drawn at fixed scale factors. What is measured already is skipped.
+
+    Each run has a process of its own; one that fails costs itself alone, and the exit code is then 1.
+    """
     import models
 
     for path in plugin or []:
         models.load_plugin(path)
 
-    from bench.device import choose_device, on
-    from bench.generalisation import generalise as measure
+    from bench.apart import apart
+    from bench.cli.measuring import Attempts
+    from bench.device import choose_device
     from bench.weights import find_run
-    from leaderboard.measurements import measurement_path, write_measurement
+    from bench.writable import check_writable
+    from leaderboard.generalisation import Generalisation
 
-    out, chosen = results if records is None else records, choose_device(device)
+    out, chosen = results if records is None else records, str(choose_device(device))
     more = [word for path in plugin or [] for word in ("--plugin", str(path))]
     more += [] if images is None else ["--images", str(images)]
-    for record in [find_run(results, run_id) for run_id in runs]:
-        path = measurement_path(out, "generalisation", record.task, record.model, record.run_id)
-        if path.exists():
-            print(f"measured already: {path}")
+    found = [find_run(results, run_id) for run_id in runs]
+    plugins = [models.info(record.model, record.task).plugin for record in found]
+    check_writable(out, "--results" if records is None else "--records")
+    attempts = Attempts(out)
+    for record, where in zip(found, plugins, strict=True):
+        if attempts.measured_already("generalisation", record.task, record.model, record.run_id):
             continue
-        with on(chosen):
-            measured = measure(results, record, chosen, shlex.join(["bench", "generalise", record.run_id, *more]), images)
-        write_measurement(out, measured)
+        command = shlex.join(["bench", "generalise", record.run_id, *more])
+        asked = {"results": results, "record": record, "device": chosen, "command": command, "images": images}
+        call = partial(apart, Generalisation, f"testing {record.run_id}", "bench.generalisation:measure", where, **asked)
+        measured = attempts.measure(call)
+        if measured is None:
+            continue
         own = 100 * measured.own_sizes_wrong / measured.own_sizes_count
         errors = ", ".join(f"{at.factor:g}: {at.error:.2f}" for at in measured.factors)
         print(f"{record.run_id}: error % at each digit's own size {own:.2f}; by factor {errors}", flush=True)
+    return attempts.exit_code

@@ -33,17 +33,17 @@ def profile(
             f"{model!r} on {task!r} are {len(pairs)} networks; profile one at a time, e.g. {pairs[0][0]} --task {pairs[0][1]}"
         )
 
-    from bench.device import choose_device, reuse_memory, set_numerics
-    from bench.device import on as on_device
-    from bench.profiling import profile_step
-    from bench.timed_step import TimedStep, timed_run
+    from bench.apart import apart
+    from bench.device import choose_device
+    from bench.profiling import Profile
+    from bench.writable import check_writable
 
     (name, on), chosen = pairs[0], choose_device(device)
-    set_numerics(precision, chosen)
-    reuse_memory()
+    check_writable(output, "--output")
     trace = output / f"{name}_{on}_{chosen.type}_{precision}_b{batch_size}.json.gz"
-    with on_device(chosen):
-        found = profile_step(TimedStep(timed_run(name, on, batch_size, precision), chosen), chosen, trace)
+    where = models.info(name, on).plugin
+    asked = {"model": name, "task": on, "device": str(chosen), "batch_size": batch_size, "precision": precision, "trace": trace}
+    found = apart(Profile, f"profiling {name} on {on}", "bench.profiling:profile_model", where, **asked)
     total = sum(operator.seconds for operator in found.operators)
     print(
         f"{name} on {on}, {chosen}, {precision}, batch {batch_size}: {1000 * found.seconds:.1f} ms a step without the profiler"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,9 +35,11 @@ def time_models(
     A model that fails costs itself alone; the exit code is then 1.
     """
     import models
+    from bench.cli.measuring import Attempts
     from bench.errors import BenchError
     from bench.plan import match_models, match_tasks
-    from leaderboard.measurements import write_measurement
+    from bench.writable import check_writable
+    from models.registry import strangers_ran
 
     for file in plugin or []:
         models.load_plugin(file)
@@ -44,6 +47,10 @@ def time_models(
         raise BenchError("say what to time: --all, --model NAME or --task NAME (see `bench list models`)")
     check_precision(precision)
     pairs = match_models(model or ["*"], match_tasks(task or ["mnist-scale-28", "mnist-scale-56"]))
+    check_writable(records, "--records")
+    if together and strangers_ran():
+        print("bench: --together is for built-in models alone, and others were loaded: a process for each", file=sys.stderr)
+        together = False
 
     from bench.device import choose_device
     from bench.timing import Asked, time_here, time_model
@@ -51,15 +58,12 @@ def time_models(
     chosen, plugins = str(choose_device(device)), tuple(str(file.resolve()) for file in plugin or [])
     header = f"{'step ms':>21} {'images/s':>9} {'latency ms':>11} {'peak MB':>8} {'GFLOP':>7} {'matmul':>7} {'copy':>5}"
     print(f"{'model':<16} {'task':<16}{header}", flush=True)
-    timings, timer = [], time_here if together else time_model
+    attempts, timings, timer = Attempts(records), [], time_here if together else time_model
     for name, on in pairs:
-        try:
-            timings.append(timer(Asked(name, on, chosen, batch_size, precision, repeats, compiled, plugins, together)))
-        except BenchError as error:
-            print(f"bench: {error}", file=sys.stderr)
-            continue
-        write_measurement(records, timings[-1])
-        print(_line(timings[-1]), flush=True)
+        asked = Asked(name, on, chosen, batch_size, precision, repeats, compiled, plugins, together)
+        if (timing := attempts.measure(partial(timer, asked))) is not None:
+            timings.append(timing)
+            print(_line(timing), flush=True)
     if not timings:
         return 1
     hardware, count = timings[0].hardware, len(timings[0].step_seconds)
@@ -67,7 +71,7 @@ def time_models(
     print(f"{timings[0].warm_up};")
     print("matmul, copy: the step's counted operations and bytes per second, as a part of a large matrix product's and copy's")
     print(f"records: {records / 'timings'}; {sum(bool(timing.tainted) for timing in timings)} of {len(timings)} tainted")
-    return 1 if len(timings) < len(pairs) else 0
+    return attempts.exit_code
 
 
 def check_precision(precision: str) -> None:
