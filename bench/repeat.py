@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from pydantic import ValidationError
 
 import datasets
 import models
+from bench.device import choose_device
 from bench.errors import BenchError
 from bench.execute import execute
 from bench.plan import Run
 from bench.protocol import EXECUTION, Protocol, Recipe
+from bench.same_code import model_of
 from bench.train import Watch
 from leaderboard.records import Record
 
@@ -23,7 +24,8 @@ from leaderboard.records import Record
 def rebuild(record: Record) -> Run:
     """The run of a record, computed in the way that the record tells.
 
-    Raises BenchError when today's code or data would make another run of it, ModelError when it does not know the model.
+    Raises BenchError when today's data or code, the suite's or a plugin's, would make another run of it, ModelError when the
+    model is not known.
     """
     settings = dict(record.protocol.recipe)
     realizations = settings.pop("realizations", [record.realization])
@@ -47,7 +49,11 @@ def rebuild(record: Record) -> Run:
     fingerprint = datasets.fingerprint(record.task, record.realization, test_size=recipe.data.test_size)
     if fingerprint != record.data.fingerprint:
         raise _outdated(record, f"its data have the fingerprint {record.data.fingerprint[:12]}, today's {fingerprint[:12]}")
-    run = Run(record.model, record.task, record.realization, protocol, recipe, fingerprint)
+    code = model_of(record)
+    source = code.source if record.source else ""  # a record from before there was the field has it not in its id either
+    run = Run(
+        record.model, record.task, record.realization, protocol, recipe, fingerprint, source=source, plugin=code.plugin
+    )  # fmt: skip
     if run.id != record.run_id:
         raise _outdated(record, f"today's code gives this run the id {run.id}")
     return run
@@ -59,12 +65,17 @@ def _outdated(record: Record, why: str) -> BenchError:
     return BenchError(f"{record.run_id} cannot be repeated: {why}; {there} and verify there")
 
 
-def repeat(run: Run, record: Record, device: torch.device) -> Record:
-    """The record of the run made again, in a scratch folder that is gone afterwards.
+def repeated(record: Record, device: str, scratch: Path) -> Record:
+    """The record of a record's run made again in this process. Raises as `rebuild` and `repeat` do."""
+    return repeat(rebuild(record), record, choose_device(device), scratch)
+
+
+def repeat(run: Run, record: Record, device: torch.device, scratch: Path) -> Record:
+    """The record of the run made again, in a scratch folder.
 
     On the CPU with as many threads as the record says, where there are as many cores: sums are made in another order otherwise.
     On another kind of device with that one's usual evaluation batch: the record's may not fit into its memory.
-    Raises DataError, and BenchError when the scratch folder cannot be written.
+    Raises DataError.
     """
     datasets.prepare([run.task], [run.realization], test_size=run.recipe.data.test_size)
     if device.type != record.hardware.device:
@@ -73,7 +84,6 @@ def repeat(run: Run, record: Record, device: torch.device) -> Record:
     if device.type == "cpu":
         torch.set_num_threads(min(record.hardware.threads, os.cpu_count() or 1) or threads)
     try:
-        with TemporaryDirectory(prefix="bench-verify-") as scratch:
-            return execute(run, device, Path(scratch), Watch())
+        return execute(run, device, scratch, Watch())
     finally:
         torch.set_num_threads(threads)

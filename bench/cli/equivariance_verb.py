@@ -41,6 +41,7 @@ def equivariance(
 
     from bench.apart import apart
     from bench.cli.measuring import Attempts
+    from bench.same_code import model_of
     from bench.weights import find_run
     from bench.writable import check_writable
     from leaderboard.equivariance import Equivariance
@@ -49,7 +50,7 @@ def equivariance(
     more = [word for path in plugin or [] for word in ("--plugin", str(path))]
     more += [] if images is None else ["--images", str(images)]
     found = [find_run(results, run_id) for run_id in run or []]
-    files = [models.info(name, on).plugin for name, on in [*pairs, *((record.model, record.task) for record in found)]]
+    files = [model.plugin for model in [*(models.info(*pair) for pair in pairs), *map(model_of, found)]]
     check_writable(out, "--results" if records is None else "--records")
     attempts, asked = Attempts(out), []
     for name, on in pairs:

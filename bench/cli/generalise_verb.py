@@ -30,6 +30,7 @@ def generalise(
     from bench.apart import apart
     from bench.cli.measuring import Attempts
     from bench.device import choose_device
+    from bench.same_code import model_of
     from bench.weights import find_run
     from bench.writable import check_writable
     from leaderboard.generalisation import Generalisation
@@ -38,7 +39,7 @@ def generalise(
     more = [word for path in plugin or [] for word in ("--plugin", str(path))]
     more += [] if images is None else ["--images", str(images)]
     found = [find_run(results, run_id) for run_id in runs]
-    plugins = [models.info(record.model, record.task).plugin for record in found]
+    plugins = [model_of(record).plugin for record in found]
     check_writable(out, "--results" if records is None else "--records")
     attempts = Attempts(out)
     for record, where in zip(found, plugins, strict=True):

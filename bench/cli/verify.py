@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -21,15 +23,25 @@ def verify(
     record = find_record(roots, run_id)  # a mistyped id is answered before torch is imported
 
     import models
+    from bench.apart import apart
     from bench.device import choose_device
-    from bench.repeat import rebuild, repeat
+    from bench.errors import BenchError
+    from bench.repeat import rebuild
     from bench.verify import judge, spread_of_runs
+    from leaderboard.records import Record
 
     for path in plugin or []:
         models.load_plugin(path)
     run, chosen = rebuild(record), choose_device(device or record.hardware.device)
     seconds = record.timings.total_seconds if record.timings else 0
     print(f"repeating {record.run_id} on {chosen}; it took {seconds:.0f} s when it was recorded")
-    verdict = judge(record, repeat(run, record, chosen), spread_of_runs(roots, record))
+    try:
+        with TemporaryDirectory(prefix="bench-verify-") as scratch:
+            asked = {"record": record, "device": str(chosen), "scratch": scratch}
+            again = apart(Record, f"repeating {record.run_id}", "bench.repeat:repeated", run.plugin, **asked)
+    except BenchError as error:  # the model ended its process
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    verdict = judge(record, again, spread_of_runs(roots, record))
     print("\n".join(verdict.lines))
     return 0 if verdict.agrees else 1

@@ -46,7 +46,8 @@ def test_a_model_is_timed_in_a_process_of_its_own_and_leaves_a_record(tmp_path, 
 
 
 def test_a_model_that_cannot_be_timed_is_one_line(plugin):
-    with pytest.raises(BenchError, match=r"timing raises-net on mnist-scale-28 failed: RuntimeError: no such luck .*tiny_net.py:\d+: raise"):
+    said = r"timing raises-net on mnist-scale-28 failed: RuntimeError: no such luck .*tiny_net.py:\d+: raise"
+    with pytest.raises(BenchError, match=said):
         time_model(Asked("raises-net", TASK, "cpu", 4, repeats=1, plugins=(str(plugin),)))
 
 

@@ -143,17 +143,17 @@ def test_an_older_run_is_rebuilt_from_its_recipe(done):
     assert run.id == done.run_id
 
 
-def test_a_repeat_uses_the_records_evaluation_batch_on_its_kind_of_device_alone(done, monkeypatch):
+def test_a_repeat_uses_the_records_evaluation_batch_on_its_kind_of_device_alone(done, tmp_path, monkeypatch):
     used = []
     monkeypatch.setattr(repeating, "execute", lambda run, *_: used.append(run.recipe.evaluation_batch))
     monkeypatch.setattr(repeating.datasets, "prepare", lambda *_, **__: None)
     record = as_executed(done, evaluation_batch=17)
     for device in ("cpu", "cuda"):
-        repeat(rebuild(record), record, torch.device(device))
+        repeat(rebuild(record), record, torch.device(device), tmp_path)
     assert used == [17, None]
 
 
-def test_a_repeat_has_the_bits_of_its_record(done):
-    again = repeat(rebuild(done), done, torch.device("cpu"))
+def test_a_repeat_has_the_bits_of_its_record(done, tmp_path):
+    again = repeat(rebuild(done), done, torch.device("cpu"), tmp_path / "scratch")
     assert json.loads(again.execution.model_dump_json()) == json.loads(done.execution.model_dump_json())
     assert "agrees bitwise" in said(done, again)
