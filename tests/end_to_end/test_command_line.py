@@ -156,22 +156,29 @@ def test_bad_input_gets_one_line_and_exit_code_2(workplace, monkeypatch, capsys,
     assert len(errors.strip().splitlines()) == 1
 
 
-def test_truncated_record_is_set_aside_by_name(workplace):
+def test_only_the_run_that_is_done_again_sets_its_damaged_record_aside(workplace):
     command = (*RUN_TINY, "--model", "tiny-net", "--task", "mnist-scale-28")
     assert bench(workplace, *command).returncode == 0
     path = records(workplace)[0]
     whole = path.read_text()
-    path.write_text(whole[:500])
-    checked = bench(workplace, "leaderboard", "--records", "results", "--check")
-    assert checked.returncode == 2
-    assert path.exists()
+    other = path.with_name(f"{path.stem[:-10]}0123456789.json")  # of a run that is not asked for
+    for damaged in (path, other):
+        damaged.write_text(whole[:500])
     board = bench(workplace, "leaderboard", "--records", "results")
-    assert board.returncode == 2
-    assert path.name in board.stderr
-    assert len(board.stderr.strip().splitlines()) == 1
-    assert path.with_name(path.name + ".unreadable").read_text() == whole[:500]
-    assert bench(workplace, *command).returncode == 0
+    assert board.returncode == 1
+    assert [name in line for name, line in zip((other.name, path.name), sorted(board.stderr.splitlines()), strict=True)]
+    assert path.name in (workplace / "LEADERBOARD.md").read_text()
+    assert path.exists() and other.exists()
+    again = bench(workplace, *command)
+    assert again.returncode == 0
+    assert f"kept as {path.name}.unreadable" in again.stderr
+    assert path.with_name(path.name + ".unreadable").read_text() == other.read_text() == whole[:500]
     assert json.loads(path.read_text())["metrics"] == json.loads(whole)["metrics"]
+    newer = whole.replace('"schema_version": 1', '"schema_version": 2')
+    path.write_text(newer)
+    left = bench(workplace, *command)
+    assert left.returncode == 1 and "is not repeated over it" in left.stderr and "0 to do" in left.stdout
+    assert path.read_text() == newer
 
 
 @pytest.mark.gpu

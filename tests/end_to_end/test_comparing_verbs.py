@@ -133,7 +133,7 @@ def test_a_measurement_named_after_its_run_is_not_taken_for_its_record(tmp_path)
     for kind in MEASUREMENTS:
         (tmp_path / kind).mkdir()
         (tmp_path / kind / f"{record.run_id}.json").write_text("{}")
-    assert find_record(tmp_path, record.run_id) == record
+    assert find_record([tmp_path], record.run_id) == record
 
 
 def test_verify_answers_bad_input_in_one_line(done, tmp_path):
