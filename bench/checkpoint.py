@@ -24,6 +24,7 @@ from bench.device import is_out_of_memory, stream_of
 from bench.errors import BenchError, NotSaved
 from bench.network_state import mapped
 from bench.run_state import Progress, device_of
+from leaderboard.atomic import behind
 from leaderboard.errors import one_line
 
 MINUTES_BETWEEN = 5.0  # a long epoch is saved in between, too
@@ -93,7 +94,7 @@ class Checkpoint:
         temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
         with _one_line_errors(self.path):
             try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
+                behind(self.path.parent).mkdir(parents=True, exist_ok=True)
                 with temporary.open("xb") as file:
                     hashed = _Hashed(file)
                     write(hashed)

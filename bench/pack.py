@@ -24,6 +24,7 @@ from bench.pack_wheels import unpack
 from bench.parts import split_file
 from bench.source import COMMIT_FILE, ROOT, commit, git, version
 from datasets import mnist_scale_cache, stl10
+from leaderboard.atomic import behind
 
 SUITE = "scalebench.tar.gz"
 PART_BYTES = 39_000_000
@@ -39,7 +40,7 @@ for first in data/{stl10.FOLDER}/*.part00; do
     mv "$whole.joined" "$whole"
     rm "$whole".part*
 done
-echo "ready: cd $PWD && python3 -m bench sprint --budget 14m"
+echo "ready: cd '$PWD' && python3 -m bench sprint --budget 14m"
 """
 
 
@@ -63,7 +64,7 @@ def pack(folder: Path, wheels: Sequence[Path], tasks: Sequence[str], realization
     if folder.exists() and not (folder.is_dir() and (not any(folder.iterdir()) or (folder / "setup.sh").is_file())):
         raise BenchError(f"{str(folder)!r} holds other things than a pack; give a new folder")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        behind(folder).mkdir(parents=True, exist_ok=True)
         packed = [_suite(folder / SUITE, files, wheels), *_data(folder / "data", tasks, realizations)]
         (folder / "setup.sh").write_text(SETUP, encoding="utf-8")
     except OSError as error:

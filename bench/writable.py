@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from bench.errors import BenchError
+from leaderboard.atomic import behind
 
 BYTES_NEEDED = 50_000_000
 
@@ -14,7 +15,7 @@ BYTES_NEEDED = 50_000_000
 def check_writable(folder: Path, option: str, what: str = "folder") -> None:
     """Make the folder if there is none. Raises BenchError: it cannot be written, or its disk is full; `option` is to say."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        behind(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"x")
         free = shutil.disk_usage(folder).free

@@ -6,6 +6,7 @@ import datasets
 from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
 from bench.work import _with_data
+from bench.writable import check_writable
 
 
 @pytest.fixture
@@ -35,3 +36,9 @@ def test_a_task_without_data_is_left_out_in_one_line(no_stl10, capsys):
 def test_no_data_at_all_is_an_error(no_stl10):
     with pytest.raises(datasets.DataError, match="could not be had"):
         _with_data(planned("stl10+"))
+
+
+def test_a_results_folder_may_be_a_link_to_one_that_is_yet_to_be_made(tmp_path):
+    (tmp_path / "results").symlink_to("disk/results")
+    check_writable(tmp_path / "results", "--results")
+    assert (tmp_path / "disk" / "results").is_dir() and (tmp_path / "results").is_symlink()
