@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import sys
 import time
 import traceback
 from contextlib import suppress
@@ -15,10 +16,12 @@ import torch
 from torch import Tensor
 
 import datasets
+import models
 from bench.checkpoint import FOLDER, Checkpoint
 from bench.device import is_out_of_memory, on, peak_memory, reset_peak_memory
 from bench.device_state import OTHERS_ALLOWED
 from bench.errors import Diverged, NotSaved, Stopped
+from bench.failing import told_of
 from bench.fit import out_of_memory_advice
 from bench.hardware import describe_hardware, describe_software
 from bench.plan import Run
@@ -40,7 +43,6 @@ from leaderboard.records import (
 )
 
 SCALE_BINS = 7  # of width 0.1 from 0.3 to 1.0, the range of the digits' scale factors
-TRACEBACK_LINES = 12
 
 
 def checkpoint_of(run: Run, results: Path) -> Checkpoint:
@@ -118,8 +120,8 @@ def _protocol_used(run: Run) -> ProtocolUsed:
 
 
 def _failed(error: Exception, run: Run, device: torch.device) -> dict[str, Any]:
-    diverged, kind, message = isinstance(error, Diverged), type(error).__name__, told(str, error, otherwise="")
-    tail = "".join(traceback.format_exception(error)).splitlines()[-TRACEBACK_LINES:]
+    diverged, failure = isinstance(error, Diverged), told_of(error, told(_file_of, run))
+    kind, message = failure.kind, failure.message
     if diverged:
         kind = "diverged"
     elif isinstance(error, NotSaved):
@@ -128,9 +130,15 @@ def _failed(error: Exception, run: Run, device: torch.device) -> dict[str, Any]:
         traceback.clear_frames(error.__traceback__)  # they hold the very tensors that did not fit
         advice = told(out_of_memory_advice, run, device, otherwise="it does not fit into memory")
         kind, message = "out of memory", f"{advice} ({one_line(message.partition(chr(10))[0]) or kind})"
-    failure = Failure(kind=kind, message=message, traceback_tail=tail)
+    failure = failure.model_copy(update={"kind": kind, "message": message})
     nothing = dict.fromkeys(("parameters", "metrics", "timings"))
     return {"status": "diverged" if diverged else "failed", "failure": failure, **nothing}
+
+
+def _file_of(run: Run) -> str | None:
+    """Where the run's model is written, as this process has it."""
+    model = models.info(run.model, run.task)
+    return model.plugin or sys.modules[model.module].__file__
 
 
 def _succeeded(run: Run, trained: Trained, seconds: float, jobs: int) -> dict[str, Any]:

@@ -25,7 +25,9 @@ from types import CodeType, ModuleType
 
 from models import registry
 from models.content import OURS, content_hash, files_of
-from models.errors import ModelError
+from models.draws import same_draws
+from models.errors import ModelError, said
+from models.strangers import guarded
 
 _helpers: dict[Path, dict[str, ModuleType]] = {}  # by the plugins' folders; those of the folder in use are in sys.modules
 _in_use: list[Path] = []  # none or one
@@ -44,7 +46,7 @@ def load_plugin(path: str | Path) -> list[str]:
     file = file.resolve()
     use_folder(file.parent)
     module = _imported_before(file) or _import_file(file, str(path))
-    added = [model.name for model in registry.infos() if model.module == module.__name__]
+    added = [model.name for model in registry.infos() if model.module == module.__name__ or model.plugin == str(file)]
     if not added:
         raise ModelError(f"plugin {str(path)!r} registers no model; put @models.register(NAME, tasks=...) on a builder")
     return added
@@ -118,15 +120,16 @@ def _import_file(file: Path, given: str) -> ModuleType:
     if (plain := _plain_name(file)) is not None:
         sys.modules[plain] = module
     try:
-        with registry.registering(content_hash(files_of(file)), str(file)):
+        with (
+            guarded(lambda error: f"plugin {given!r} raised on import: {_told(error, file)}"),
+            registry.registering(content_hash(files_of(file)), str(file)),
+            same_draws(),
+        ):
             spec.loader.exec_module(module)
-    except BaseException as error:
+    except BaseException:
         for known in (name, plain or name):
             sys.modules.pop(known, None)
-        # SystemExit in a plugin is the plugin's failure, not the suite's end.
-        if not isinstance(error, Exception | SystemExit) or isinstance(error, ModelError):
-            raise
-        raise ModelError(f"plugin {given!r} raised on import: {_told(error, file)}") from error
+        raise
     return module
 
 
@@ -140,7 +143,7 @@ def _plain_name(file: Path) -> str | None:
 
 def _told(error: BaseException, file: Path) -> str:
     """What was raised, and where in the user's own files."""
-    text = f"{type(error).__name__}: {error}"
+    text = said(error)
     own = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_relative_to(file.parent)]
     if own and not isinstance(error, SyntaxError):
         text += f" ({Path(own[-1].filename).relative_to(file.parent)}:{own[-1].lineno}: {own[-1].line})"

@@ -88,9 +88,7 @@ def run(
     from bench.settings import check_settings
     from bench.work import work
 
-    options = EngineOptions(
-        engine, parse_jobs(jobs), address, gpus_per_run, slurm or [], [str(path) for path in plugin or []], stop
-    )
+    options = EngineOptions(engine, parse_jobs(jobs), address, gpus_per_run, slurm or [], stop)
     check_engine(options)
     chosen_device = choose_device(device)
     why = "as asked"
@@ -113,7 +111,7 @@ def run(
     check_settings(runs, on_cuda=chosen_device.type == "cuda" or options.gpus(chosen_device) > 0)
 
     hardware = describe_hardware(chosen_device)
-    records = read_results(results, look_only=dry_run)
+    records = read_results(results)
     estimates = estimates_from(results, records, hardware.name)
     done = {record.run_id for record in records if record.status == "ok"}
     todo = [run for run in runs if run.id not in done]

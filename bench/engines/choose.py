@@ -32,7 +32,6 @@ class EngineOptions:
     address: str | None
     gpus_per_run: float | None
     slurm: Sequence[str]
-    plugins: Sequence[str]
     stop: StopRequest
 
     def gpus(self, device: torch.device) -> float:
@@ -75,11 +74,11 @@ def make_engine(options: EngineOptions, device: torch.device, results: Path) -> 
     if options.name == "ray":
         from bench.engines.ray_cluster import RayCluster
 
-        return RayCluster(results, tuple(options.plugins), options.gpus(device), options.address)
+        return RayCluster(results, options.gpus(device), options.address)
     if options.name == "slurm":
         from bench.engines.slurm import Slurm
 
         gpus = options.gpus(device)
         jobs = options.jobs if isinstance(options.jobs, int) else 1
-        return Slurm(results, tuple(options.plugins), jobs, gpus, options.slurm, options.stop)
-    return Local(device, results, tuple(options.plugins), options.jobs)
+        return Slurm(results, jobs, gpus, options.slurm, options.stop)
+    return Local(device, results, options.jobs)

@@ -171,6 +171,9 @@ class Driver:
             self._dismiss(place)
             place.run = None
             queue.give_back(run)
+        if "failed" in message:
+            place.run = None
+            return self._finish(queue, run, message["failed"], message["message"], message["last_words"])
         if "died" in message:
             place.run = None
             return self._died(queue, run, message)

@@ -21,7 +21,6 @@ class Local:
 
     device: torch.device
     results: Path
-    plugins: tuple[str, ...] = ()
     jobs: int | Literal["auto"] | None = None
     has_own_data = False
 
@@ -62,4 +61,4 @@ class Local:
         device = f"cuda:{place % gpus}" if gpus else str(self.device)
         threads = max(1, torch.get_num_threads() // places)
         on_the_device = len(range(place % gpus, places, gpus)) if gpus else places
-        return Job(run.to_json(), run.id, device, threads, self.plugins, on_the_device)
+        return Job(run.to_json(), run.id, device, threads, run.plugin, on_the_device)

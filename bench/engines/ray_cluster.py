@@ -6,6 +6,8 @@ Each machine needs scalebench[ray] of the same version; data are fetched and bui
 from __future__ import annotations
 
 import logging
+import os
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +21,9 @@ from bench.engines.worker import FarWorker, Job
 from bench.errors import BenchError
 from bench.execute import checkpoint_of
 from bench.plan import Run
+from bench.told import told
 from leaderboard.errors import one_line
+from models.content import files_of
 
 SECONDS_BETWEEN_COUNTS = 2.0
 SECONDS_TO_CLEAN_UP = 5.0
@@ -30,7 +34,6 @@ class RayCluster:
     """`gpus_per_run` may be a fraction: runs then share a GPU. Without GPUs there is one worker per core."""
 
     results: Path
-    plugins: tuple[str, ...]
     gpus_per_run: float
     address: str | None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))  # of this machine, which trains nothing
@@ -41,8 +44,8 @@ class RayCluster:
         try:
             if not ray.is_initialized():
                 ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise BenchError(f"no Ray cluster at {self.address!r}: {one_line(error)}; start one: ray start --head") from error
+        except Exception as error:  # whatever Ray and the system below it raise
+            raise BenchError(_why_not(self.address, error)) from error
         if self.places() == 0:
             raise BenchError(f"the Ray cluster has no room for a run of {self.gpus_per_run} GPUs; try --gpus-per-run 0")
 
@@ -62,7 +65,18 @@ class RayCluster:
         """Ray itself shows each worker its own GPU."""
         device, share = "cuda" if self.gpus_per_run else "cpu", self.gpus_per_run
         jobs = self.places() if not share else max(1, round(1 / share))  # that may share the device
-        return Job(run.to_json(), run.id, device, plugins=self.plugins, jobs=jobs)
+        return Job(run.to_json(), run.id, device, plugin=run.plugin, jobs=jobs)
+
+
+def _why_not(address: str | None, error: Exception) -> str:
+    if "AF_UNIX" in str(error):
+        folder = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+        return (
+            f"Ray's sockets would lie in {folder}, whose name is too long for them; set RAY_TMPDIR to a short one, such as /tmp"
+        )
+    if address is None:
+        return f"Ray cannot be started here: {type(error).__name__}: {one_line(error)}"
+    return f"no Ray cluster at {address!r}: {one_line(error)}; start one: ray start --head"
 
 
 class RayWorker:
@@ -82,9 +96,10 @@ class RayWorker:
 
     def resume(self, run: Run, job: Job) -> None:
         """Send the run with its newest checkpoint."""
-        sources = [(Path(plugin).name, Path(plugin).read_text(encoding="utf-8")) for plugin in job.plugins]
+        files = files_of(Path(job.plugin)) if job.plugin else {}
+        contents = {name: content for name, file in files.items() if (content := told(file.read_bytes)) is not None}
         state = checkpoint_of(run, self.results).content()
-        self._waiting.append(self._actor.begin_from.remote(job, sources, state))
+        self._waiting.append(self._actor.begin_from.remote(job, contents, state))
 
     def receive(self) -> list[dict[str, Any]]:
         """What has arrived; then ask again."""

@@ -39,22 +39,17 @@ class Share:
     runs: list[dict[str, Any]]
     device: str
     results: Path
-    plugins: tuple[str, ...]
     visible_gpus: str | None  # None: those that Slurm gives
     budget: float | None
 
     def __call__(self) -> int:
         """Do runs until none is left; how many were done."""
-        import models
-
         if self.visible_gpus is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.visible_gpus
-        for plugin in self.plugins:
-            models.load_plugin(plugin)
         runs, stop = [Run.from_json(run) for run in self.runs], StopRequest(self.budget)
         stop.listen()
         stop.between_steps()
-        engine = Local(torch.device(self.device), self.results, self.plugins, jobs=1)
+        engine = Local(torch.device(self.device), self.results, jobs=1)
         driver = Driver(runs, engine, self.results, Estimates([], ""), stop, Display(len(runs)))
         try:
             return sum(1 for _ in driver.drive())
@@ -71,7 +66,6 @@ class Slurm:
     """`settings`: KEY=VALUE for submitit's executor; `cluster=local` runs the jobs on this machine."""
 
     results: Path
-    plugins: tuple[str, ...]
     jobs: int
     gpus: float
     settings: Sequence[str]
@@ -113,7 +107,7 @@ class Slurm:
         # submitit's local executor hides every GPU unless told otherwise; Slurm shows a job the ones it was given.
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus)))) if cluster == "local" else None
         plain, device = [run.to_json() for run in runs], "cuda" if gpus else "cpu"
-        share = Share(plain, device, self.results.resolve(), self.plugins, visible, self._budget())
+        share = Share(plain, device, self.results.resolve(), visible, self._budget())
         try:
             executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
             executor.update_parameters(**{"name": "scalebench", "gpus_per_node": gpus, "tasks_per_node": 1, **settings})

@@ -6,13 +6,13 @@ import contextlib
 import json
 import platform
 import queue
-import re
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +26,36 @@ LAST_WORDS = 12  # lines of its error output that are kept
 
 @dataclass(frozen=True)
 class Job:
-    """A run as a process can be told of it. `threads`: 0 leaves torch's own number; `jobs`: how many runs go side by side."""
+    """A run as a process can be told of it, with the plugin that registers its model and no other.
+
+    `threads`: 0 leaves torch's own number; `jobs`: how many runs go side by side.
+    """
 
     run: dict[str, Any]
     run_id: str
     device: str
     threads: int = 0
-    plugins: tuple[str, ...] = ()
+    plugin: str = ""
     jobs: int = 1
 
 
 class Worker:
-    """One process. Everything it says comes out of `receive`: {"epoch", "step"}, {"say"}, {"stopped"}, {"record"}, {"died"}."""
+    """One process after another. What they say comes out of `receive`:
+
+    {"epoch", "step"}, {"say"}, {"stopped"}, {"record"}, {"failed", "message", "last_words"}, {"died", "last_words"}.
+
+    A process that ran code that is not the suite's may have changed anything in itself (torch's defaults, a layer's
+    initialiser), and one whose run failed may be broken (its CUDA context): the next run gets a new one.
+    """
 
     where = ""
 
     def __init__(self, results: Path) -> None:
         self.results = results
+        self._start()
+
+    def _start(self) -> None:
+        self._used = False
         # -P: a folder named datasets where the user stands is not ours. A session of its own: Ctrl-C comes to the parent alone.
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "bench.engines.child"],
@@ -53,14 +66,17 @@ class Worker:
             start_new_session=True,
         )
         self._said: queue.Queue[dict[str, Any]] = queue.Queue()
-        self._last_words: list[str] = []
-        threads = [threading.Thread(target=read, daemon=True) for read in (self._read_errors, self._read_answers)]
-        self._errors, _ = threads
-        for thread in threads:
-            thread.start()
+        last_words: deque[str] = deque(maxlen=LAST_WORDS)
+        errors = threading.Thread(target=_read_errors, args=(self._process, last_words), daemon=True)
+        errors.start()
+        threading.Thread(target=_read_answers, args=(self._process, errors, last_words, self._said), daemon=True).start()
 
     def begin(self, job: Job) -> None:
         """Start a run; the process must be idle."""
+        if self._used:
+            self._end()
+            self._start()
+        self._used = bool(job.run["source"])
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):  # it died: `receive` says so
             self._process.stdin.write(json.dumps({**vars(job), "results": str(self.results)}).encode() + b"\n")
@@ -76,6 +92,7 @@ class Worker:
         with contextlib.suppress(queue.Empty):
             while True:
                 said.append(self._said.get_nowait())
+        self._used = self._used or any("failed" in one or one.get("record", {}).get("status") == "failed" for one in said)
         return said
 
     def ready(self) -> bool:
@@ -90,23 +107,30 @@ class Worker:
 
     def close(self) -> None:
         """End the process now."""
+        self._end()
+
+    def _end(self) -> None:
         self.stop()
         self._process.kill()
         self._process.wait()
 
-    def _read_answers(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            with contextlib.suppress(ValueError):  # half a line of one that was killed
-                self._said.put(json.loads(line))
-        code = self._process.wait()
-        self._errors.join(timeout=5)
-        self._said.put({"died": _how(code), "last_words": self._last_words[-LAST_WORDS:]})
 
-    def _read_errors(self) -> None:
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            self._last_words = [*self._last_words[-LAST_WORDS:], line.decode("utf-8", "replace").rstrip()]
+def _read_answers(
+    process: subprocess.Popen[bytes], errors: threading.Thread, last_words: deque[str], said: queue.Queue[dict[str, Any]]
+) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        with contextlib.suppress(ValueError):  # half a line of one that was killed
+            said.put(json.loads(line))
+    code = process.wait()
+    errors.join(timeout=5)
+    said.put({"died": _how(code), "last_words": list(last_words)})
+
+
+def _read_errors(process: subprocess.Popen[bytes], last_words: deque[str]) -> None:
+    assert process.stderr is not None
+    for line in process.stderr:
+        last_words.append(line.decode("utf-8", "replace").rstrip())
 
 
 def _how(code: int) -> str:
@@ -131,20 +155,19 @@ class FarWorker(Worker):
         """The name of this machine."""
         return platform.node()
 
-    def begin_from(self, job: Job, sources: list[tuple[str, str]], state: bytes | None) -> None:
-        """As `begin`, with the plugins' file names and texts and the newest checkpoint's content."""
-        plugins = []
-        for number, (name, text) in enumerate(sources):
-            path = Path(self._folder.name) / f"plugin{number}" / re.sub(r"[^\w.]", "_", name)
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-            plugins.append(str(path))
+    def begin_from(self, job: Job, files: dict[str, bytes], state: bytes | None) -> None:
+        """As `begin`, with the plugin's files, by their names in its folder, and the newest checkpoint's content."""
+        folder = Path(tempfile.mkdtemp(prefix="plugin-", dir=self._folder.name))
+        for name, content in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
         self._checkpoint = Checkpoint(self.results / FOLDER, job.run_id)
         self._checkpoint.remove()
         if state is not None:
             self._checkpoint.put(state)
         self._sent = self._look()
-        self.begin(Job(**{**vars(job), "plugins": tuple(plugins)}))
+        self.begin(replace(job, plugin=str(folder / Path(job.plugin).name) if job.plugin else ""))
 
     def receive(self) -> list[dict[str, Any]]:
         """As a worker's, {"state": bytes} whenever there is a new checkpoint, and {"weights": bytes} before the record."""
