@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,9 +57,8 @@ def read_each(roots: Sequence[Path], kinds: Mapping[str, type[M]]) -> Iterator[R
     """
     for root in roots:
         if not root.is_dir():
-            raise RecordError(
-                f"{one_line(root)} is no folder of records; give one that exists, or make it with: bench run --all"
-            )
+            command = f"bench run --all --results {shlex.quote(one_line(root))}"
+            raise RecordError(f"{one_line(root)} is no folder of records; give one that exists, or make it with: {command}")
     for path, problem in find_files(roots).items():
         name = (path.relative_to(roots[0]) if len(roots) == 1 else path).as_posix()
         try:

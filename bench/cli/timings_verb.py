@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -36,14 +37,18 @@ def timings(
             check_target(path)
     for root in records or []:
         if not root.is_dir():
-            raise RecordError(f"{root} is no folder; give one that holds timings, or make it with: bench time --all")
+            command = f"bench time --all --records {shlex.quote(str(root))}"
+            raise RecordError(f"{root} is no folder; give one that holds timings, or make it with: {command}")
     timings, unreadable = read_timings(records or [Path("records"), Path("results")])
     found = {(timing.task, timing.model, timing.name): timing for timing in timings}
     for bad in unreadable:
         print(f"bench: timing {bad.path} is left out: {bad.reason}", file=sys.stderr)
     chosen = [timing for key, timing in sorted(found.items()) if timing.task in tasks]
     if not chosen:
-        raise RecordError("there are no timings; make some with: bench time --all (or copy a timings folder into results)")
+        there = shlex.quote(str(records[0] if records else "results"))
+        raise RecordError(
+            f"there are no timings; make some with: bench time --all --records {there} (or copy a timings folder into it)"
+        )
     text = timings_markdown(chosen, baseline=baseline, mixed=mixed)
     if output is None:
         print(text, end="")
