@@ -92,6 +92,8 @@ def _begin(answer: HTTPResponse, wanted: Wanted, part: Path, has: int) -> None:
     head = b""
     while len(head) < HEAD and (block := next(body, b"")):
         head += block
+    if answer.status == OK and length is not None and len(head) < min(length, HEAD):
+        raise DataError(f"the connection was cut after {len(head):,} of {length:,} bytes; {KEPT}")
     if answer.status != OK or (length or total) != total or not wanted.begins(head):
         kind = web.one_line(answer.headers.get("Content-Type", "")) or "of no stated type"
         size = "" if length is None else f", {length:,} bytes"
