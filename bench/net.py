@@ -28,6 +28,10 @@ DISTRIBUTIONS = {"yaml": "pyyaml", "sklearn": "scikit-learn", "PIL": "pillow", "
 def enter() -> NoReturn:
     """The command line as a program: import what the verbs need inside the net, run the one that was typed, exit."""
     never_fail()
+    try:
+        Path.cwd()
+    except OSError:  # libraries end the process without a word there
+        sys.exit(complain("the folder where you stand no longer exists; change to another one"))
     strange = stranger()
     if strange is not None:
         sys.exit(complain(strange))
@@ -74,9 +78,10 @@ def told_of(error: BaseException) -> str:
 
 
 def _package(error: BaseException, after: Sequence[FrameType]) -> str:
-    """The foreign package whose import failed, as the error itself or the first frame after the suite's last one tells."""
+    """The foreign package whose import failed, as the error itself or the frames after the suite's last one tell."""
     name = (error.name or "") if isinstance(error, ImportError) else ""
-    if not name and after and after[0].f_code.co_name == "<module>":
+    after = [frame for frame in after if not frame.f_code.co_filename.startswith("<frozen importlib")]
+    if not name and any(frame.f_code.co_name == "<module>" for frame in after):
         name = after[0].f_globals.get("__name__", "")
     name = name.partition(".")[0]
     return "" if name in (*MARKS, "bench", "__main__") else name

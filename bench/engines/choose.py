@@ -14,12 +14,14 @@ import torch
 from bench.engines.local import Local
 from bench.errors import BenchError
 from bench.stop import StopRequest
+from bench.told import told
 from models.scan import suggestion
 
 if TYPE_CHECKING:
     from bench.engines.drive import Alone, Engine
 
 ENGINES = ("local", "ray", "slurm")
+MOST_GPUS = 64  # more has no machine
 PACKAGES = {"ray": "ray", "slurm": "submitit"}
 
 
@@ -49,12 +51,12 @@ def parse_jobs(text: str | None) -> int | Literal["auto"] | None:
 
 
 def check_engine(options: EngineOptions) -> None:
-    """Raises BenchError: no such engine, its package is missing, or an option is for another engine."""
+    """Raises BenchError: no such engine, its package is missing, or an option is for another engine or out of range."""
     name = options.name
     if name not in ENGINES:
         raise BenchError(f"unknown engine {name!r}{suggestion(name, ENGINES)}; engines: {', '.join(ENGINES)}")
     package = PACKAGES.get(name)
-    if package is not None and find_spec(package) is None:
+    if package is not None and told(find_spec, package) is None:
         raise BenchError(f"the engine {name} needs {package}; install it: pip install 'scalebench[{name}]'")
     given = {
         "--jobs": (options.jobs, ("local", "slurm")),
@@ -65,6 +67,12 @@ def check_engine(options: EngineOptions) -> None:
     for option, (value, engines) in given.items():
         if value is not None and name not in engines:
             raise BenchError(f"{option} is for --engine {' or '.join(engines)}, not for {name}; leave it out")
+    if options.gpus_per_run is not None and not 0 <= options.gpus_per_run <= MOST_GPUS:
+        raise BenchError(f"--gpus-per-run {options.gpus_per_run:g}: give a number from 0 to {MOST_GPUS}, such as 0.25 or 1")
+    if name == "slurm":
+        from bench.engines.slurm_settings import check_cluster, parse_settings
+
+        check_cluster(parse_settings(options.slurm))
     if options.jobs == "auto" and name != "local":
         raise BenchError(f"--jobs auto is for --engine local, not for {name}; give a number")
 

@@ -21,11 +21,13 @@ from bench.engines.display import Display
 from bench.engines.drive import Driver
 from bench.engines.local import Local
 from bench.engines.queue import Queue
+from bench.engines.slurm_settings import parse_settings
 from bench.errors import BenchError, Stopped
 from bench.estimate import Estimates
 from bench.execute import record_of_loss
 from bench.plan import Run
 from bench.stop import StopRequest
+from bench.streams import never_fail
 from leaderboard.errors import one_line
 from leaderboard.records import Record
 
@@ -44,6 +46,7 @@ class Share:
 
     def __call__(self) -> int:
         """Do runs until none is left; how many were done."""
+        never_fail()
         if self.visible_gpus is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.visible_gpus
         runs, stop = [Run.from_json(run) for run in self.runs], StopRequest(self.budget)
@@ -95,13 +98,8 @@ class Slurm:
             yield record_of_loss(run, torch.device("cpu"), "job ended", why, [])
 
     def _submit(self, runs: Sequence[Run]) -> list[submitit.Job[int]]:
-        settings: dict[str, Any] = {}
-        for setting in self.settings:
-            key, equals, value = setting.partition("=")
-            if not equals:
-                raise BenchError(f"--slurm {setting!r}: give KEY=VALUE, such as slurm_partition=gpu or timeout_min=60")
-            settings[key] = int(value) if value.isdecimal() else value
-        folder, cluster = self.results / ".slurm", settings.pop("cluster", None)
+        settings = parse_settings(self.settings)
+        folder, cluster = self.results / ".slurm", settings.pop("cluster", "slurm")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         gpus = int(self.gpus + 0.999)
         # submitit's local executor hides every GPU unless told otherwise; Slurm shows a job the ones it was given.
@@ -113,8 +111,8 @@ class Slurm:
             executor.update_parameters(**{"name": "scalebench", "gpus_per_node": gpus, "tasks_per_node": 1, **settings})
             with executor.batch():
                 return [executor.submit(share) for _ in range(self.jobs)]
-        except (RuntimeError, ValueError, TypeError, NameError, OSError, submitit.core.utils.FailedJobError) as error:
-            raise BenchError(f"slurm: {one_line(error)}; see --slurm in bench run --help") from error
+        except Exception as error:  # of submitit's, of sbatch's and of pickle's there are too many to name
+            raise BenchError(f"slurm: {type(error).__name__}: {one_line(error)}; see --slurm in bench run --help") from error
 
     def _budget(self) -> float | None:
         return None if self.stop.deadline is None else max(1.0, self.stop.deadline - time.monotonic())
