@@ -23,6 +23,7 @@ from bench.device_state import OTHERS_ALLOWED
 from bench.errors import Diverged, NotSaved, Stopped
 from bench.failing import told_of
 from bench.fit import out_of_memory_advice
+from bench.frame import frame
 from bench.hardware import describe_hardware, describe_software
 from bench.plan import Run
 from bench.told import told
@@ -31,12 +32,10 @@ from bench.weights import keep_weights
 from leaderboard.errors import RecordError, one_line
 from leaderboard.records import (
     SCHEMA_VERSION,
-    DataUsed,
     ExecutionUsed,
     Failure,
     Hardware,
     Metrics,
-    ProtocolUsed,
     Record,
     ScaleBin,
     Timings,
@@ -89,20 +88,11 @@ def record_of_loss(run: Run, device: torch.device, kind: str, message: str, tail
 def _record(run: Run, device: torch.device, started: datetime, peak: int | None, outcome: dict[str, Any]) -> Record:
     return Record(
         schema_version=SCHEMA_VERSION,
-        run_id=run.id,
-        model=run.model,
-        task=run.task,
-        realization=run.realization,
-        source=run.source or None,
-        protocol=_protocol_used(run),
-        data=DataUsed(variant=run.recipe.data.variant, fingerprint=run.fingerprint),
         peak_memory_bytes=peak,
         software=describe_software(),
-        seeds={"weights": run.seed("weights")},
         started=started,
         finished=max(started, datetime.now(UTC)),  # a clock may have gone backwards
-        command=run.command,
-        **{"hardware": describe_hardware(device), **outcome},
+        **{**frame(run), "hardware": describe_hardware(device), **outcome},
     )
 
 
@@ -112,11 +102,6 @@ def _hardware(device: torch.device, others_shares: list[float]) -> Hardware:
     if device.type == "cuda" or not others_shares:
         return hardware
     return hardware.model_copy(update={"other_processes": int(statistics.median(others_shares) > OTHERS_ALLOWED)})
-
-
-def _protocol_used(run: Run) -> ProtocolUsed:
-    recipe = {**run.recipe.settings, "realizations": run.protocol.realizations}
-    return ProtocolUsed(name=run.protocol.name, smoke=run.protocol.smoke, digest=run.recipe.digest, recipe=recipe)
 
 
 def _failed(error: Exception, run: Run, device: torch.device) -> dict[str, Any]:

@@ -17,7 +17,9 @@ from bench.execute import execute
 from bench.plan import Run
 from bench.protocol import EXECUTION, Protocol, Recipe
 from bench.same_code import model_of
+from bench.settings import misfits
 from bench.train import Watch
+from leaderboard.errors import one_line
 from leaderboard.records import Record
 
 
@@ -40,10 +42,13 @@ def rebuild(record: Record) -> Run:
             recipes={record.task: recipe},
         )  # fmt: skip
     except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise _outdated(record, f"its recipe's `{where}` is unknown to today's code") from error
+        first = error.errors()[0]
+        where = one_line(".".join(map(str, first["loc"])) or "recipe", 80)
+        raise _outdated(record, f"its recipe's `{where}` is unknown to today's code ({one_line(first['msg'])})") from error
     if record.task not in datasets.TASKS:
         raise _outdated(record, f"its task {record.task!r} is none of today's")
+    for wrong in misfits(recipe, record.task):
+        raise _outdated(record, f"its recipe asks for what there is not ({wrong})")
     if models.canonical_name(record.model, record.task) != record.model:
         raise _outdated(record, f"its model is now called {models.canonical_name(record.model, record.task)!r}")
     fingerprint = datasets.fingerprint(record.task, record.realization, test_size=recipe.data.test_size)

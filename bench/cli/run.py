@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    import torch
+
     from bench.estimate import Estimates
     from bench.plan import Run
     from bench.stop import StopRequest
     from bench.work import Work
     from leaderboard.records import Hardware
+
+MOST = 2**31 - 1
 
 
 def run(
@@ -34,7 +38,7 @@ def run(
     time_budget: Annotated[str | None, typer.Option(help="Stop cleanly after this time, e.g. 9m; run again to go on.")] = None,
     batch_split: Annotated[
         int | None,
-        typer.Option(min=1, help="stl10+: send each batch through the network in so many parts; less memory, the same update."),
+        typer.Option(min=1, max=MOST, help="stl10+: send each batch through the network in so many parts, to save memory."),
     ] = None,
     compiled: Annotated[
         bool | None, typer.Option("--compile/--no-compile", help="Train the network through torch.compile.")
@@ -44,7 +48,8 @@ def run(
         typer.Option("--cuda-graph/--no-cuda-graph", help="Replay training steps as CUDA graphs. Default on CUDA."),
     ] = None,
     evaluation_batch: Annotated[
-        int | None, typer.Option(min=1, help="Images at a time in validation and test. Default: by device and image size.")
+        int | None,
+        typer.Option(min=1, max=MOST, help="Images at a time in validation and test. Default: by device and image size."),
     ] = None,
     engine: Annotated[str, typer.Option(help="local, ray (extra [ray]) or slurm (extra [slurm]).")] = "local",
     jobs: Annotated[
@@ -83,9 +88,9 @@ def run(
 
     from bench.device import choose_device
     from bench.engines.choose import EngineOptions, check_engine, make_engine, parse_jobs
-    from bench.estimate import estimates_from, read_results
+    from bench.estimate import estimates_from, newer_records, read_results
     from bench.hardware import describe_hardware
-    from bench.settings import check_settings
+    from bench.typed import with_options, words
     from bench.work import work
 
     options = EngineOptions(engine, parse_jobs(jobs), address, gpus_per_run, slurm or [], stop)
@@ -105,15 +110,16 @@ def run(
         "evaluation_batch": evaluation_batch,
     }
     chosen = chosen.with_settings(**execution)
-    repeat = ["--protocol", str(protocol), *(word for path in plugin or [] for word in ("--plugin", str(path)))]
-    repeat += _options(execution)
+    repeat = words({"protocol": protocol, "plugin": plugin, **execution})
     runs = plan_runs(parts, numbers, chosen, tuple(repeat))
-    check_settings(runs, on_cuda=chosen_device.type == "cuda" or options.gpus(chosen_device) > 0)
+    _check(runs, chosen_device, results, on_cuda=chosen_device.type == "cuda" or options.gpus(chosen_device) > 0)
 
     hardware = describe_hardware(chosen_device)
     records = read_results(results)
     estimates = estimates_from(results, records, hardware.name)
     done = {record.run_id for record in records if record.status == "ok"}
+    newer = newer_records((run for run in runs if run.id not in done), results)
+    runs = [run for run in runs if run.id not in newer]
     todo = [run for run in runs if run.id not in done]
     print(f"protocol {chosen.name}: {chosen.summary} ({why})")
     if chosen.smoke:
@@ -123,19 +129,20 @@ def run(
         _print_runs(runs, done, estimates, results)
         return 0
     chosen_engine = make_engine(options, chosen_device, results)
-    return _report(work(todo, chosen_engine, results, estimates, stop), results, stop)
+    here: dict[str, object] = {"results": results, "device": device, "engine": engine, "jobs": jobs}
+    here |= {"address": address, "gpus_per_run": gpus_per_run, "slurm": slurm}
+    commands = {run.id: with_options(run.command, here) for run in todo}
+    return _report(work(todo, chosen_engine, results, estimates, stop), results, stop, commands) or int(bool(newer))
 
 
-def _options(execution: dict[str, int | bool | None]) -> list[str]:
-    """As they are typed."""
-    words: list[str] = []
-    for name, value in execution.items():
-        option = name.replace("_", "-")
-        if isinstance(value, bool):
-            words.append(f"--{option}" if value else f"--no-{option}")
-        elif value is not None:
-            words += [f"--{option}", str(value)]
-    return words
+def _check(runs: Sequence[Run], device: torch.device, results: Path, *, on_cuda: bool) -> None:
+    """Raises BenchError: a run that cannot be done as its recipe says, or not be recorded."""
+    from bench.device import has_tf32
+    from bench.frame import check_frames
+    from bench.settings import check_settings
+
+    check_settings(runs, on_cuda=on_cuda, tf32=has_tf32(device) if device.type == "cuda" else on_cuda)
+    check_frames(runs, results)
 
 
 def _load_plugins(plugins: Sequence[Path]) -> None:
@@ -185,12 +192,13 @@ def _print_runs(runs: list[Run], done: set[str], estimates: Estimates, results: 
         print(f"{state:<6} {clock_text(estimates.seconds(run)):>12}  {run.id}")
 
 
-def _report(done: Work, results: Path, stop: StopRequest) -> int:
+def _report(done: Work, results: Path, stop: StopRequest, commands: Mapping[str, str]) -> int:
+    """`commands`: what repeats each run in this place, where its record holds what repeats it anywhere."""
     from bench.stop import MORE_TO_DO
 
     print(f"board: {results / 'LEADERBOARD.md'}")
     for record in done.bad:
-        print(f"{record.status}: {record.run_id}; to repeat: {record.command}", file=sys.stderr)
+        print(f"{record.status}: {record.run_id}; to repeat: {commands[record.run_id]}", file=sys.stderr)
     if done.stopped:
         print(f"stopped ({stop.reason}); what is done is saved, the same command goes on from here", file=sys.stderr)
         return MORE_TO_DO
