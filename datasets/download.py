@@ -92,14 +92,13 @@ def _begin(answer: HTTPResponse, wanted: Wanted, part: Path, has: int) -> None:
     head = b""
     while len(head) < HEAD and (block := next(body, b"")):
         head += block
-    if answer.status == OK and length is not None and len(head) < min(length, HEAD):
-        raise DataError(f"the connection was cut after {len(head):,} of {length:,} bytes; {KEPT}")
-    if answer.status != OK or (length or total) != total or not wanted.begins(head):
+    begins = answer.status == OK and wanted.begins(head)
+    if answer.status == OK and not begins and len(head) < HEAD:
+        _check_whole(len(head), length)
+    if not begins or (length or total) != total:
         kind = web.one_line(answer.headers.get("Content-Type", "")) or "of no stated type"
         size = "" if length is None else f", {length:,} bytes"
-        raise DataError(
-            f"the archive's server answers with something else ({kind}{size}); a log-in page of this network? {KEPT}"
-        )
+        raise DataError(f"the archive's server answers with something else ({kind}{size}); this network's log-in page? {KEPT}")
     place, come = part.with_name(f"{part.stem}.{uuid.uuid4().hex}.part") if has else part, 0
     try:
         with _opened(place, 0) as file:

@@ -139,7 +139,7 @@ def test_a_cache_without_rights_is_one_line_before_any_work(mode: int, said: str
     code = (
         "import datasets, sys\n"
         "for task in ('mnist-scale-28', 'stl10+'):\n"
-        "    try: datasets.load(task)\n"
+        "    try: datasets.prepare([task])\n"
         "    except datasets.DataError as error: print('DataError', error)\n"
     )
     environment = {"BENCH_CACHE": str(cache), "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"}

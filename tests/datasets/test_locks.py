@@ -18,7 +18,16 @@ import datasets
 from datasets import locks, mnist, mnist_scale_cache, stl10, stl10_archive
 from datasets.locks import held
 
-HOLD = "import fcntl, sys, time; f = open(sys.argv[1], 'a'); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); time.sleep(60)"
+HOLD = (
+    "import fcntl, sys, time\n"
+    "f = open(sys.argv[1], 'a'); fcntl.flock(f, fcntl.LOCK_EX)\n"
+    "print('held', flush=True); time.sleep(60)\n"
+)
+GROW = (
+    "import os, sys, time\n"
+    "for _ in range(12):\n    open(sys.argv[1], 'a').write('x'); time.sleep(0.25)\n"
+    "os.kill(int(sys.argv[2]), 9)\n"
+)
 
 
 @pytest.fixture
@@ -137,24 +146,15 @@ def test_one_who_stands_still_is_passed_by_in_the_end(lock: Path, lines: list[st
 
 
 @pytest.mark.usefixtures("hurried")
-def test_one_who_gets_on_is_waited_for(lock: Path) -> None:
+def test_one_who_gets_on_is_waited_for(lock: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "PATIENCE", 2.0)
     process = holder(lock)
     growing = lock.parent / "x.part"
-
-    def say(line: str) -> None:
-        assert "going on without" not in line
-        subprocess.Popen([sys.executable, "-c", GROW, growing, str(process.pid)]).wait()
-
-    with held(lock, "X", "building", say):
-        assert growing.stat().st_size == 8
-    process.wait()
-
-
-GROW = (
-    "import os, sys, time\n"
-    "for _ in range(8):\n    open(sys.argv[1], 'a').write('x'); time.sleep(0.1)\n"
-    "os.kill(int(sys.argv[2]), 9)\n"
-)
+    growth = subprocess.Popen([sys.executable, "-c", GROW, growing, str(process.pid)])
+    with held(lock, "X", "building", lines.append):
+        assert is_held(lock) and growing.stat().st_size == 12
+    assert (growth.wait(), process.wait()) == (0, -signal.SIGKILL)
+    assert lines == [f"X: waiting for another process that is building in {lock.parent}"]
 
 
 def test_waiting_ends_with_an_exception_of_a_signal_handler(lock: Path, lines: list[str]) -> None:
