@@ -35,26 +35,6 @@ recipes:
 
 IMAGES = {"train": 10, "test": 6}
 
-# A plugin, because plugins are loaded by every process that trains: STL-10 is what lies in the folder BENCH_DATA.
-STL10_PLUGIN = """
-import hashlib
-import os
-from pathlib import Path
-
-import models
-from datasets import stl10
-from torch import nn
-
-folder = Path(os.environ["BENCH_DATA"])
-stl10.IMAGES = {split: (folder / f"{split}_y.bin").stat().st_size for split in ("train", "test")}
-stl10.MD5 = {name: hashlib.md5((folder / name).read_bytes()).hexdigest() for name in stl10.MD5}
-
-
-@models.register("flat-net", tasks="stl10+")  # a plugin has to bring one
-def flat_net(task, depth, widen_factor):
-    return nn.Sequential(nn.Flatten(), nn.Linear(27648, 10))
-"""
-
 
 def write_stl10(folder, images=IMAGES):
     """So many random images in the official format, into a folder that is made."""

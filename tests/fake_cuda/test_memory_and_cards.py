@@ -1,6 +1,6 @@
 """Short memory: a run says what would fit, evaluation takes smaller batches. Several cards: each run keeps to its own."""
 
-from small import PROTOCOL, STL10_PLUGIN, records_in, write_stl10
+from small import PROTOCOL, records_in, write_stl10
 
 MEMORY = 400_000_000  # bytes: too few for the batch of 32 on STL-10, and for evaluating 2,000 digits at once
 
@@ -8,10 +8,9 @@ MEMORY = 400_000_000  # bytes: too few for the batch of 32 on STL-10, and for ev
 def test_what_does_not_fit_says_what_would_and_evaluation_takes_smaller_batches(bench, tmp_path):
     larger = PROTOCOL.replace("batch_size: 4", "batch_size: 32").replace("test_images: 12", "test_images: 3000")
     (tmp_path / "small.yaml").write_text(larger)
-    (tmp_path / "stl.py").write_text(STL10_PLUGIN)
-    write_stl10(tmp_path / "data", {"train": 40, "test": 6})
-    line = "run --model cnn --task stl10+ --protocol small.yaml --plugin stl.py --device cuda:0 --jobs 1"
-    variables = {"memory": MEMORY, "BENCH_DATA": str(tmp_path / "data")}
+    write_stl10(folder := tmp_path / "data", {"train": 40, "test": 6})
+    line = "run --model cnn --task stl10+ --protocol small.yaml --device cuda:0 --jobs 1"
+    variables = {"memory": MEMORY, "BENCH_DATA": str(folder), "SMALL_STL10": str(folder)}
 
     done = bench(f"{line} --model sesn-vector --task mnist-scale-28", **variables)
     assert done.returncode == 1, done.stdout + done.stderr
