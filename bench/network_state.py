@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
@@ -25,9 +26,9 @@ from models import ModelError
 
 EXTRA = "_extra_state"  # how torch ends the name of a module's extra state
 State = OrderedDict[str, Tensor | bytes]
-# What numpy's arrays and numbers are made of, which run no code.
-NUMPY = [np.ndarray, np.dtype, np._core.multiarray._reconstruct, np._core.multiarray.scalar]  # type: ignore[attr-defined]
-NUMPY += sorted({type(np.dtype(code)) for code in "?bBhHiIlLqQefdFDSU"}, key=str)
+# Plain types, and what numpy's arrays and numbers are made of: none of them runs code.
+PLAIN = [bytes, frozenset, range, slice, np.ndarray, np.dtype, np._core.multiarray._reconstruct, np._core.multiarray.scalar]  # type: ignore[attr-defined]
+PLAIN += sorted({type(np.dtype(code)) for code in "?bBhHiIlLqQefdFDSU"}, key=str)
 
 
 def state_of(network: nn.Module, *, copied: bool = True) -> State:
@@ -121,9 +122,9 @@ def _bits(tensor: Tensor) -> Tensor:
 
 def reason(error: Exception) -> str:
     """What torch says of a state that it does not store or read, in one line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = next((line for line in lines if "Unsupported" in line), lines[0] if lines else type(error).__name__)
-    return one_line(told)[:160]
+    if found := re.search(r"(?:GLOBAL|class) ([\w.]+)", str(error)):
+        return f"a {found[1]} in it"
+    return one_line(str(error).strip().partition("\n")[0])[:160] or type(error).__name__
 
 
 def _packed(name: str, value: Any) -> bytes:
@@ -143,7 +144,7 @@ def _read(content: bytes, device: torch.device) -> Any:
     def there(storage: Any, location: str) -> Any:
         return default_restore_location(storage, "cpu" if location == "cpu" else str(device))
 
-    with safe_globals(NUMPY):
+    with safe_globals(PLAIN):
         return torch.load(io.BytesIO(content), map_location=there, weights_only=True)
 
 
@@ -155,14 +156,14 @@ def _buffers(network: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
 
 def _fit_buffers(network: nn.Module, state: Mapping[str, Any]) -> None:
     """Let persistent buffers be of the state's shapes and types, and there where the state has them."""
-    modules, made = dict(network.named_modules(remove_duplicate=False)), dict[int, Tensor]()
+    modules, made, there = dict(network.named_modules(remove_duplicate=False)), dict[int, Tensor](), network.state_dict()
     for name, value in state.items():
         path, _, leaf = name.rpartition(".")
         module = modules.get(path)
         if module is None or not isinstance(value, Tensor) or leaf in module._parameters:
             continue
         own = module._buffers.get(leaf)
-        if own is None and (leaf in module._buffers or not hasattr(module, leaf)):
+        if own is None and name not in there and (leaf in module._buffers or not hasattr(module, leaf)):
             module.register_buffer(leaf, torch.empty_like(value, device=_device(network)))
         elif own is not None and (own.shape, own.dtype, own.layout) != (value.shape, value.dtype, value.layout):
             made.setdefault(id(own), torch.empty_like(value, device=own.device))  # it may be the buffer of several modules

@@ -37,25 +37,32 @@ def rehearse(run: Run, device: torch.device, training: Split, say: Callable[[str
     Raises ModelError: what it gives are no logits, it puts other parameters in the place of those trained, it cannot be
     stored and restored, or it fails with the last batch alone; and whatever the network may raise.
     """
+    try:
+        _rehearse(run, device, training, say)
+    except ModelError as error:
+        raise ModelError(f"{run.model}: {error}") from error
+
+
+def _rehearse(run: Run, device: torch.device, training: Split, say: Callable[[str], None]) -> None:
     tried = _step(run, device, training)
     network, images = tried.network, tried.batch.images
     _evaluate(run, network, images)
-    state = _through_a_file(run, tried)
+    state = _through_a_file(tried)
     if not are_same(tried.parameters, list(network.parameters())):
         raise ModelError(
-            f"{run.model}: the network makes parameters or puts others in their place as it is used, and none of these would "
+            "the network makes parameters or puts others in their place as it is used, and none of these would "
             "be trained; make them when it is built, or by torch.nn's lazy layers"
         )
     again, its_optimizer = fresh(run, device)
     if {id(parameter) for parameter in tried.parameters} & {id(parameter) for parameter in again.parameters()}:
-        raise ModelError(f"{run.model}: its builder gives the same parameters again and again; let it build a new network")
+        raise ModelError("its builder gives the same parameters again and again; let it build a new network")
     try:
         run_state.give(state, tried.progress, again, its_optimizer, partial(try_out, images=images))
     except Exception as error:
         if is_out_of_memory(error):
             raise
         raise ModelError(
-            f"{run.model}: the network does not take its own state back: {type(error).__name__}: {one_line(str(error))}"
+            f"the network does not take its own state back: {type(error).__name__}: {one_line(str(error))}"
         ) from error
     _compare(run, network, again, images, say)
 
@@ -86,7 +93,7 @@ def _step(run: Run, device: torch.device, training: Split) -> _Tried:
         if not rest:
             return whole
         raise ModelError(
-            f"{run.model}: the last batch of an epoch is of {rest} image{'s'[: rest - 1]} ({count} in batches of {size}), "
+            f"the last batch of an epoch is of {rest} image{'s'[: rest - 1]} ({count} in batches of {size}), "
             f"for which the network raises {type(error).__name__}: {one_line(str(error))}; "
             "choose another batch_size or train_images"
         ) from error
@@ -103,16 +110,16 @@ def _evaluate(run: Run, network: nn.Module, images: Tensor) -> Tensor:
         return logits(network(images.clone()), images)
 
 
-def _through_a_file(run: Run, tried: _Tried) -> dict[str, object]:
+def _through_a_file(tried: _Tried) -> dict[str, object]:
     content = io.BytesIO()
     try:
         torch.save(run_state.take(tried.progress, tried.network, tried.optimizer), content)
         content.seek(0)
         state: dict[str, object] = torch.load(content, map_location="cpu", weights_only=True)
-    except ModelError as error:  # which says what in the state
-        raise ModelError(f"{run.model}: {error}") from error
+    except ModelError:  # which says what in the state
+        raise
     except Exception as error:  # pickle and torch refuse in many ways
-        raise ModelError(f"{run.model}: the network's state cannot be stored: {reason(error)}") from error
+        raise ModelError(f"the network's state cannot be stored: {reason(error)}") from error
     return state
 
 
@@ -121,7 +128,7 @@ def _compare(run: Run, network: nn.Module, again: nn.Module, images: Tensor, say
     state, its_state = (unpacked(state_of(each), CPU) for each in (network, again))
     for name in state.keys() | its_state.keys():
         if not same(state.get(name), its_state.get(name)):
-            raise ModelError(f"{run.model}: of the network's state {name!r} is another one after it was stored and taken back")
+            raise ModelError(f"of the network's state {name!r} is another one after it was stored and taken back")
     one, other = (_answers(run, each, images) for each in (network, again))
     if (one - other).norm() > DIFFERENT * one.norm():
         say(
