@@ -66,8 +66,8 @@ def spread_of_runs(roots: Sequence[Path], record: Record) -> Evidence | None:
     """What the realizations of this model under this recipe say about its spread; None for fewer than two."""
     alike = [
         run for run in collect(roots).runs
-        if (run.model, run.task, run.protocol, run.protocol_digest, run.data_variant, run.status)
-        == (record.model, record.task, record.protocol.name, record.protocol.digest, record.data.variant, "ok")
+        if (run.model, run.source, run.task, run.protocol, run.protocol_digest, run.data_variant, run.status)
+        == (record.model, record.source, record.task, record.protocol.name, record.protocol.digest, record.data.variant, "ok")
     ]  # fmt: skip
     build_sections(alike)  # raises RecordError where they cannot be averaged
     return evidence_of(by_model(alike)[record.model]) if len(alike) > 1 else None

@@ -16,6 +16,7 @@ from leaderboard.ours import RUN
 from leaderboard.reading import Read, Stranger, Unreadable, read_each
 from leaderboard.runs import Run, run_of
 from leaderboard.schema import Record
+from leaderboard.sources import latest_alone
 
 Source = Path | str | Iterable[Path | str | Record]
 Wanted = Record | Equivariance | Generalisation
@@ -73,7 +74,7 @@ def collect(source: Source) -> Collection:
         else:
             generalisation.append(Read(found.path, found.name, found.item))
     kept = [settle(copies) if len(copies) > 1 else copies[0][1] for copies in runs.values()]
-    kept.sort(key=_order)
+    kept = sorted(latest_alone(kept), key=_order)
     several = sorted((run for run in kept if len(runs[run.run_id]) > 1), key=lambda run: run.run_id)
     notes = [note_on(run, len(runs[run.run_id])) for run in several]
     contradictions = [note for run, note in zip(several, notes, strict=True) if run.status == "contradictory"]

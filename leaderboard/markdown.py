@@ -121,11 +121,10 @@ def _runs(runs: tuple[Run, ...]) -> list[str]:
     header = ["Run", "Realization", "Error %", "Epochs", "Hardware", "Execution", "Commit", "Command"]
     rows = []
     for run in runs:
-        commit = f"{run.git_commit[:7]}{' + changes' if run.git_dirty else ''}" if run.git_commit else ""
         epochs = f"{run.epochs} (kept: {run.best_epoch})"
         cells = [code(run.run_id), str(run.realization), f"{run.test_error:.3f}", epochs]
         cells += [escape(hardware_label(run)), execution_label(run)]
-        rows.append([*cells, escape(commit) or NOTHING, code(run.command)])
+        rows.append([*cells, escape(run.code) or NOTHING, code(run.command)])
     table = markup.table(*_without_empty(header, rows), ("Realization", "Error %"))
     return markup.folded(markup.plural(len(runs), "run"), table)
 

@@ -132,7 +132,7 @@ def _data_uris(name: str, files: dict[str, bytes]) -> list[tuple[str, str]]:
 
 
 def _commit(run: Run) -> str:
-    return f"{run.git_commit[:7]}{' + changes' if run.git_dirty else ''}" if run.git_commit else "unknown"
+    return run.code or "unknown"
 
 
 def _seeds(run: Run) -> str:

@@ -22,8 +22,9 @@ class Run:
     ``answers`` is a hash of these with the answers given. Status ``contradictory``: see leaderboard/collection.py.
 
     ``expected`` is how many realizations the protocol asks for, when its recipe says so; ``epochs`` those trained.
-    ``altered`` says what about the network or the images is not the task's own; empty: nothing. ``alone``: no other process and
-    no other run of its command was on the device; None where nobody knows.
+    ``altered`` says what about the network or the images is not the task's own, or that the model's code is older than the
+    latest (``source``, leaderboard/sources.py); empty: nothing. ``alone``: no other process and no other run of its command was
+    on the device; None where nobody knows.
     """
 
     run_id: str
@@ -62,7 +63,14 @@ class Run:
     seeds: tuple[tuple[str, int], ...]
     wrong: NDArray[np.int32] | None = field(compare=False, repr=False)
     answers: str = ""
+    source: str | None = None
     error_by_scale: tuple[tuple[float, float, int, int], ...] = ()  # low, high, images, wrong answers
+
+    @property
+    def code(self) -> str:
+        """The commit of the suite, and a few digits of the model's own code if it is not the suite's; or nothing."""
+        commit = f"{self.git_commit[:7]}{' + changes' if self.git_dirty else ''}" if self.git_commit else ""
+        return ", ".join(filter(None, [commit, f"model {self.source[:10]}" if self.source else ""]))
 
     @property
     def train_seconds_per_epoch(self) -> float | None:
@@ -110,6 +118,7 @@ def run_of(record: Record) -> Run:
         failure_message=failure.message if failure else "",
         seeds=tuple(sorted(record.seeds.items())),
         wrong=None if given is None else given[:, 0].astype(np.int32),
+        source=record.source,
         answers="" if given is None else hashlib.blake2b(given.tobytes(), digest_size=16).hexdigest(),
         error_by_scale=tuple((b.low, b.high, b.count, b.wrong) for b in metrics.error_by_scale) if metrics else (),
     )
