@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bench.plan import Run
     from bench.stop import StopRequest
     from bench.work import Work
-    from leaderboard.records import Hardware
+    from leaderboard.records import Hardware, Record
 
 MOST = 2**31 - 1
 
@@ -124,7 +124,7 @@ def run(
     print(f"protocol {chosen.name}: {chosen.summary} ({why})")
     if chosen.smoke:
         print("this is a smoke protocol: it shows that everything runs; its errors compare with nothing")
-    print(_cost_line(runs, todo, estimates, hardware))
+    print("\n".join([_cost_line(runs, todo, estimates, hardware), *_other_code(runs, records)]))
     if dry_run:
         _print_runs(runs, done, estimates, results)
         return 0
@@ -180,6 +180,12 @@ def _cost_line(runs: list[Run], todo: list[Run], estimates: Estimates, hardware:
         f"{len(runs)} runs, {len(runs) - len(todo)} already done, {len(todo)} to do on {hardware.name} "
         f"({hardware.threads} threads); {expected}"
     )
+
+
+def _other_code(runs: Sequence[Run], records: Sequence[Record]) -> list[str]:
+    from bench.other_code import other_code
+
+    return other_code(runs, records)
 
 
 def _print_runs(runs: list[Run], done: set[str], estimates: Estimates, results: Path) -> None:
