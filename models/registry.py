@@ -112,7 +112,7 @@ def _add(new: Registration) -> ModelInfo:
     model = ModelInfo(new.name, new.tasks, new.paper, new.options, new.origin, new.module, *_code[-1])
     namesakes = [known for models in _catalogue.values() for known in models if known.name.casefold() == new.name.casefold()]
     for known in namesakes:
-        if known not in _builders and (known.module, known.name, known.tasks) == (new.module, new.name, new.tasks):
+        if known not in _builders and _same(known, new):
             return known  # read by the scan, now imported
         shared = [task for task in TASKS if known.supports(task) and model.supports(task)]
         if new.module == known.module == "__main__" and new.name == known.name and shared and _is_interactive():
@@ -127,14 +127,18 @@ def _add(new: Registration) -> ModelInfo:
     return model
 
 
+def _same(known: ModelInfo, new: Registration) -> bool:
+    return (known.module, known.name, known.tasks) == (new.module, new.name, new.tasks)
+
+
 def _is_interactive() -> bool:
-    return not hasattr(sys.modules.get("__main__"), "__file__")
+    return str(getattr(sys.modules.get("__main__"), "__file__", "<")).startswith("<")  # a script has a file
 
 
 @contextmanager
 def registering(source: str, plugin: str = "") -> Iterator[None]:
     """Models registered within are of this code: its hash, and the plugin's file if it is one. All, or after an error none."""
-    before, builders = {name: list(known) for name, known in _catalogue.items()}, dict(_builders)
+    before = {name: list(known) for name, known in _catalogue.items()}
     _code.append((source, plugin))
     _scanned.add("strangers")
     try:
@@ -142,8 +146,8 @@ def registering(source: str, plugin: str = "") -> Iterator[None]:
     except BaseException:
         _catalogue.clear()
         _catalogue.update(before)
-        _builders.clear()
-        _builders.update(builders)
+        for model in [model for model in _builders if model not in before.get(model.name, ())]:
+            del _builders[model]  # those of method files that were imported by the way stay
         raise
     finally:
         _code.pop()
@@ -180,7 +184,8 @@ def _scan_own() -> None:
         try:
             if isinstance(found, ModelError):
                 raise found
-            _add(found)
+            if not any(_same(known, found) for known in _catalogue.get(found.name, [])):  # its file was imported before
+                _add(found)
         except ModelError as error:
             if isinstance(found, Registration):  # a contradiction: neither of the two silently wins
                 _catalogue.pop(found.name, None)

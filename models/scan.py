@@ -62,7 +62,7 @@ def _registration(call: ast.Call, literals: dict[str, Any], origin: str, module:
         for keyword in call.keywords:
             named |= _value(keyword.value, literals) if keyword.arg is None else {keyword.arg: _value(keyword.value, literals)}
     except Exception:  # `literal_eval` raises many kinds
-        node = call if len(call.args) > len(given) else keyword.value
+        node = call.args[len(given)] if len(call.args) > len(given) else keyword.value
         raise ModelError(
             f"{origin}: {ast.unparse(node)} is known only when it runs, but a method file of this package is read and not run; "
             "write constants, or names that the module gives constants"

@@ -1,0 +1,163 @@
+"""A method file that cannot be used costs itself alone, in one line that names file and line; what is none is passed over."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import models
+from models.registration import Registration
+from models.scan import scan_package
+
+HEAD = "from models.registry import register\n"
+OTHER = '@register("other", tasks="*")\ndef other(task): ...\n'
+FORMS = {
+    "a keyword": (HEAD, '@register(name="new", tasks="*")'),
+    "positions": (HEAD, '@register("new", "*", "You, 2027")'),
+    "a dictionary": (HEAD + 'SAID = {"tasks": "*", "paper": "You"}\n', '@register("new", **SAID)'),
+    "constants": (HEAD + 'NAME = "new"\nTASKS: str = "*"\n', "@register(NAME, tasks=TASKS)"),
+    "another name": ("from models import register as method\n", '@method("new", tasks="*")'),
+    "the package": ("import models\n", '@models.register("new", tasks="*")'),
+    "the package by another name": ("import models as m\n", '@m.register("new", tasks="*")'),
+    "the registry": ("import models.registry\n", '@models.registry.register("new", tasks="*")'),
+    "the registry by its name": ("from models import registry\n", '@registry.register("new", tasks="*")'),
+    "a relative import": ("from .registry import register\n", '@register("new", tasks="*")'),
+    "on several lines": (HEAD, '@register(\n    "new",\n    tasks="*",\n)'),
+    "beside another decorator": (HEAD + "from functools import cache\n", '@cache\n@register("new", tasks="*")'),
+}
+BROKEN = {
+    "a syntax error": (HEAD + '@register("new", tasks="*")\ndef new(task:\n', 3, "SyntaxError"),
+    "no code at all": ("<<<<<<< HEAD\n", 1, "SyntaxError"),
+    "an f-string": (
+        HEAD + 'W = 3\n@register(f"new-{W}", tasks="*")\ndef new(task): ...\n',
+        3,
+        "f'new-{W}' is known only when it",
+    ),
+    "a call": (HEAD + '@register("new".lower(), tasks="*")\ndef new(task): ...\n', 2, "is known only when it runs"),
+    "an unknown name": (HEAD + '@register("new", tasks=TASKS)\ndef new(task): ...\n', 2, "TASKS is known only when it runs"),
+    "no tasks": (HEAD + '@register("new")\ndef new(task): ...\n', 2, "it is for no task"),
+    "no name": (HEAD + '@register(tasks="*")\ndef new(task): ...\n', 2, "register was given None"),
+    "no call": (HEAD + "@register\ndef new(task): ...\n", 2, "register needs a model's name; the form"),
+    "another argument": (HEAD + '@register("new", task="*")\ndef new(task): ...\n', 2, "register() got an unexpected keyword"),
+    "a bad name": (HEAD + '@register("new..v2", tasks="*")\ndef new(task): ...\n', 2, "no '..'"),
+    "bad options": (HEAD + '@register("new", tasks="*", options={"w": "8"})\ndef new(task): ...\n', 2, "no list of values"),
+    "no decorator": (HEAD + 'register("new", tasks="*")(print)\n', 2, "must stand as @register(...)"),
+    "inside a loop": (HEAD + 'for i in (1, 2):\n    @register("new", tasks="*")\n    def new(task): ...\n', 3, "must stand as"),
+    "null bytes": (HEAD + "\0", 1, "null bytes"),
+    "another encoding": (HEAD.encode() + b'NAME = "\xe9"\n', 2, "utf-8"),
+    "nested too deeply": (HEAD + "x = " + "(" * 5000 + ")" * 5000, 2, ""),
+    "UTF-16": (("\ufeff" + HEAD).encode("utf-16-le"), 1, ""),
+}
+
+
+def scanned(folder):
+    return list(scan_package(folder))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "methods").mkdir()
+    (tmp_path / "methods" / "other.py").write_text(HEAD + OTHER)
+    return tmp_path / "methods"
+
+
+@pytest.mark.parametrize(("head", "line"), FORMS.values(), ids=FORMS)
+def test_a_registration_is_read_in_any_form_that_python_takes(folder, head, line):
+    (folder / "new.py").write_text(f"{head}\n\n{line}\ndef new(task): ...\n")
+    new, other = scanned(folder)
+    at = next(
+        number for number, text in enumerate((head + "\n\n" + line).split("\n"), 1) if "register(" in text or "@method" in text
+    )
+    assert (new.name, new.tasks, new.origin, new.module) == ("new", ("*",), f"methods/new.py:{at}", "methods.new")
+    assert other.name == "other"
+
+
+def test_what_is_called_register_elsewhere_is_none(folder):
+    text = "import atexit\nfrom functools import singledispatch as one\n@atexit.register\ndef end(): ...\n@one\ndef f(x): ...\n"
+    (folder / "new.py").write_text(
+        text + "@f.register(int)\ndef g(x): ...\nclass C:\n    def register(self): self.register()\n"
+    )
+    assert [found.name for found in scanned(folder)] == ["other"]
+
+
+@pytest.mark.parametrize(("content", "line", "said"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_file_is_one_line_with_its_place_and_the_others_are_read(folder, content, line, said):
+    (folder / "new.py").write_bytes(content if isinstance(content, bytes) else content.encode())
+    error, other = scanned(folder)
+    assert isinstance(error, models.ModelError)
+    assert str(error).startswith(("methods/new.py:", "model name 'new")) and f"methods/new.py:{line}" in str(error)
+    assert said in str(error) and "\n" not in str(error)
+    assert isinstance(other, Registration)
+
+
+def test_a_file_in_another_encoding_that_says_so_is_read(folder):
+    text = f'# -*- coding: latin-1 -*-\n{HEAD}@register("new", tasks="*", paper="Müller")\ndef new(task): ...\n'
+    (folder / "new.py").write_bytes(text.encode("latin-1"))
+    (folder / "marked.py").write_bytes(b"\xef\xbb\xbf" + (HEAD + OTHER.replace("other", "marked")).encode())
+    assert [found.name for found in scanned(folder)] == ["marked", "new", "other"]
+    assert scanned(folder)[1].paper == "Müller"
+
+
+def test_what_is_no_method_file_is_passed_over(folder):
+    (folder / "._cnn.py").write_bytes(b"\x00\x05\x16\x07Mac OS X \xb0\xff@register(")
+    (folder / ".#cnn.py").symlink_to("nobody@nowhere.1:2")  # an editor's lock
+    (folder / "cnn.py~").write_text("x = (")
+    (folder / "#cnn.py#").write_text("x = (")
+    (folder / "folder.py").mkdir()
+    assert [found.name for found in scanned(folder)] == ["other"]
+
+
+def test_files_that_cannot_be_read_or_imported_are_named(folder):
+    (folder / "gone.py").symlink_to(folder / "nowhere")
+    (folder / "cnn copy.py").write_text(HEAD + OTHER)
+    copy, gone, _ = scanned(folder)
+    assert str(copy).startswith("methods/cnn copy.py: Python imports no file of this name")
+    assert str(gone) == "methods/gone.py:1: No such file or directory"
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """This package alone, to be changed."""
+    folder = tmp_path_factory.mktemp("checkout")
+    shutil.copytree(Path(models.__file__).parent, folder / "models", ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+def ask(checkout, text, code):
+    new = checkout / "models" / "new.py"
+    new.write_text(text)
+    try:
+        call = [sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, {str(checkout)!r}); import models; {code}"]
+        return subprocess.run(call, capture_output=True, text=True, check=False, cwd=checkout)
+    finally:
+        new.unlink()
+
+
+LIST = "print(*models.list_models()); models.infos()"
+
+
+def test_a_broken_file_is_left_out_and_asking_for_its_model_says_so(checkout):
+    whole = ask(checkout, "", LIST)
+    assert whole.returncode == 0 and whole.stderr == "" and "sesn-scalar" in whole.stdout
+    done = ask(checkout, HEAD + "def new(task:\n", LIST)
+    assert (done.returncode, done.stdout) == (0, whole.stdout)
+    assert done.stderr == "models: models/new.py:2: SyntaxError: '(' was never closed; left out\n"
+    asked = ask(checkout, HEAD + "def new(task:\n", "models.info('new', 'stl10+')")
+    assert "needs --plugin FILE; left out: models/new.py:2" in asked.stderr.splitlines()[-1]
+    quiet = ask(checkout, HEAD + "def new(task:\n", "print(models.canonical_name('cnn', 'mnist-scale-28'))")
+    assert (quiet.stdout, quiet.stderr) == ("cnn\n", "")  # a worker that runs another model has nothing to say of it
+
+
+def test_of_two_files_with_one_name_neither_wins(checkout):
+    done = ask(checkout, HEAD + '@register("cnn", tasks="mnist-scale-*")\ndef cnn(task): ...\n', LIST)
+    assert "cnn" not in done.stdout.split() and "sesn-scalar" in done.stdout.split()
+    (line,) = done.stderr.splitlines()
+    assert "'cnn' is registered twice for mnist-scale-28: models/cnn.py:" in line and "models/new.py:2" in line
+
+
+def test_a_file_that_changes_after_it_was_read_is_one_line(checkout):
+    code = "models.info('new', 'stl10+'); open('models/new.py', 'w').close(); models.create('new', 'stl10+')"
+    done = ask(checkout, HEAD + OTHER.replace("other", "new"), code)
+    assert "ModelError: models/new.py:2 no longer registers 'new'; start anew" in done.stderr
