@@ -1,12 +1,15 @@
 """What several folders of tests need: how much is fuzzed, and a tiny STL-10 in the official format."""
 
 import hashlib
+import sys
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
+import models
 from datasets import stl10
+from models import plugins, registry
 
 settings.register_profile("few", max_examples=300, deadline=None)
 settings.register_profile("many", max_examples=10_000, deadline=None)  # pytest --hypothesis-profile many
@@ -37,3 +40,22 @@ def pytest_runtest_setup(item):
 
         if not torch.cuda.is_available():
             pytest.skip("no CUDA device")
+
+
+@pytest.fixture
+def own_registry():
+    """For one test: the plugins that it loads are known to it alone."""
+    models.infos()
+    known, builders = {name: list(its) for name, its in registry._catalogue.items()}, dict(registry._builders)
+    state = [(kept, list(kept)) for kept in (plugins._in_use, plugins._path_before, sys.path)]
+    helpers = dict(plugins._helpers)
+    here = {name: module for name, module in sys.modules.items() if plugins._is_helper(module)}
+    yield
+    for name in [name for name, module in sys.modules.items() if plugins._is_helper(module)]:
+        del sys.modules[name]
+    sys.modules.update(here)
+    for kept, before in ((registry._catalogue, known), (registry._builders, builders), (plugins._helpers, helpers)):
+        kept.clear()
+        kept.update(before)
+    for kept, before in state:
+        kept[:] = before
