@@ -39,8 +39,14 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def has_tf32(device: torch.device) -> bool:
-    """Whether a CUDA device computes in tf32 when told to; one older than Ampere computes in float32 without a word."""
-    return torch.cuda.get_device_capability(device) >= (8, 0)
+    """Whether a device computes in tf32 when told to; others, CUDA before Ampere too, use float32 without a word."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def check_tf32(precision: str, device: torch.device) -> None:
+    """Raises BenchError: the precision is tf32 and the device has none."""
+    if precision == "tf32" and not has_tf32(device):
+        raise BenchError(f"{device} has no tf32, it would compute in float32; leave out --precision tf32")
 
 
 @contextmanager

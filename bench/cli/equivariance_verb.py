@@ -17,8 +17,10 @@ def equivariance(
     model: Annotated[list[str] | None, typer.Option(help="Model name or glob, measured at initialisation. Repeatable.")] = None,
     task: Annotated[list[str] | None, typer.Option(help="Task name or glob. Repeatable.")] = None,
     run: Annotated[list[str] | None, typer.Option(help="Id of a finished run, measured with its weights. Repeatable.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the weights at initialisation.")] = 0,
-    images: Annotated[int | None, typer.Option(min=1, help="How many images. Default: 32 digits or 4 photographs.")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the weights at initialisation.")] = 0,
+    images: Annotated[
+        int | None, typer.Option(min=1, max=50_000, help="How many images. Default: 32 digits or 4 photographs.")
+    ] = None,
     results: Annotated[Path, typer.Option(help="Where the runs' records and weights are.")] = Path("results"),
     records: Annotated[Path | None, typer.Option(help="Where the measurements go. Default: as --results.")] = None,
     plugin: Annotated[list[Path] | None, typer.Option(help="A Python file that registers models. Repeatable.")] = None,

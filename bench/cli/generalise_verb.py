@@ -14,7 +14,9 @@ def generalise(
     runs: Annotated[list[str], typer.Argument(metavar="RUN_ID...", help="Ids of finished runs whose weights were kept.")],
     results: Annotated[Path, typer.Option(help="Where the runs' records and weights are.")] = Path("results"),
     records: Annotated[Path | None, typer.Option(help="Where the measurements go. Default: as --results.")] = None,
-    images: Annotated[int | None, typer.Option(min=1, help="How many test digits, the first ones. Default: all.")] = None,
+    images: Annotated[
+        int | None, typer.Option(min=1, max=50_000, help="How many test digits, the first ones. Default: all.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     plugin: Annotated[list[Path] | None, typer.Option(help="A Python file that registers models. Repeatable.")] = None,
 ) -> int:

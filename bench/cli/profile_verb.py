@@ -12,7 +12,7 @@ def profile(
     model: Annotated[str, typer.Argument(help="Model name; options as NAME@OPTION=VALUE.")],
     task: Annotated[str, typer.Option(help="Task name.")] = "mnist-scale-28",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    batch_size: Annotated[int, typer.Option(min=2, help="Images per step.")] = 128,
+    batch_size: Annotated[int, typer.Option(min=2, max=65_536, help="Images per step.")] = 128,
     precision: Annotated[str, typer.Option(help="float32, tf32 or bf16.")] = "float32",
     rows: Annotated[int, typer.Option(min=1, help="Operators to show.")] = 15,
     plugin: Annotated[list[Path] | None, typer.Option(help="A Python file that registers models. Repeatable.")] = None,
@@ -34,11 +34,12 @@ def profile(
         )
 
     from bench.apart import apart
-    from bench.device import choose_device
+    from bench.device import check_tf32, choose_device
     from bench.profiling import Profile
     from bench.writable import check_writable
 
     (name, on), chosen = pairs[0], choose_device(device)
+    check_tf32(precision, chosen)
     check_writable(output, "--output")
     trace = output / f"{name}_{on}_{chosen.type}_{precision}_b{batch_size}.json.gz"
     where = models.info(name, on).plugin

@@ -18,7 +18,7 @@ def time_models(
     model: Annotated[list[str] | None, typer.Option(help="Model name or glob. Repeatable.")] = None,
     task: Annotated[list[str] | None, typer.Option(help="Task name or glob. Repeatable.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    batch_size: Annotated[int, typer.Option(min=2, help="Images per step.")] = 128,
+    batch_size: Annotated[int, typer.Option(min=2, max=65_536, help="Images per step.")] = 128,
     precision: Annotated[str, typer.Option(help="float32, tf32 or bf16.")] = "float32",
     repeats: Annotated[
         int | None, typer.Option(min=1, help="Samples of each quantity. Default: 5 on the CPU, 50 on CUDA.")
@@ -47,20 +47,21 @@ def time_models(
         raise BenchError("say what to time: --all, --model NAME or --task NAME (see `bench list models`)")
     check_precision(precision)
     pairs = match_models(model or ["*"], match_tasks(task or ["mnist-scale-28", "mnist-scale-56"]))
-    check_writable(records, "--records")
     if together and strangers_ran():
         print("bench: --together is for built-in models alone, and others were loaded: a process for each", file=sys.stderr)
         together = False
 
-    from bench.device import choose_device
+    from bench.device import check_tf32, choose_device
     from bench.timing import Asked, time_here, time_model
 
-    chosen, plugins = str(choose_device(device)), tuple(str(file.resolve()) for file in plugin or [])
+    chosen, plugins = choose_device(device), tuple(str(file) for file in plugin or [])
+    check_tf32(precision, chosen)
+    check_writable(records, "--records")
     header = f"{'step ms':>21} {'images/s':>9} {'latency ms':>11} {'peak MB':>8} {'GFLOP':>7} {'matmul':>7} {'copy':>5}"
     print(f"{'model':<16} {'task':<16}{header}", flush=True)
     attempts, timings, timer = Attempts(records), [], time_here if together else time_model
     for name, on in pairs:
-        asked = Asked(name, on, chosen, batch_size, precision, repeats, compiled, plugins, together)
+        asked = Asked(name, on, str(chosen), batch_size, precision, repeats, compiled, plugins, together)
         if (timing := attempts.measure(partial(timer, asked))) is not None:
             timings.append(timing)
             print(_line(timing), flush=True)

@@ -454,3 +454,28 @@ def test_numbers_out_of_range_on_the_command_line_get_one_line(tmp_path, capsys,
     said = capsys.readouterr().err
     assert (ended.value.code, said.count("\n"), said[:7]) == (2, 1, "bench: ")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["equivariance", "--model", "cnn", "--seed", str(2**63)],
+        ["equivariance", "--model", "cnn", "--seed", "-1"],
+        ["equivariance", "--model", "cnn", "--images", "1" + "0" * 30],
+        ["generalise", "run", "--images", "50001"],
+        ["time", "--model", "cnn", "--batch-size", "1" + "0" * 30],
+        ["time", "--model", "cnn", "--device", "cpu", "--precision", "tf32"],
+        ["profile", "cnn", "--batch-size", "1" + "0" * 30],
+        ["profile", "cnn", "--device", "cpu", "--precision", "tf32"],
+        ["data", "--realizations", "٣"],
+        ["pack", "folder", "--realizations", "5-0"],
+        ["sprint", "--budget", "1e3s"],
+    ],
+)
+def test_numbers_of_the_measuring_verbs_too(tmp_path, monkeypatch, capsys, typed):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(typed)
+    said = capsys.readouterr().err
+    assert (ended.value.code, said.count("\n"), said[:7]) == (2, 1, "bench: ")
+    assert not list(tmp_path.iterdir())
