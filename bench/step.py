@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bench.compiled import compiled
 from bench.device import autocast
 from bench.graphs import NotCaptured, State, are_same, capture_checked, tensors_of
 from bench.network import built
@@ -23,7 +24,6 @@ from bench.randomness import seed_all
 from bench.splits import Epoch, Split
 from models.wide_resnet import split_batches
 
-SAME_DRAWS: dict[str, str | int | bool | Callable[..., object]] = {"fallback_random": True}  # dropout as without compilation
 WARM_UP = 1  # plain steps before a capture: in the first one libraries choose and load kernels, and layers make their constants
 
 
@@ -37,7 +37,8 @@ class Steps:
         self.network, self.optimizer, self.recipe, self.device, self.say = network, optimizer, recipe, device, say
         self.forward: Callable[[Tensor], Tensor] = network
         if recipe.compile:
-            self.forward = torch.compile(network, options=SAME_DRAWS)
+            torch.compiler.reset()  # of what it learnt of earlier runs' shapes, and how often it compiled
+            self.forward = compiled(network)
         self.position = torch.zeros((), dtype=torch.long, device=device)  # of the next batch's first image
         self.offsets = torch.arange(recipe.batch_size, device=device)
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 import datasets
+from bench.compiled import compiled as through_compiler
 from bench.graphs import State, capture_checked
 from bench.plan import Run
 from bench.protocol import load_protocol
 from bench.splits import Split
-from bench.step import SAME_DRAWS, fresh, gradients
+from bench.step import fresh, gradients
 
 PROTOCOL = "paper"
 
@@ -36,7 +37,7 @@ class TimedStep:
         self.network.train()
         self.forward: Callable[[Tensor], Tensor] = self.network
         if compiled:
-            self.forward = torch.compile(self.network, options=SAME_DRAWS)
+            self.forward = through_compiler(self.network)
         count = run.recipe.batch_size
         images = torch.randn(count, *datasets.image_shape(run.task), device=device)
         self.batch = Split(images, torch.arange(count, device=device) % 10)
