@@ -11,6 +11,7 @@ from torch import Tensor
 
 import datasets
 from bench.device import sent
+from bench.errors import BenchError
 from bench.plan import Run
 from bench.protocol import CropFlipCutout, Data, Recipe, Rescaling
 from datasets.augment import Stl10Draws, crop_flip, cutout, draw_scales, draw_stl10, scale_affine
@@ -39,10 +40,16 @@ def _resident(task: str, realization: int, split: str, data: Data, fingerprint: 
     images, labels = datasets.load(task, realization, split, test_size=data.test_size)
     count = getattr(data, f"{split}_images")
     images, labels = images[:count], labels[:count]
-    if data.central_pixels is not None:
-        edge = (images.shape[-1] - data.central_pixels) // 2
-        images = images[..., edge : edge + data.central_pixels, edge : edge + data.central_pixels]
+    images = images if data.central_pixels is None else central(images, data.central_pixels)
     return Split(images.to(device), labels.to(device))
+
+
+def central(images: Tensor, pixels: int) -> Tensor:
+    """The middle of images (N, C, H, H): a view (N, C, pixels, pixels). Raises BenchError: there are fewer pixels."""
+    edge = (images.shape[-1] - pixels) // 2
+    if not 0 < pixels <= min(images.shape[-2:]):
+        raise BenchError(f"central_pixels {pixels}: the images have {images.shape[-1]} pixels; give 1 to {images.shape[-1]}")
+    return images[..., edge : edge + pixels, edge : edge + pixels]
 
 
 def normalise(images: Tensor) -> Tensor:

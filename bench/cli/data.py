@@ -19,15 +19,28 @@ def data(
     from bench.plan import match_tasks, parse_realizations
 
     numbers, tasks = parse_realizations(realizations), match_tasks([task])
-    mnist_scale, stl10 = [t for t in tasks if t in datasets.MNIST_SCALE], [t for t in tasks if t == datasets.STL10]
-    if mnist_scale:
-        datasets.prepare(mnist_scale, numbers, test_size=test_size)
-    for number in numbers if mnist_scale else []:
-        for split, count in datasets.sizes(mnist_scale[0], test_size=test_size).items():
-            datasets.load(mnist_scale[0], number, split, test_size=test_size)
-            print(f"mnist-scale realization {number} {split}: {count} images, SHA-256 as published")
-    if stl10:
-        datasets.prepare(stl10, [0])
-        for split, count in datasets.sizes(stl10[0]).items():
-            datasets.load(stl10[0], 0, split)
-            print(f"{stl10[0]} {split}: {count} images, MD5 as published")
+    mnist_scale = [t for t in tasks if t in datasets.MNIST_SCALE][:1]  # they share their images
+    given = [(t, numbers, test_size) for t in mnist_scale]
+    if datasets.STL10 in tasks:
+        given.append((datasets.STL10, [0], None if mnist_scale else test_size))
+    for name, _, size in given:
+        datasets.sizes(name, test_size=size)  # before anything is fetched
+    problems = []
+    for name, wanted, size in given:
+        try:
+            _prepare(name, wanted, size)
+        except datasets.DataError as error:  # the others may be had
+            problems.append(str(error))
+    if problems:
+        raise datasets.DataError("; ".join(problems))
+
+
+def _prepare(task: str, realizations: list[int], test_size: int | None) -> None:
+    import datasets
+
+    datasets.prepare([task], realizations, test_size=test_size)
+    for number in realizations:
+        what, hashes = (task, "MD5") if task == datasets.STL10 else (f"mnist-scale realization {number}", "SHA-256")
+        for split, count in datasets.sizes(task, test_size=test_size).items():
+            datasets.load(task, number, split, test_size=test_size)
+            print(f"{what} {split}: {count} images, {hashes} as published")
