@@ -14,7 +14,7 @@ class Stopped(BaseException):
 
 
 class Diverged(ArithmeticError):
-    """The training loss is no longer a finite number."""
+    """The training loss, or a logit in validation or test, is no finite number."""
 
 
 class NotSaved(BenchError):

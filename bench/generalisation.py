@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import datasets
 from bench.device import choose_device, on, set_numerics
 from bench.errors import BenchError
-from bench.evaluate import predict
+from bench.evaluate import NO_ANSWER, predict
 from bench.hardware import describe_hardware, describe_software
 from bench.weights import trained_network
 from datasets.augment import scale_affine
@@ -84,5 +84,8 @@ def at_factor(network: nn.Module, originals: Tensor, labels: Tensor, factor: flo
 
 
 def wrong_answers(network: nn.Module, images: Tensor, labels: Tensor, precision: str) -> int:
-    """How many images get another class than their label's."""
-    return int((predict(network, images, precision) != labels).sum())
+    """How many images get another class than their label's. Raises BenchError: some get none (`evaluate.NO_ANSWER`)."""
+    answers = predict(network, images, precision)
+    if missing := int((answers == NO_ANSWER).sum()):
+        raise BenchError(f"{missing} of {len(labels)} images have logits that are not finite numbers")
+    return int((answers != labels).sum())

@@ -87,7 +87,7 @@ def _step(run: Run, device: torch.device, training: Split) -> _Tried:
     try:
         return _Tried(run, device, first_images(training, few))
     except Exception as error:
-        if few == min(size, count) or is_out_of_memory(error):
+        if few == min(size, count) or is_out_of_memory(error) or isinstance(error, ModelError):
             raise
         whole = _Tried(run, device, first_images(training, size))
         if not rest:
