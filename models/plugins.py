@@ -39,14 +39,14 @@ def load_plugin(path: str | Path) -> list[str]:
 
     Raises ModelError: no such file, the file or one beside it raises on import, or it registers nothing.
     """
-    registry.infos()  # the built-in names come first: a plugin that takes one is told so
+    registry.known_so_far()  # the built-in names come first: a plugin that takes one is told so
     file = Path(path)
     if not os.path.isfile(file) or file.suffix != ".py":  # noqa: PTH113 - Path.is_file raises for a name that is too long
         raise ModelError(f"plugin {str(path)!r} is not a Python file; give the path of a .py file that registers a model")
     file = file.resolve()
     use_folder(file.parent)
     module = _imported_before(file) or _import_file(file, str(path))
-    added = [model.name for model in registry.infos() if model.module == module.__name__ or model.plugin == str(file)]
+    added = [model.name for model in registry.known_so_far() if model.module == module.__name__ or model.plugin == str(file)]
     if not added:
         raise ModelError(f"plugin {str(path)!r} registers no model; put @models.register(NAME, tasks=...) on a builder")
     return added

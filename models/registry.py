@@ -198,6 +198,12 @@ def infos() -> list[ModelInfo]:
     for what in [what for what in _left_out if what not in _told]:
         _told.add(what)
         print(f"models: {_left_out[what]}", file=sys.stderr)
+    return known_so_far()
+
+
+def known_so_far() -> list[ModelInfo]:
+    """The built-in models and those of plugins loaded until now, by name; for this no installed package is imported."""
+    _scan_own()
     return [model for name in sorted(_catalogue) for model in _catalogue[name]]
 
 

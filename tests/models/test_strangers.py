@@ -95,6 +95,17 @@ def test_who_asks_for_a_built_in_model_runs_no_strangers_code(tmp_path):
     assert (site / "ran").exists()
 
 
+def test_who_loads_a_plugin_runs_no_installed_package(tmp_path):
+    site = installed(tmp_path, "import pathlib; pathlib.Path('ran').touch()\n" + textwrap.dedent(GOOD))
+    (tmp_path / "my_net.py").write_text(textwrap.dedent(GOOD))
+    code = "import models; print(models.load_plugin('my_net.py'), models.info('good-net', 'mnist-scale-56').origin)"
+    assert ask(site, code).stdout == "['good-net'] my_net.py:3\n"
+    assert not (site / "ran").exists()
+    listed = ask(site, "import models; models.load_plugin('my_net.py'); print(*models.list_models())")
+    assert listed.stdout.split().count("good-net") == 1
+    assert "left out: model name 'good-net' is registered twice for mnist-scale-28: my_net.py:3 and epnet.py:4" in listed.stderr
+
+
 class Stop(BaseException):
     """As the suite's own, which a signal's handler raises."""
 
