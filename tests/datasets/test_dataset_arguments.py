@@ -83,3 +83,35 @@ def test_fingerprints_differ_between_realizations_and_test_sizes() -> None:
 
 def test_numpy_numbers_are_numbers() -> None:
     assert datasets.fingerprint("mnist-scale-28", np.int64(2)) == datasets.fingerprint("mnist-scale-28", 2)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "realizations", "said"),
+    [
+        ("mnist-scale-27", [0], "unknown task 'mnist-scale-27' (did you mean 'mnist-scale-28'?)"),
+        (7, [0], "unknown task 7"),
+        ([["mnist-scale-28"]], [0], "unknown task ['mnist-scale-28']"),
+        (["cifar"], [], "unknown task 'cifar'"),
+        ("mnist-scale-28", 9, "realization 9 does not exist"),
+        ("mnist-scale-28", "0", "realization '0' does not exist"),
+        ("mnist-scale-28", [[0]], "realization [0] does not exist"),
+        ("mnist-scale-28", np.array([0.5]), "does not exist; allowed: 0 to 5"),
+    ],
+)
+def test_what_cannot_be_prepared_is_one_line(tasks: Any, realizations: Any, said: str) -> None:
+    with pytest.raises(datasets.DataError, match=re.escape(said)):
+        datasets.prepare(tasks, realizations)
+
+
+def test_one_task_and_one_realization_need_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    from datasets import mnist_scale_cache, stl10
+
+    prepared: list[Any] = []
+    monkeypatch.setattr(mnist_scale_cache, "prepare", lambda numbers, size, say: prepared.append((numbers, size)))
+    monkeypatch.setattr(stl10, "prepare", lambda say: prepared.append("stl10+"))
+    datasets.prepare("mnist-scale-28", 3)
+    datasets.prepare(iter(["mnist-scale-28", "stl10+"]), np.arange(2))
+    datasets.prepare(test_size=48_000)  # which STL-10 does not have
+    assert prepared == [([3], 50_000), ([0, 1], 50_000), "stl10+", ([0, 1, 2, 3, 4, 5], 48_000), "stl10+"]
+    with pytest.raises(datasets.DataError, match=r"test_size 48000 does not exist for stl10\+"):
+        datasets.prepare(["stl10+"], test_size=48_000)

@@ -20,8 +20,9 @@ import pytest
 
 import datasets
 from datasets import download as downloads
-from datasets import stl10_archive
+from datasets import idx, mnist_sources, stl10_archive
 from datasets.download import Wanted, download
+from datasets.reach import Probe
 
 Answer = Callable[[str, int], bytes]  # of the request's path and where its range begins (0: it has none)
 
@@ -54,7 +55,10 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Answer], tuple[
 
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
-                path = self.rfile.readline().decode().split()[1]
+                request = self.rfile.readline().decode().split()
+                if not request:  # one that only looked whether there is a server
+                    return
+                path = request[1]
                 lines = iter(self.rfile.readline, b"\r\n")
                 begin = [int(line[13:-3]) for line in lines if line.startswith(b"Range")]
                 asked.append((path, begin[0] if begin else 0))
@@ -320,3 +324,19 @@ def test_a_disk_too_small_is_said_before(
         datasets.prepare(["stl10+"], say=lambda _: None)
     assert bool(re.search(r"has 2.90 GB free and 3.00 GB are needed; free space or set BENCH_CACHE", str(caught.value))) != fits
     assert bool(asked) == fits
+
+
+@pytest.mark.parametrize("what", NOT_THE_ARCHIVE)
+def test_a_mirror_of_mnist_that_answers_something_else_is_one_line(what: str, serve: Any) -> None:
+    address, _ = serve(lambda *_: NOT_THE_ARCHIVE[what][0])
+    mirror = address.removesuffix("archive")
+    with pytest.raises(datasets.DataError, match=r"train-images-idx3-ubyte.gz") as caught:
+        mnist_sources.from_mirror(mirror, Probe(mirror))
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+def test_a_mirror_that_never_stops_is_left(serve: Any) -> None:
+    address, _ = serve(lambda *_: http("200 OK", bytes(idx.LARGEST_FILE + 1)))
+    mirror = address.removesuffix("archive")
+    with pytest.raises(datasets.DataError, match="there are more bytes than"):
+        mnist_sources.from_mirror(mirror, Probe(mirror))

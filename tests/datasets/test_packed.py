@@ -107,3 +107,33 @@ def test_the_folder_data_beside_the_packages_is_the_users(tmp_path: Path, monkey
     assert paths.user_folder() == tmp_path / "data"
     monkeypatch.setenv("BENCH_DATA", str(tmp_path))
     assert paths.user_folder() == tmp_path
+
+
+@pytest.mark.parametrize("inside", ["", "data", "scalebench", "mnist-scale", "data/scalebench"])
+def test_it_is_found_in_subfolders_and_never_written_there(
+    inside: str, packed: Path, known: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mnist_scale_cache, "build_in_processes", must_not_build)
+    place = packed.parent / inside
+    place.mkdir(parents=True, exist_ok=True)
+    packed = packed.rename(place / packed.name)
+    before = [(path, path.stat().st_mtime_ns) for path in sorted((place).rglob("*"))]
+    assert len(datasets.load("mnist-scale-28", 0, "train")[0]) == SIZES["train"]
+    assert [(path, path.stat().st_mtime_ns) for path in sorted((place).rglob("*"))] == before
+
+
+def test_a_damaged_one_is_passed_over_for_the_next(
+    packed: Path, known: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(mnist_scale_cache, "build_in_processes", must_not_build)
+    (packed.parent / "data").mkdir()
+    (packed.parent / "data" / packed.name).write_bytes(packed.read_bytes())
+    packed.write_bytes(b"<html>")
+    assert len(datasets.load("mnist-scale-28", 0, "train")[0]) == SIZES["train"]
+    assert f"{packed} is damaged (ValueError); trying the next" in capsys.readouterr().out
+
+
+def test_the_file_itself_may_be_given(packed: Path, known: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mnist_scale_cache, "build_in_processes", must_not_build)
+    monkeypatch.setenv("BENCH_DATA", str(packed))
+    assert len(datasets.load("mnist-scale-28", 0, "test")[0]) == SIZES["test"]

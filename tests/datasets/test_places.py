@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,34 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(mnist_sources, "MIRRORS", [])
     monkeypatch.setattr(stl10_archive, "address", lambda: "http://127.0.0.1:9/")
+
+
+@pytest.fixture
+def digits(monkeypatch: pytest.MonkeyPatch) -> mnist.Mnist:
+    """Nine digits that are MNIST, for one test: what is found matters here, not how much of it."""
+    images = np.arange(9 * 28 * 28).astype(np.uint8).reshape(9, 28, 28)
+    few = mnist.Mnist(images, np.arange(9, dtype=np.uint8))
+
+    def check(found: mnist.Mnist) -> mnist.Mnist:
+        if not all(np.array_equal(*pair) for pair in zip(found, few, strict=True)):
+            raise datasets.DataError("this is not MNIST")
+        return found
+
+    monkeypatch.setattr(mnist, "check", check)
+    monkeypatch.setattr(idx, "SHAPES", {name: (6 if "train" in name else 3, *shape[1:]) for name, shape in idx.SHAPES.items()})
+    return few
+
+
+@pytest.fixture
+def files(digits: mnist.Mnist, tmp_path: Path) -> Path:
+    """A folder with their four files, compressed."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    parts = (digits.images[:6], digits.labels[:6], digits.images[6:], digits.labels[6:])
+    for (name, shape), values in zip(idx.SHAPES.items(), parts, strict=True):
+        header = bytes([0, 0, 8, len(shape)]) + b"".join(extent.to_bytes(4, "big") for extent in shape)
+        (folder / f"{name}.gz").write_bytes(gzip.compress(header + values.tobytes()))
+    return folder
 
 
 def put(files: Path, names: dict[str, str], folder: Path, spoilt: str = "") -> None:
@@ -71,31 +100,29 @@ LAYOUTS: dict[str, tuple[dict[str, str], str]] = {  # where the files lie below 
 }
 
 
-@pytest.mark.usefixtures("blank_is_mnist", "no_network")
+@pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize("what", LAYOUTS)
-def test_mnist_is_found(
-    what: str, data: Path, blank_files: Path, blank_digits: mnist.Mnist, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mnist_is_found(what: str, data: Path, files: Path, digits: mnist.Mnist, monkeypatch: pytest.MonkeyPatch) -> None:
     names, given = LAYOUTS[what]
-    put(blank_files, {name: place for name, place in names.items() if name}, data)
+    put(files, {name: place for name, place in names.items() if name}, data)
     if "" in names:
-        put(blank_files, {TRAIN_LABELS: TRAIN_LABELS}, data)
+        put(files, {TRAIN_LABELS: TRAIN_LABELS}, data)
     if given == "link":
         (data / "link").symlink_to(data / "real")
     monkeypatch.setenv("BENCH_DATA", str(data / given))
     before = sorted(data.rglob("*"))
     found = mnist.load(lambda _: None)
-    assert np.array_equal(found.images, blank_digits.images) and np.array_equal(found.labels, blank_digits.labels)
+    assert np.array_equal(found.images, digits.images) and np.array_equal(found.labels, digits.labels)
     assert sorted(data.rglob("*")) == before
 
 
-@pytest.mark.usefixtures("blank_is_mnist", "no_network")
+@pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize("place", ["mnist.npz", "datasets/mnist.npz"])
 @pytest.mark.parametrize("kerass", [True, False])
-def test_mnist_is_found_in_one_file(place: str, kerass: bool, data: Path, blank_digits: mnist.Mnist) -> None:
+def test_mnist_is_found_in_one_file(place: str, kerass: bool, data: Path, digits: mnist.Mnist) -> None:
     (data / place).parent.mkdir(exist_ok=True)
-    x, y = blank_digits
-    keras = {"x_train": x[:60_000], "y_train": y[:60_000], "x_test": x[60_000:], "y_test": y[60_000:]}
+    x, y = digits
+    keras = {"x_train": x[:6], "y_train": y[:6], "x_test": x[6:], "y_test": y[6:]}
     np.savez(data / place, **(keras if kerass else {"images": x, "labels": y}))
     assert np.array_equal(mnist.load(lambda _: None).images, x)
 
@@ -114,12 +141,12 @@ def _pickled(files: Path, data: Path) -> None:
 
 def _half_unpacked(files: Path, data: Path) -> None:
     put(files, {TRAIN_IMAGES: TRAIN_IMAGES}, data)
-    os.truncate(data / TRAIN_IMAGES, 1_000_000)
+    os.truncate(data / TRAIN_IMAGES, 1_000)
 
 
 def _broken(files: Path, data: Path) -> None:
     put(files, each("{0}.gz"), data)
-    os.truncate(data / f"{TEST_IMAGES}.gz", 1_000)
+    os.truncate(data / f"{TEST_IMAGES}.gz", 100)
 
 
 def _folders_for_files(files: Path, data: Path) -> None:
@@ -137,27 +164,27 @@ def _round_in_circles(files: Path, data: Path) -> None:
     (data / "mnist").symlink_to(data / "mnist")
 
 
-@pytest.mark.usefixtures("blank_is_mnist", "no_network")
+@pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize(
     "other",
     [_other_data, _other_file, _pickled, _half_unpacked, _broken, _folders_for_files, _dangling, _round_in_circles],
 )
 def test_what_is_no_mnist_is_passed_over_for_the_next_place(
-    other: Callable[[Path, Path], None], data: Path, blank_files: Path, blank_digits: mnist.Mnist
+    other: Callable[[Path, Path], None], data: Path, files: Path, digits: mnist.Mnist
 ) -> None:
-    other(blank_files, data)
+    other(files, data)
     with pytest.raises(datasets.DataError, match="MNIST could not be had") as caught:
         mnist.load(lambda _: None)
     assert "\n" not in str(caught.value)
-    put(blank_files, each("MNIST/raw/{0}"), data)
-    assert np.array_equal(mnist.load(lambda _: None).images, blank_digits.images)
+    put(files, each("MNIST/raw/{0}"), data)
+    assert np.array_equal(mnist.load(lambda _: None).images, digits.images)
 
 
-@pytest.mark.usefixtures("blank_is_mnist", "no_network")
-def test_half_a_file_beside_the_whole_one_packed(data: Path, blank_files: Path) -> None:
-    put(blank_files, each("{0}.gz"), data)
-    _half_unpacked(blank_files, data)
-    assert len(mnist.load(lambda _: None).images) == 70_000
+@pytest.mark.usefixtures("no_network")
+def test_half_a_file_beside_the_whole_one_packed(data: Path, files: Path) -> None:
+    put(files, each("{0}.gz"), data)
+    _half_unpacked(files, data)
+    assert len(mnist.load(lambda _: None).images) == 9
 
 
 def test_a_folder_is_not_walked_through(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +219,7 @@ def packed(path: Path, files: dict[str, bytes]) -> Path:
     folder = path.parent / "to pack"
     fill(folder, {f"stl10_binary/{name}": content for name, content in {"unlabeled_X.bin": b"x" * 5000, **files}.items()})
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w:gz") as archive:
+    with tarfile.open(path, "w" if path.suffix == ".tar" else "w:gz") as archive:
         archive.add(folder / "stl10_binary", "stl10_binary")
     shutil.rmtree(folder)
     return path
@@ -234,7 +261,15 @@ ARCHIVE = stl10_archive.NAME
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize(
     ("place", "given"),
-    [(ARCHIVE, ""), (ARCHIVE, ARCHIVE), (ARCHIVE, "stl10_binary"), (f"stl10/{ARCHIVE}", ""), (f"archive/{ARCHIVE}", "")],
+    [
+        (ARCHIVE, ""),
+        (ARCHIVE, ARCHIVE),
+        (ARCHIVE, "stl10_binary"),
+        (f"stl10/{ARCHIVE}", ""),
+        (f"archive/{ARCHIVE}", ""),
+        ("stl10_binary.tgz", ""),
+        ("STL10_binary.tar", ""),
+    ],
 )
 def test_the_archive_itself_is_found(
     place: str, given: str, data: Path, cache: Path, tiny: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
@@ -290,3 +325,29 @@ def test_a_cache_with_some_files_is_filled_again(data: Path, cache: Path, tiny: 
     packed(data / ARCHIVE, tiny)
     datasets.prepare(["stl10+"])
     assert stl10.find() == {name: cache / "stl10_binary" / name for name in tiny}
+
+
+@pytest.mark.usefixtures("no_network")
+def test_the_users_folder_is_only_read(data: Path, tiny: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is opened there, is opened for reading."""
+    packed(data / ARCHIVE, tiny)
+    written: list[str] = []
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        writes = event == "open" and int(str(arguments[2])) & (os.O_WRONLY | os.O_RDWR)
+        if (writes or event in ("os.mkdir", "os.remove", "os.rename")) and str(arguments[0]).startswith(str(data)):
+            written.append(str(arguments[0]))
+
+    sys.addaudithook(lambda event, arguments: watch(event, arguments) if watching else None)
+    watching = [True]
+    datasets.prepare(["stl10+"])
+    watching.clear()
+    assert written == []
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may read everything")
+@pytest.mark.usefixtures("no_network")
+def test_an_archive_that_may_not_be_read_is_said_to_be_so(data: Path, tiny: dict[str, bytes]) -> None:
+    packed(data / ARCHIVE, tiny).chmod(0)
+    with pytest.raises(datasets.DataError, match=r"the archive cannot be read \(Permission denied\)"):
+        datasets.prepare(["stl10+"])
