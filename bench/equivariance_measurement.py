@@ -15,6 +15,7 @@ from bench.equivariance import SHIFT, Errors, canvas_of, measure
 from bench.hardware import describe_hardware, describe_software
 from bench.outputs import logits
 from bench.pictures import FACTORS, REFERENCE_SCALE, Pictures, load_pictures
+from bench.same_code import name_at_initialisation
 from bench.weights import trained_network
 from leaderboard.equivariance import Equivariance
 from leaderboard.records import Record
@@ -34,7 +35,8 @@ def at_initialisation(model: str, task: str, seed: int, count: int | None, comma
     torch.manual_seed(seed)
     network = models.create(model, task)
     state = {"state": "initialisation", "weights_seed": seed, "run_id": None, "protocol": None}
-    return _equivariance(network, pictures, f"initialisation-seed{seed}", model, datasets.fingerprint(task), state, command)
+    name = name_at_initialisation(model, task, seed)
+    return _equivariance(network, pictures, name, model, datasets.fingerprint(task), state, command)
 
 
 def after_training(results: Path, record: Record, count: int | None, command: str) -> Equivariance:

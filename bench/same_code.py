@@ -1,4 +1,4 @@
-"""The model of a record, if it is still the code that the record was made with."""
+"""Which code a result is of: a measurement of other code is another, a record of other code is not gone on with."""
 
 from __future__ import annotations
 
@@ -20,3 +20,9 @@ def model_of(record: Record) -> ModelInfo:
             f"{record.source[:12]} then, {model.source[:12] or 'none'} now; give the file as it was: --plugin FILE"
         )
     return model
+
+
+def name_at_initialisation(model: str, task: str, seed: int) -> str:
+    """What a measurement of a network as it is built is called; of a plugin's or package's by its code, too."""
+    source = models.info(model, task).source
+    return f"initialisation-seed{seed}" + (f"-{source[:10]}" if source else "")

@@ -43,7 +43,7 @@ def equivariance(
 
     from bench.apart import apart
     from bench.cli.measuring import Attempts
-    from bench.same_code import model_of
+    from bench.same_code import model_of, name_at_initialisation
     from bench.weights import find_run
     from bench.writable import check_writable
     from leaderboard.equivariance import Equivariance
@@ -58,7 +58,7 @@ def equivariance(
     for name, on in pairs:
         command = shlex.join(["bench", "equivariance", "--model", name, "--task", on, "--seed", str(seed), *more])
         wanted = {"model": name, "task": on, "seed": seed, "count": images, "command": command}
-        asked.append((on, name, f"initialisation-seed{seed}", "at_initialisation", wanted))
+        asked.append((on, name, name_at_initialisation(name, on, seed), "at_initialisation", wanted))
     for record in found:
         command = shlex.join(["bench", "equivariance", "--run", record.run_id, *more])
         wanted = {"results": results, "record": record, "count": images, "command": command}
