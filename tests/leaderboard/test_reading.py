@@ -13,6 +13,7 @@ from record_factory import make_record
 from leaderboard.collection import collect
 from leaderboard.equivariance import Equivariance
 from leaderboard.files import write_board
+from leaderboard.finding import find_files
 from leaderboard.measurements import read_measurements, write_measurement
 from leaderboard.ours import RUN, kind_of
 from leaderboard.records import read_all, read_record, to_json, write_record
@@ -149,7 +150,7 @@ def test_a_folder_named_as_a_kind_may_hold_runs_and_any_folder_measurements(tmp_
 
 def test_links_are_followed_and_each_file_is_found_once(tmp_path: Path) -> None:
     root, disk = tmp_path / "results", tmp_path / "disk"
-    write_record(root, make_record())
+    own = write_record(root, make_record()).relative_to(root).as_posix()
     moved = write_record(disk, make_record(realization=1))
     (root / "a-first").symlink_to(root / "paper")  # the same folder, by a name that comes before its own
     (root / "linked").symlink_to(Path("..") / "disk")
@@ -163,6 +164,8 @@ def test_links_are_followed_and_each_file_is_found_once(tmp_path: Path) -> None:
     assert sorted(record.realization for record in records) == [0, 1]
     assert unreadable == []
     assert collect([root, disk, root]).notes == ()
+    (tmp_path / "outside.json").write_text("{}")
+    assert [path.relative_to(root).as_posix() for path in find_files([root])] == ["hard.json", own], "by its own name"
 
 
 def test_a_pipe_among_the_records_stops_nobody(tmp_path: Path) -> None:
