@@ -48,9 +48,13 @@ def state_of(network: nn.Module, *, copied: bool = True) -> State:
 
 
 def extras_of(network: nn.Module) -> dict[str, bytes]:
-    """The extra states of the network's modules."""
-    state = state_of(network, copied=False)
-    return {name: value for name, value in state.items() if name.endswith(EXTRA) and isinstance(value, bytes)}
+    """The extra states of the network's modules, in whatever mode it is."""
+    modules = [(f"{path}.{EXTRA}".removeprefix("."), module) for path, module in network.named_modules()]
+    return {
+        name: _packed(name, module.get_extra_state())
+        for name, module in modules
+        if getattr(type(module), "get_extra_state", nn.Module.get_extra_state) is not nn.Module.get_extra_state
+    }
 
 
 def form_of(network: nn.Module) -> str:
@@ -162,7 +166,7 @@ def _fit_buffers(network: nn.Module, state: Mapping[str, Any]) -> None:
         module = modules.get(path)
         if module is None or not isinstance(value, Tensor) or leaf in module._parameters:
             continue
-        own = module._buffers.get(leaf)
+        own = module._buffers[leaf] if leaf in module._buffers else None  # noqa: SIM401 - a scripted module's are no dictionary
         if own is None and name not in there and (leaf in module._buffers or not hasattr(module, leaf)):
             module.register_buffer(leaf, torch.empty_like(value, device=_device(network)))
         elif own is not None and (own.shape, own.dtype, own.layout) != (value.shape, value.dtype, value.layout):

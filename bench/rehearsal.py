@@ -13,6 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+import datasets
 from bench import run_state
 from bench.device import autocast, is_out_of_memory
 from bench.graphs import are_same
@@ -31,22 +32,24 @@ CPU = torch.device("cpu")
 DIFFERENT = 1e-3  # of the outputs' norm: more than rounding
 
 
-def rehearse(run: Run, device: torch.device, training: Split, say: Callable[[str], None]) -> None:
+def rehearse(run: Run, device: torch.device, training: Split, evaluated: int, say: Callable[[str], None]) -> None:
     """Try a run's network. What is tried uses the generators of random numbers, which are to be seeded afterwards.
+
+    `evaluated`: images at a time in evaluation.
 
     Raises ModelError: what it gives are no logits, it puts other parameters in the place of those trained, it cannot be
     stored and restored, or it fails with the last batch alone; and whatever the network may raise.
     """
     try:
-        _rehearse(run, device, training, say)
+        _rehearse(run, device, training, evaluated, say)
     except ModelError as error:
         raise ModelError(f"{run.model}: {error}") from error
 
 
-def _rehearse(run: Run, device: torch.device, training: Split, say: Callable[[str], None]) -> None:
+def _rehearse(run: Run, device: torch.device, training: Split, evaluated: int, say: Callable[[str], None]) -> None:
     tried = _step(run, device, training)
     network, images = tried.network, tried.batch.images
-    _evaluate(run, network, images)
+    _evaluate(run, network, images[:1] if _leaves_one(run, evaluated) else images)
     state = _through_a_file(tried)
     if not are_same(tried.parameters, list(network.parameters())):
         raise ModelError(
@@ -97,6 +100,15 @@ def _step(run: Run, device: torch.device, training: Split) -> _Tried:
             f"for which the network raises {type(error).__name__}: {one_line(str(error))}; "
             "choose another batch_size or train_images"
         ) from error
+
+
+def _leaves_one(run: Run, evaluated: int) -> bool:
+    """Whether the last batch of validation or test is of one image, at so many at a time."""
+    data, sizes = run.recipe.data, datasets.sizes(run.task, test_size=run.recipe.data.test_size)
+    counts = [min(sizes["test"], data.test_images or sizes["test"])]
+    if run.recipe.select == "best-validation":
+        counts.append(min(sizes["validation"], data.validation_images or sizes["validation"]))
+    return any(count % evaluated == 1 for count in counts)
 
 
 def first_images(training: Split, count: int) -> Split:

@@ -22,9 +22,9 @@ Started = tuple[nn.Module, torch.optim.Optimizer, Progress]
 
 
 def start_or_resume(
-    run: Run, device: torch.device, checkpoint: Checkpoint, training: Split, say: Callable[[str], None]
+    run: Run, device: torch.device, checkpoint: Checkpoint, training: Split, evaluated: int, say: Callable[[str], None]
 ) -> Started:
-    """The network, the optimizer and how far they are.
+    """The network, the optimizer and how far they are. `evaluated`: images at a time in evaluation.
 
     A file that is damaged is passed over; one that is whole but of another network is kept under another name. Both are said.
     Raises BenchError: a file cannot be read or renamed; ModelError: what the network does is no run; what a model may raise.
@@ -39,7 +39,7 @@ def start_or_resume(
         except UnreadableCheckpoint as error:
             said = str(error)
         say(f"{said}; {run.id} goes on from the one before, or else from the beginning")
-    rehearse(run, device, training, say)
+    rehearse(run, device, training, evaluated, say)
     reset_peak_memory(device)
     network, optimizer = fresh(run, device)
     return network, optimizer, Progress(form=form_of(network))

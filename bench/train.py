@@ -64,10 +64,10 @@ def train(run: Run, device: torch.device, checkpoint: Checkpoint, watch: Watch) 
     reuse_memory()
     training = load_split(run, "train", device)
     validation = load_split(run, "validation", device) if recipe.select == "best-validation" else None
-    network, optimizer, progress = start_or_resume(run, device, checkpoint, training, watch.say)
+    evaluation = Evaluation(run, training.images[0, 0].numel(), device, watch.say)
+    network, optimizer, progress = start_or_resume(run, device, checkpoint, training, evaluation.batch, watch.say)
 
     steps = Steps(network, optimizer, recipe, device, watch.say)
-    evaluation = Evaluation(run, training.images[0, 0].numel(), device, watch.say)
     going = _Going(run, steps, evaluation, progress, checkpoint, watch)
     while progress.epoch < recipe.epochs:
         going.do_epoch(training, validation)

@@ -10,10 +10,11 @@ import torch
 from test_train import CPU, StopAt, metrics, one_run
 from torch import nn
 from torch.nn import functional as F
-from torch.nn.utils import parametrizations
+from torch.nn.utils import parametrizations, prune
+from torch.optim.swa_utils import AveragedModel
 
 import models
-from bench.checkpoint import Checkpoint
+from bench.checkpoint import Checkpoint, _state
 from bench.errors import Stopped
 from bench.execute import execute
 from bench.train import Watch
@@ -307,6 +308,43 @@ class Versioned(Linear):
         super()._load_from_state_dict(state, prefix, metadata, *others)
 
 
+@network("scripted")
+def scripted():
+    return torch.jit.script(nn.Sequential(nn.Flatten(), nn.Linear(784, 8), nn.BatchNorm1d(8), nn.Dropout(), nn.Linear(8, 10)))
+
+
+@network("graph-module")
+def graph_module():
+    return torch.fx.symbolic_trace(nn.Sequential(nn.Flatten(), nn.Linear(784, 8), nn.BatchNorm1d(8), nn.Linear(8, 10)))
+
+
+@network("in-parallel")
+def in_parallel():
+    return nn.DataParallel(Linear())
+
+
+@network("pruned")
+def pruned():
+    made = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    prune.random_unstructured(made[1], "weight", amount=0.3)
+    return made
+
+
+@network("averaged")
+class Averaged(Linear):
+    """Answers with the average of its weights, of which it keeps a copy."""
+
+    def __init__(self):
+        super().__init__()
+        self.average = AveragedModel(self.layer, use_buffers=True)
+
+    def forward(self, images):
+        if self.training:
+            self.average.update_parameters(self.layer)
+            return super().forward(images)
+        return self.average(images.flatten(1))
+
+
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_it_is_stopped_and_resumed_to_the_bit(tiny, plugin, tmp_path, kind):
     """In the validation after an epoch, between steps, and in the test."""
@@ -324,6 +362,40 @@ def test_it_is_stopped_and_resumed_to_the_bit(tiny, plugin, tmp_path, kind):
     images = torch.rand(5, 1, 28, 28)
     with torch.no_grad():
         assert torch.equal(network(images.clone()), other(images.clone()))
+
+
+def test_the_best_weights_extra_state_is_that_of_its_own_moment(tiny, plugin, tmp_path):
+    """Worse with every step, so that the first epoch is the best."""
+
+    class Worse(Extra):
+        def first(self):
+            return {"steps": 0}
+
+        def count(self):
+            self.seen["steps"] += 1
+
+        def number(self):
+            return -100 * (self.seen["steps"] > 3) * (1 - self.training)
+
+    models.register("worse-net", tasks="mnist-scale-28+")(lambda task: Worse())
+    record = execute(one_run(tiny, "worse-net"), CPU, tmp_path, Watch())
+    assert record.metrics.best_epoch == 0
+    kept = trained_network(tmp_path, record, CPU)
+    assert kept.seen == {"steps": 3}
+    assert {answer for _, answer in record.metrics.wrong_answers} != {0}  # as zeros answer
+
+
+def test_a_state_from_before_forms_were_kept_is_resumed(tiny, plugin, tmp_path):
+    run, steps = one_run(tiny), []
+    whole = execute(run, CPU, tmp_path / "whole", Watch())
+    with pytest.raises(Stopped):
+        execute(run, CPU, tmp_path, Watch(should_stop=StopAt(6)))
+    checkpoint = Checkpoint(tmp_path / ".checkpoints", run.id)
+    state = _state(checkpoint.content())
+    del state["progress"]["form"], state["random"]["own"]
+    checkpoint._write(lambda file: torch.save(state, file))
+    record = execute(run, CPU, tmp_path, Watch(on_step=lambda *at: steps.append(at)))
+    assert (metrics(record), steps[0]) == (metrics(whole), (1, 2))
 
 
 class Foreign:

@@ -224,6 +224,18 @@ def test_other_batches_are_no_matter(tiny, normalised, tmp_path, images, batch_s
     assert record.status == "ok", record.failure
 
 
+@pytest.mark.parametrize(("evaluation_batch", "status"), [(49, "failed"), (59, "failed"), (50, "ok")])
+def test_an_evaluation_of_one_image_is_tried_where_there_will_be_one(tiny, plugin, tmp_path, evaluation_batch, status):
+    """Of 50 images to validate with, or of 60 to test with, one is left; a network without that image's axis then."""
+    name, steps = registered(f"squeezed-{evaluation_batch}", lambda n, y: y.squeeze()), []
+    protocol = load_protocol(str(tiny)).with_settings(evaluation_batch=evaluation_batch)
+    (run,) = plan_runs([PlanPart(models=[name], tasks=["mnist-scale-28+"])], [0], protocol)
+    record = execute(run, CPU, tmp_path, Watch(on_step=lambda *at: steps.append(at)))
+    assert (record.status, len(steps)) == (status, 0 if status == "failed" else 9)
+    if status == "failed":
+        assert f"{name}: the network gives a tensor of shape (10,)" in record.failure.message
+
+
 def test_an_optimizer_that_cannot_be_is_said_before_the_first_step(tiny, plugin, tmp_path):
     run, steps = one_run(tiny), []
     optimizer = run.recipe.optimizer.model_copy(update={"eps": -1.0})
