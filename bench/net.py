@@ -23,6 +23,8 @@ BAD_INPUT = 2
 MORE_TO_DO = 75
 LONGEST = 300  # characters of an exception's own message
 DISTRIBUTIONS = {"yaml": "pyyaml", "sklearn": "scikit-learn", "PIL": "pillow", "pynvml": "nvidia-ml-py"}  # of other names
+NEEDED = {*DISTRIBUTIONS, "torch", "torchvision", "numpy", "scipy", "pandas", "seaborn", "matplotlib", "jinja2", "typer"}
+NEEDED |= {"pydantic", "tqdm", "rich", "filelock", "psutil", "ray", "submitit"}
 
 
 def enter() -> NoReturn:
@@ -51,10 +53,16 @@ def complain(message: str, code: int = BAD_INPUT) -> int:
     return code
 
 
-def told_of(error: BaseException) -> str:
-    """One line on an exception that nobody foresaw, or on a package that is missing or broken."""
+def traced(error: BaseException) -> str:
+    """Its message; with BENCH_DEBUG=1 its traceback is shown first."""
     if os.environ.get("BENCH_DEBUG", "0") not in ("", "0"):
         traceback.print_exception(error, file=sys.stderr)
+    return str(told(str, error, otherwise=""))
+
+
+def told_of(error: BaseException) -> str:
+    """One line on an exception that nobody foresaw, or on a package that is missing or broken."""
+    traced(error)
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     lines = [line for _, line in traceback.walk_tb(error.__traceback__)]
     ours = [number for number, frame in enumerate(frames) if _is_ours(frame)]
@@ -80,9 +88,12 @@ def told_of(error: BaseException) -> str:
 def _package(error: BaseException, after: Sequence[FrameType]) -> str:
     """The foreign package whose import failed, as the error itself or the frames after the suite's last one tell."""
     name = (error.name or "") if isinstance(error, ImportError) else ""
-    after = [frame for frame in after if not frame.f_code.co_filename.startswith("<frozen importlib")]
-    if not name and any(frame.f_code.co_name == "<module>" for frame in after):
-        name = after[0].f_globals.get("__name__", "")
+    if not name:
+        modules = [str(frame.f_globals.get("__name__")) for frame in after if frame.f_code.co_name == "<module>"]
+        modules = [module for module in modules if not module.startswith("importlib")]
+        # scipy fails for its numpy: the innermost of those that one may install
+        inner = (module for module in reversed(modules) if module.partition(".")[0] in NEEDED)
+        name = next(inner, modules[0] if modules else "")
     name = name.partition(".")[0]
     return "" if name in (*MARKS, "bench", "__main__") else name
 
@@ -92,6 +103,8 @@ def _is_ours(frame: FrameType) -> bool:
     file = frame.f_code.co_filename
     if any(file.startswith(str(HOME / package) + os.sep) for package in (*MARKS, "bench")):
         return True
+    if frame.f_globals.get("__name__", "").partition(".")[0] in NEEDED:  # or what is in its place
+        return False
     installed = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     return not file.startswith(("<", *installed)) and "site-packages" not in file
 

@@ -27,7 +27,7 @@ from bench.cli import (
     verify,
 )
 from bench.errors import BenchError, Stopped
-from bench.net import complain, told_of
+from bench.net import complain, told_of, traced
 from bench.stop import MORE_TO_DO, heeded
 from bench.streams import never_fail
 
@@ -75,7 +75,7 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
         verb = f" {given[0]}" if given[0] in [command.name for command in app.registered_commands] else ""
         return complain(f"{_message(error)}; see bench{verb} --help")
     except (BenchError, models.ModelError, datasets.DataError, leaderboard.RecordError) as error:
-        return complain(str(error))
+        return complain(traced(error))
     except Stopped as stopped:
         return complain(f"stopped ({stopped}); what is done is saved, the same command goes on from here", MORE_TO_DO)
     except (KeyboardInterrupt, typer.Abort):
