@@ -108,9 +108,9 @@ def test_a_pipe_that_does_not_block_gets_everything():
 
 
 def test_children_and_libraries_lose_their_output_quietly_too():
-    code = (
-        START
-        + "import os, subprocess\nsys.stdin.read(); print('x', flush=True); os.write(1, b'x'); sys.exit(subprocess.call(['echo', 'y']))"
+    code = START + (
+        "import os, subprocess\n"
+        "sys.stdin.read(); print('x', flush=True); os.write(1, b'x'); sys.exit(subprocess.call(['echo', 'y']))"
     )
     process = python(code, stdin=subprocess.PIPE)
     process.stdout.close()
