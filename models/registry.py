@@ -24,6 +24,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from models.content import content_hash, package_files
+from models.draws import same_draws
 from models.errors import ModelError, suggestion
 from models.registration import TASKS, Options, Registration, check_builder, checked
 from models.scan import folder_and_name, scan_package
@@ -170,7 +171,7 @@ def _scan() -> None:
             continue
         what = f"entry point {found.name} = {found.value}"
         try:
-            with guarded(), registering(content_hash(package_files(found.module))):
+            with guarded(), registering(content_hash(package_files(found.module))), same_draws():
                 found.load()
         except ModelError as error:
             _left_out[what] = f"{what} did not load and is left out: {error}"
