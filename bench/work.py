@@ -73,9 +73,11 @@ def _with_data(todo: Sequence[Run]) -> list[Run]:
             datasets.prepare(sorted({run.task for run in of_this}), realizations, test_size=test_size)
         except datasets.DataError as error:
             missing[test_size] = error
-            tasks = ", ".join(dict.fromkeys(run.task for run in of_this))
-            print(f"bench: {tasks}: {len(of_this)} runs left out: {error}", file=sys.stderr)
     ready = [run for run in todo if run.recipe.data.test_size not in missing]
     if missing and not ready:
-        raise next(iter(missing.values()))
+        raise datasets.DataError("; ".join(dict.fromkeys(map(str, missing.values()))))
+    for test_size, error in missing.items():
+        of_this = [run for run in todo if run.recipe.data.test_size == test_size]
+        tasks = ", ".join(dict.fromkeys(run.task for run in of_this))
+        print(f"bench: {tasks}: {len(of_this)} runs left out: {error}", file=sys.stderr)
     return ready

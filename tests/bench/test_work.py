@@ -33,9 +33,10 @@ def test_a_task_without_data_is_left_out_in_one_line(no_stl10, capsys):
     assert no_stl10 == [["mnist-scale-28"], ["stl10+"]]
 
 
-def test_no_data_at_all_is_an_error(no_stl10):
+def test_no_data_at_all_is_an_error_in_one_line(no_stl10, capsys):
     with pytest.raises(datasets.DataError, match="could not be had"):
         _with_data(planned("stl10+"))
+    assert capsys.readouterr().err == ""
 
 
 def test_a_results_folder_may_be_a_link_to_one_that_is_yet_to_be_made(tmp_path):
