@@ -13,7 +13,7 @@ import torch
 from bench.engines.display import Display
 from bench.engines.queue import Queue
 from bench.engines.worker import Job
-from bench.errors import NotSaved, Stopped
+from bench.errors import BenchError, NotSaved, Stopped
 from bench.estimate import Estimates
 from bench.execute import checkpoint_of, record_of_loss
 from bench.plan import Run
@@ -124,7 +124,12 @@ class Driver:
             if place.worker is None:
                 if number >= min(self.engine.places(), len(self._busy()) + len(queue.pending)):
                     continue
-                place.worker = self.engine.hire(number)
+                try:
+                    place.worker = self.engine.hire(number)
+                except BenchError:  # no more processes: those that there are go on, and it is tried again
+                    if not self._busy():
+                        raise
+                    continue
             while place.run is None and place.worker.ready():
                 try:
                     taken = queue.take()

@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.checkpoint import FOLDER, Checkpoint
+from bench.errors import BenchError
 from bench.plan import Run
 from bench.source import child_environment
 from bench.weights import weights_path
 
+NOT_STARTED = "no process can be started to train in: {}; end other processes, or see ulimit -a"
 LAST_WORDS = 12  # lines of its error output that are kept
 
 
@@ -55,27 +57,40 @@ class Worker:
         self._start()
 
     def _start(self) -> None:
+        """Raises BenchError: the system starts no more processes or threads."""
         self._used = False
-        # -P: a folder named datasets where the user stands is not ours. A session of its own: Ctrl-C comes to the parent alone.
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bench.engines.child"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=child_environment(),
-            start_new_session=True,
-        )
         self._said: queue.Queue[dict[str, Any]] = queue.Queue()
         last_words: deque[str] = deque(maxlen=LAST_WORDS)
+        try:
+            # -P: a folder named datasets where the user stands is not ours. A session of its own: Ctrl-C comes to the parent.
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "bench.engines.child"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=child_environment(),
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise BenchError(NOT_STARTED.format(error.strerror or error)) from error
         errors = threading.Thread(target=_read_errors, args=(self._process, last_words), daemon=True)
-        errors.start()
-        threading.Thread(target=_read_answers, args=(self._process, errors, last_words, self._said), daemon=True).start()
+        answers = threading.Thread(target=_read_answers, args=(self._process, errors, last_words, self._said), daemon=True)
+        try:
+            errors.start()
+            answers.start()
+        except RuntimeError as error:
+            self._end()
+            raise BenchError(NOT_STARTED.format(error)) from error
 
     def begin(self, job: Job) -> None:
         """Start a run; the process must be idle."""
         if self._used:
             self._end()
-            self._start()
+            try:
+                self._start()
+            except BenchError as error:
+                self._said.put({"died": str(error)})
+                return
         self._used = bool(job.run["source"])
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):  # it died: `receive` says so
@@ -119,9 +134,10 @@ def _read_answers(
     process: subprocess.Popen[bytes], errors: threading.Thread, last_words: deque[str], said: queue.Queue[dict[str, Any]]
 ) -> None:
     assert process.stdout is not None
-    for line in process.stdout:
-        with contextlib.suppress(ValueError):  # half a line of one that was killed
-            said.put(json.loads(line))
+    with process.stdout:
+        for line in process.stdout:
+            with contextlib.suppress(ValueError):  # half a line of one that was killed
+                said.put(json.loads(line))
     code = process.wait()
     errors.join(timeout=5)
     said.put({"died": _how(code), "last_words": list(last_words)})
@@ -129,8 +145,9 @@ def _read_answers(
 
 def _read_errors(process: subprocess.Popen[bytes], last_words: deque[str]) -> None:
     assert process.stderr is not None
-    for line in process.stderr:
-        last_words.append(line.decode("utf-8", "replace").rstrip())
+    with process.stderr:
+        for line in process.stderr:
+            last_words.append(line.decode("utf-8", "replace").rstrip())
 
 
 def _how(code: int) -> str:
