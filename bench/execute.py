@@ -66,7 +66,7 @@ def execute(run: Run, device: torch.device, results: Path, watch: Watch, jobs: i
             record = _record(run, device, started, peak_memory(device), outcome)
     except Stopped:
         raise
-    except Exception as error:  # a model, the device or the disk may fail in any way; the others go on
+    except (Exception, SystemExit) as error:  # a model, the device or the disk may fail in any way; the others go on
         return _record(run, device, started, told(peak_memory, device), _failed(error, run, device))
     finally:
         with suppress(NotSaved):  # what comes of the run is known without its last state
@@ -104,7 +104,7 @@ def _hardware(device: torch.device, others_shares: list[float]) -> Hardware:
     return hardware.model_copy(update={"other_processes": int(statistics.median(others_shares) > OTHERS_ALLOWED)})
 
 
-def _failed(error: Exception, run: Run, device: torch.device) -> dict[str, Any]:
+def _failed(error: BaseException, run: Run, device: torch.device) -> dict[str, Any]:
     diverged, failure = isinstance(error, Diverged), told_of(error, told(_file_of, run))
     kind, message = failure.kind, failure.message
     if diverged:

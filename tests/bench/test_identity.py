@@ -302,3 +302,21 @@ def test_what_was_compiled_before_has_no_part_in_a_compiled_run(tiny, tmp_path, 
     record = execute(run, CPU, tmp_path, Watch())
     assert record.status == "ok", record.failure
     assert happened == ["reset", "compile"]
+
+
+LEAVES = """
+import models
+
+
+@models.register("leaving-net", tasks="mnist-scale-*")
+def net(task):
+    raise SystemExit(3)
+"""
+
+
+def test_a_model_that_asks_to_leave_fails_as_any_other(tiny, tmp_path, own_registry):
+    (tmp_path / "leaves.py").write_text(LEAVES)
+    models.load_plugin(tmp_path / "leaves.py")
+    record = execute(planned(tiny, "leaving-net")[0], CPU, tmp_path / "results", Watch())
+    assert (record.status, record.failure.kind, record.failure.message) == ("failed", "SystemExit", "3")
+    assert any("leaves.py" in line for line in record.failure.traceback_tail)
