@@ -76,8 +76,7 @@ def _with_data(todo: Sequence[Run]) -> list[Run]:
     ready = [run for run in todo if run.recipe.data.test_size not in missing]
     if missing and not ready:
         raise datasets.DataError("; ".join(dict.fromkeys(map(str, missing.values()))))
-    for test_size, error in missing.items():
-        of_this = [run for run in todo if run.recipe.data.test_size == test_size]
-        tasks = ", ".join(dict.fromkeys(run.task for run in of_this))
-        print(f"bench: {tasks}: {len(of_this)} runs left out: {error}", file=sys.stderr)
+    for size, problem in missing.items():
+        left_out = [run.task for run in todo if run.recipe.data.test_size == size]
+        print(f"bench: {', '.join(dict.fromkeys(left_out))}: {len(left_out)} runs left out: {problem}", file=sys.stderr)
     return ready

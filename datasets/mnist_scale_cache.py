@@ -121,6 +121,8 @@ def _not_unpacked(realizations: Sequence[int], test_size: int, say: Say) -> list
             try:
                 arrays = _all_splits(path, realization, test_size, stop)
             except DataError as error:
+                if stop.is_set():
+                    return None
                 say(f"{error}; {'building it instead' if path is held_in[realization][-1] else 'trying the next'}")
             else:
                 save_arrays(cached_file(realization, test_size), arrays)

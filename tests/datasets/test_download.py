@@ -264,6 +264,19 @@ def test_a_connection_cut_anywhere_costs_nothing(how: str, cut: int, serve: Any,
     assert part.read_bytes() == DATA
 
 
+@pytest.mark.parametrize("cut", [70_000, 99_999])
+def test_a_server_that_begins_anew_replaces_nothing_before_it_has_got_further(cut: int, serve: Any, tmp_path: Path) -> None:
+    """Not even what cannot be a beginning of the archive: it is kept until there is more than it."""
+    part = tmp_path / "x.part"
+    part.write_bytes(bytes(100_000))
+    address, _ = serve(lambda *_: http("200 OK", DATA[:cut], Content_Length=TOTAL))
+    refused(address, part, f"the connection was cut after {cut:,} of {TOTAL:,} bytes")
+    further, _ = serve(lambda *_: http("200 OK", DATA[:100_001], Content_Length=TOTAL))
+    with pytest.raises(datasets.DataError, match="was cut"):
+        download(wanted(further), part)
+    assert part.read_bytes() == DATA[:100_001]
+
+
 def test_more_than_there_is_is_noticed_at_once(serve: Any, tmp_path: Path) -> None:
     address, _ = serve(lambda *_: http("200 OK", DATA + PAGE * 10_000))
     with pytest.raises(datasets.DataError, match=rf"sends more than the {TOTAL:,} bytes"):
