@@ -39,9 +39,6 @@ def misfits(recipe: Recipe, task: str) -> Iterator[str]:
     pixels = side if data.central_pixels is None else data.central_pixels
     if pixels > side or (side - pixels) % 2:
         yield f"data.central_pixels: {pixels} of {side} pixels have no place in the centre; give an even number up to {side}"
-    training = data.train_images or sizes["train"]
-    if recipe.batch_size > training:
-        yield f"batch_size: {recipe.batch_size} are more than the {training} training images; give {training} at most"
     augmentation = recipe.augmentation
     if isinstance(augmentation, Rescaling):
         if datasets.image_shape(task)[0] != 1:
