@@ -37,7 +37,11 @@ def pack(
     tasks = match_tasks([*(task or ["mnist-scale-*"]), *(["stl10+"] if stl10 else [])])
     for given in wheel or []:
         check_fit(given, python, platform)
-    with tempfile.TemporaryDirectory() as place:
+    try:
+        scratch = tempfile.TemporaryDirectory()
+    except OSError as error:
+        raise BenchError(f"no temporary files can be written ({error.strerror}); set TMPDIR to a folder for them") from error
+    with scratch as place:
         fetched = [] if python is None else download(missing or MISSING, python, platform, Path(place))
         packed = fill(folder, [*fetched, *(wheel or [])], tasks, numbers)
     for item in packed:

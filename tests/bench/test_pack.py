@@ -227,3 +227,14 @@ def test_bad_input_is_one_line(tmp_path, capsys, words, told):
     error = capsys.readouterr().err
     assert ended.value.code == 2 and told in error and error.count("\n") == 1
     assert not (tmp_path / "p").exists()
+
+
+def test_no_place_for_temporary_files_is_one_line(monkeypatch, tmp_path, capsys):
+    def nowhere(*_, **__):
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.TemporaryDirectory", nowhere)
+    with pytest.raises(SystemExit) as ended:
+        main(["pack", str(tmp_path / "p")])
+    assert ended.value.code == 2
+    assert "set TMPDIR to a folder for them" in capsys.readouterr().err
