@@ -90,6 +90,7 @@ def run(
     from bench.engines.choose import EngineOptions, check_engine, make_engine, parse_jobs
     from bench.estimate import estimates_from, newer_records, read_results
     from bench.hardware import describe_hardware
+    from bench.other_code import done as finished
     from bench.typed import with_options, words
     from bench.work import work
 
@@ -117,7 +118,7 @@ def run(
     hardware = describe_hardware(chosen_device)
     records = read_results(results)
     estimates = estimates_from(results, records, hardware.name)
-    done = {record.run_id for record in records if record.status == "ok"}
+    done = finished(runs, records)
     newer = newer_records((run for run in runs if run.id not in done), results)
     runs = [run for run in runs if run.id not in newer]
     todo = [run for run in runs if run.id not in done]

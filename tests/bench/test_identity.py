@@ -21,7 +21,7 @@ from bench.engines.local import Local
 from bench.engines.worker import FarWorker, Job, Worker
 from bench.execute import execute, record_of_loss
 from bench.failing import LINES, told_of
-from bench.other_code import other_code
+from bench.other_code import done, other_code
 from bench.plan import PlanPart, Run, plan_runs
 from bench.protocol import load_protocol
 from bench.train import Watch
@@ -235,7 +235,11 @@ def test_finished_runs_of_other_code_are_said(tiny, tmp_path, own_registry):
     before = ok(replace(run, source="0" * 64))
     (line,) = other_code([run, other, cnn], [before, ok(cnn)], today)
     assert line.startswith("1 finished run of own-net: its code has changed since")
-    assert other_code([run], [ok(replace(run, source=""))], today)  # of before records held it
+    assert done([run, other], [before, ok(other)]) == {other.id}
+    held_none = ok(replace(run, source=""))
+    assert done([run], [held_none]) == {run.id}
+    (line,) = other_code([run], [held_none], today)
+    assert line.startswith("1 of those done is from before records held a plugin's code")
     assert not other_code([run], [before, ok(run)], today)  # done with today's, too
     assert not other_code([other], [before], today)
     failed = before.model_copy(update={"status": "failed"})
