@@ -46,7 +46,7 @@ def pytest_runtest_setup(item):
 def own_registry():
     """For one test: the plugins that it loads are known to it alone."""
     models.infos()
-    known, builders = {name: list(its) for name, its in registry._catalogue.items()}, dict(registry._builders)
+    known = {name: list(its) for name, its in registry._catalogue.items()}
     state = [(kept, list(kept)) for kept in (plugins._in_use, plugins._path_before, sys.path)]
     helpers = dict(plugins._helpers)
     here = {name: module for name, module in sys.modules.items() if plugins._is_helper(module)}
@@ -54,7 +54,9 @@ def own_registry():
     for name in [name for name, module in sys.modules.items() if plugins._is_helper(module)]:
         del sys.modules[name]
     sys.modules.update(here)
-    for kept, before in ((registry._catalogue, known), (registry._builders, builders), (plugins._helpers, helpers)):
+    for model in [model for model in registry._builders if model not in known.get(model.name, ())]:
+        del registry._builders[model]  # those of method files that were imported by the way stay
+    for kept, before in ((registry._catalogue, known), (plugins._helpers, helpers)):
         kept.clear()
         kept.update(before)
     for kept, before in state:
