@@ -4,15 +4,19 @@
     import datasets, models, leaderboard    # the suite's
 
 Installed, this is the file scalebench/__init__.py, and the packages lie in the folder scalebench beside it: there nobody
-overwrites them. The file scalebench.pth lets `import models` find them.
+overwrites them. The file scalebench.pth lets `import models` find them. Of an editable installation they are the checkout's.
 """
 
 import sys
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 HOME = Path(__file__).resolve().parent
-if str(HOME) not in sys.path[:1]:
+if (HOME / "bench").is_dir() and str(HOME) not in sys.path[:1]:
     sys.path.insert(0, str(HOME))
+with suppress(Exception):  # `main` says what is wrong with it
+    import_module("bench")  # puts the packages beside it first
 
 
 def main() -> None:

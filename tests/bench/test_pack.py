@@ -60,7 +60,7 @@ def set_up(folder):
 def test_a_pack_unpacks_to_the_tracked_files_with_commit_and_packages(checkout, tmp_path):
     packed = pack.pack(tmp_path / "p", [wheel(tmp_path)], ["mnist-scale-28", "mnist-scale-56+"], [0, 3])
     there = tmp_path / "p"
-    assert f"cd {there} && python3 -m bench sprint" in set_up(there)
+    assert f"cd '{there}' && python3 -m bench sprint" in set_up(there)
     files = {str(path.relative_to(there)) for path in there.rglob("*") if path.is_file()}
     assert files == {
         "setup.sh", "scalebench.tar.gz", "bench/code.py", "umlaut ä.md", "pyproject.toml", "COMMIT",

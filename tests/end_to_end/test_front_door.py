@@ -139,3 +139,16 @@ def test_what_was_imported_before_is_named(tmp_path):
     done = python(tmp_path, "-P", "-m", "bench", "list", path=[tmp_path, ROOT])
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert f"{tmp_path / 'models.py'} was imported in place of" in done.stderr
+
+
+def test_an_editable_installation_takes_the_checkouts(site, tmp_path):
+    """It has a copy of scalebench.py, and the checkout on the path; Hugging Face's datasets come before that."""
+    editable = tmp_path / "editable"
+    (editable / "scalebench").mkdir(parents=True)
+    shutil.copyfile(ROOT / "scalebench.py", editable / "scalebench" / "__init__.py")
+    shutil.copytree(site / "datasets", editable / "datasets")
+    (editable / "scalebench.pth").write_text(f"scalebench\n{ROOT}\n")
+    done = python(tmp_path, "-P", "-c", SCRIPT, editable, "list", "tasks")
+    assert (done.returncode, done.stderr) == (0, "")
+    code = START + "import scalebench, datasets; print(datasets.__file__)"
+    assert python(tmp_path, "-P", "-c", code, editable).stdout.strip() == str(ROOT / "datasets" / "__init__.py")
