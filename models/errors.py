@@ -13,7 +13,7 @@ class ModelError(ValueError):
 def suggestion(given: str, known: Iterable[str]) -> str:
     """' (did you mean X?)' when something close is known, whatever its capitals, else ''."""
     names = {name.casefold(): name for name in known}
-    close = difflib.get_close_matches(given.casefold(), names, n=1, cutoff=0.7)
+    close = difflib.get_close_matches(given.casefold(), names, n=1, cutoff=0.6)
     return f" (did you mean {names[close[0]]!r}?)" if close else ""
 
 

@@ -319,7 +319,9 @@ def test_the_known_size_belongs_to_the_known_sum() -> None:
 
 
 @pytest.mark.parametrize(
-    "head", [b"", b"\x1f\x8b", PAGE, gzip.compress(b""), gzip.compress(PAGE * 100), gzip.compress(DATA), DATA[:30]]
+    "head",
+    [b"", b"\x1f\x8b", PAGE, gzip.compress(b""), gzip.compress(PAGE * 100), gzip.compress(DATA), DATA[:30]],
+    ids=["nothing", "two bytes", "a page", "nothing packed", "a page packed", "packed twice", "30 bytes"],
 )
 def test_what_does_not_begin_as_an_archive(head: bytes) -> None:
     assert not stl10_archive._begins_rightly(head)

@@ -141,7 +141,7 @@ def start(here, changes, *words):
     return done.returncode, out, error
 
 
-@pytest.mark.parametrize(("name", "measuring"), zip(ENVIRONMENTS, MEASURING, strict=True))
+@pytest.mark.parametrize(("name", "measuring"), list(zip(ENVIRONMENTS, MEASURING, strict=True)))
 def test_every_verb_does_its_work(here, name, measuring):
     places = {"here": here, "results": here / "results", "records": ROOT / "records"}
     verbs = [verb.format(**places) for verb in (f"{RUN} --results {{results}}", measuring, *CHEAP)]
