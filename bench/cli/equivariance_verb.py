@@ -11,7 +11,6 @@ import typer
 
 if TYPE_CHECKING:
     from leaderboard.equivariance import Equivariance
-    from leaderboard.records import Record
 
 
 def equivariance(
@@ -45,13 +44,14 @@ def equivariance(
     from bench.apart import apart
     from bench.cli.measuring import Attempts
     from bench.same_code import model_of, name_at_initialisation
+    from bench.weights import find_run
     from bench.writable import check_writable
     from leaderboard.equivariance import Equivariance
 
     out = results if records is None else records
     more = [word for path in plugin or [] for word in ("--plugin", str(path))]
     more += [] if images is None else ["--images", str(images)]
-    found = _records(results, run) if run else []
+    found = [find_run(results, run_id) for run_id in run or []]
     files = [model.plugin for model in [*(models.info(*pair) for pair in pairs), *map(model_of, found)]]
     check_writable(out, "--results" if records is None else "--records")
     attempts, asked = Attempts(out), []
@@ -70,12 +70,6 @@ def equivariance(
             if (measured := attempts.measure(call)) is not None:
                 _say(measured)
     return attempts.exit_code
-
-
-def _records(results: Path, runs: list[str]) -> list[Record]:
-    from bench.weights import find_run  # imports torch, which only the process that measures needs
-
-    return [find_run(results, run_id) for run_id in runs]
 
 
 def _say(measured: Equivariance) -> None:

@@ -44,7 +44,7 @@ def test_runs_are_counted_and_their_errors_averaged(tmp_path):
         write_record(tmp_path, make_record(realization=realization, wrong=wrong))
     write_record(tmp_path, make_record("dss-scalar", "mnist-scale-28+", wrong=17))
     write_record(tmp_path, make_record("sicnn", failure={"kind": "x", "message": "y", "traceback_tail": []}))
-    (tmp_path / "paper" / "bad.json").write_text("{")
+    (tmp_path / "paper" / "bad.json").write_text('{"schema_version": 1, "run_id": "cnn_mni')
     told = "1 failed, 3 ok; 1 unreadable; mnist-scale-28 cnn 2.50 % (2); mnist-scale-28+ dss-scalar 1.70 % (1)"
     assert learnt.runs(tmp_path) == told
     assert learnt.runs(tmp_path / "none") == "none"

@@ -12,12 +12,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("datasets", "leaderboard", "models")
 HUGGING_FACE = "import a_dependency_that_is_not_here\n"
-# Without the checkout, which an editable installation puts on the path or finds by a finder of its own.
+# Without the checkout and what an editable installation of it added: the folder given is before this environment's own.
 START = f"""
 import site, sys
 sys.path[:] = [folder for folder in sys.path if folder != {str(ROOT)!r}]
-sys.meta_path[:] = [finder for finder in sys.meta_path if "__editable__" not in getattr(finder, "__module__", "")]
+before = list(sys.path)
 site.addsitedir(sys.argv.pop(1))
+added = [folder for folder in sys.path if folder not in before]
+place = next(number for number, folder in enumerate(before) if folder.endswith("site-packages"))
+sys.path[:] = [*before[:place], *added, *before[place:]]
 """
 SCRIPT = START + "import scalebench; scalebench.main()"  # the console script
 MODULE = START + "import runpy; runpy.run_module('bench', run_name='__main__', alter_sys=True)"
