@@ -26,10 +26,16 @@ NETWORKS = {}
 def network(kind):
     def keep(made):
         NETWORKS[kind] = made
-        models.register(f"any-{kind}", tasks="mnist-scale-28+")(lambda task: made())
         return made
 
     return keep
+
+
+@pytest.fixture(autouse=True)
+def registered(own_registry):
+    """For one test: others walk over all models that there are."""
+    for kind, made in NETWORKS.items():
+        models.register(f"any-{kind}", tasks="mnist-scale-28+")(lambda task, made=made: made())
 
 
 class Linear(nn.Module):

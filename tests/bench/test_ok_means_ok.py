@@ -22,6 +22,8 @@ from bench.step import gradients
 from bench.train import Watch
 from models import ModelError
 
+pytestmark = pytest.mark.usefixtures("own_registry")  # others walk over all models that there are
+
 
 class Changed(nn.Module):
     """Linear, and then something done to what it gives. `classes`: the number of outputs."""
