@@ -156,6 +156,7 @@ def test_bad_input_gets_one_line_and_exit_code_2(workplace, monkeypatch, capsys,
     assert len(errors.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_only_the_run_that_is_done_again_sets_its_damaged_record_aside(workplace):
     command = (*RUN_TINY, "--model", "tiny-net", "--task", "mnist-scale-28")
     assert bench(workplace, *command).returncode == 0

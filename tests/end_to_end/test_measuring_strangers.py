@@ -121,6 +121,7 @@ def test_equivariance_of_each_as_if_it_were_alone(capsys):
     assert numbers[0] == numbers[1]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("strange")
 def test_times_of_those_that_work(capsys):
     asked = ("time", "--plugin", "strange_nets.py", "--task", TASK, "--batch-size", 4, "--repeats", 1, "--device", "cpu")
@@ -140,6 +141,7 @@ def test_profile_of_one_that_fails(capsys):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("strange")
 def test_runs_are_measured_and_verified_each_in_a_process_of_its_own(capsys):
     assert call(capsys, *RUN, "--model", "zz-net", "--model", "silent-net")[0] == 0
