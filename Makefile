@@ -11,7 +11,7 @@ bench: env
 	$(BIN)/bench run --all $(ARGS)
 
 test: env lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 lint: env
 	$(BIN)/ruff check .

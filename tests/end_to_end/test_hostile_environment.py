@@ -141,7 +141,13 @@ def start(here, changes, *words):
     return done.returncode, out, error
 
 
-@pytest.mark.parametrize(("name", "measuring"), list(zip(ENVIRONMENTS, MEASURING, strict=True)))
+@pytest.mark.parametrize(
+    ("name", "measuring"),
+    [
+        pytest.param(*pair, id=pair[0], marks=[pytest.mark.slow] if number else [])
+        for number, pair in enumerate(zip(ENVIRONMENTS, MEASURING, strict=True))
+    ],
+)
 def test_every_verb_does_its_work(here, name, measuring):
     places = {"here": here, "results": here / "results", "records": ROOT / "records"}
     verbs = [verb.format(**places) for verb in (f"{RUN} --results {{results}}", measuring, *CHEAP)]

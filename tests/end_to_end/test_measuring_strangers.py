@@ -106,6 +106,7 @@ def measured(folder):
     return {path.parent.name: json.loads(path.read_text()) for path in Path(folder).rglob("*.json")}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("strange")
 def test_equivariance_of_each_as_if_it_were_alone(capsys):
     asked = ("equivariance", "--plugin", "strange_nets.py", "--task", TASK, "--images", 2)
