@@ -17,6 +17,7 @@ from bench.estimate import Estimates
 from bench.plan import Run
 from bench.stop import StopRequest
 from bench.writable import check_writable
+from leaderboard.collection import collect
 from leaderboard.errors import RecordError
 from leaderboard.files import write_board
 from leaderboard.records import Record
@@ -52,7 +53,10 @@ def work(todo: Sequence[Run], engine: Engine | Alone, results: Path, estimates: 
         except Stopped:
             stopped = True
     try:
-        write_board(results, results / "LEADERBOARD.md")
+        collection = collect(results)
+        for line in collection.contradictions:
+            print(f"bench: {line}", file=sys.stderr)
+        write_board(collection, results / "LEADERBOARD.md")
     except RecordError as error:  # the disk is full, say: what went wrong with the runs is still to be told
         if not bad:
             raise

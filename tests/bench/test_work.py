@@ -1,12 +1,21 @@
-"""What is left to do when some of the data cannot be had."""
+"""What is left to do when some of the data cannot be had, and what is said when all is done."""
+
+import sys
+from pathlib import Path
 
 import pytest
 
 import datasets
+from bench.estimate import Estimates
 from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
-from bench.work import _with_data
+from bench.stop import StopRequest
+from bench.work import _with_data, work
 from bench.writable import check_writable
+from leaderboard.records import write_record
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "leaderboard"))
+from record_factory import make_record
 
 
 @pytest.fixture
@@ -43,3 +52,21 @@ def test_a_results_folder_may_be_a_link_to_one_that_is_yet_to_be_made(tmp_path):
     (tmp_path / "results").symlink_to("disk/results")
     check_writable(tmp_path / "results", "--results")
     assert (tmp_path / "disk" / "results").is_dir() and (tmp_path / "results").is_symlink()
+
+
+class NothingToDo:
+    """An engine of its own that finds all done."""
+
+    has_own_data = True
+
+    def drive(self, runs, display):
+        yield from ()
+
+
+def test_copies_that_contradict_each_other_are_named_on_screen(tmp_path, capsys):
+    for folder, wrong in (("here", 20), ("laptop", 30)):
+        write_record(tmp_path / folder, make_record(wrong=wrong))
+    work([], NothingToDo(), tmp_path, Estimates([], ""), StopRequest())
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("bench: run ") and "was found 2 times and its copies differ" in line
+    assert "contradictory" in (tmp_path / "LEADERBOARD.md").read_text()
