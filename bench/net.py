@@ -16,11 +16,11 @@ from types import FrameType
 from typing import NoReturn
 
 from bench.siblings import HOME, MARKS, stranger
+from bench.stop import MORE_TO_DO
 from bench.streams import never_fail
 from bench.told import told
 
 BAD_INPUT = 2
-MORE_TO_DO = 75
 LONGEST = 300  # characters of an exception's own message
 DISTRIBUTIONS = {"yaml": "pyyaml", "sklearn": "scikit-learn", "PIL": "pillow", "pynvml": "nvidia-ml-py"}  # of other names
 NEEDED = {*DISTRIBUTIONS, "torch", "torchvision", "numpy", "scipy", "pandas", "seaborn", "matplotlib", "jinja2", "typer"}
