@@ -23,8 +23,8 @@ from bench.told import told
 BAD_INPUT = 2
 LONGEST = 300  # characters of an exception's own message
 DISTRIBUTIONS = {"yaml": "pyyaml", "sklearn": "scikit-learn", "PIL": "pillow", "pynvml": "nvidia-ml-py"}  # of other names
-NEEDED = {*DISTRIBUTIONS, "torch", "torchvision", "numpy", "scipy", "pandas", "seaborn", "matplotlib", "jinja2", "typer"}
-NEEDED |= {"pydantic", "tqdm", "rich", "filelock", "psutil", "ray", "submitit"}
+NEEDED = {*DISTRIBUTIONS, "torch", "numpy", "scipy", "pandas", "seaborn", "matplotlib", "jinja2", "typer"}
+NEEDED |= {"pydantic", "tqdm", "rich", "psutil", "ray", "submitit"}
 
 
 def enter() -> NoReturn:

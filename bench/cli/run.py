@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bench.plan import Run
     from bench.stop import StopRequest
     from bench.work import Work
-    from leaderboard.records import Hardware, Record
+    from leaderboard.records import Hardware
 
 MOST = 2**31 - 1
 
@@ -86,11 +86,11 @@ def run(
     for part in parts:
         match_models(part.models, match_tasks(part.tasks))
 
+    from bench import other_code
     from bench.device import choose_device
     from bench.engines.choose import EngineOptions, check_engine, make_engine, parse_jobs
     from bench.estimate import estimates_from, newer_records, read_results
     from bench.hardware import describe_hardware
-    from bench.other_code import done as finished
     from bench.typed import with_options, words
     from bench.work import work
 
@@ -118,14 +118,14 @@ def run(
     hardware = describe_hardware(chosen_device)
     records = read_results(results)
     estimates = estimates_from(results, records, hardware.name)
-    done = finished(runs, records)
+    done = other_code.done(runs, records)
     newer = newer_records((run for run in runs if run.id not in done), results)
     runs = [run for run in runs if run.id not in newer]
     todo = [run for run in runs if run.id not in done]
     print(f"protocol {chosen.name}: {chosen.summary} ({why})")
     if chosen.smoke:
         print("this is a smoke protocol: it shows that everything runs; its errors compare with nothing")
-    print("\n".join([_cost_line(runs, todo, estimates, hardware), *_other_code(runs, records)]))
+    print("\n".join([_cost_line(runs, todo, estimates, hardware), *other_code.other_code(runs, records)]))
     if dry_run:
         _print_runs(runs, done, estimates, results)
         return 0
@@ -181,12 +181,6 @@ def _cost_line(runs: list[Run], todo: list[Run], estimates: Estimates, hardware:
         f"{len(runs)} runs, {len(runs) - len(todo)} already done, {len(todo)} to do on {hardware.name} "
         f"({hardware.threads} threads); {expected}"
     )
-
-
-def _other_code(runs: Sequence[Run], records: Sequence[Record]) -> list[str]:
-    from bench.other_code import other_code
-
-    return other_code(runs, records)
 
 
 def _print_runs(runs: list[Run], done: set[str], estimates: Estimates, results: Path) -> None:
