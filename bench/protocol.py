@@ -30,7 +30,7 @@ from bench.strict_yaml import read_yaml
 from bench.values import Flag, Settings
 from leaderboard.errors import one_line
 from leaderboard.schema import MEASUREMENTS, Name
-from models.scan import suggestion
+from models.registry.scan import suggestion
 
 __all__ = [
     "EXECUTION", "Adam", "CropFlipCutout", "Data", "LearningRateSteps", "Protocol", "Realization", "Recipe", "Rescaling",

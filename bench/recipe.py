@@ -116,7 +116,7 @@ class Recipe(Settings):
     run that sets any is of another network than the published one and never stands on the board.
 
     The rest (EXECUTION) changes rounding at most. `batch_split`: each batch goes through the network in so many parts, to save
-    memory; the update is that of the whole batch (models/layers/in_parts.py). `cuda_graph`: steps are replayed as CUDA graphs
+    memory; the update is that of the whole batch (models/layers/microbatch.py). `cuda_graph`: steps are replayed as CUDA graphs
     (None: wherever the device is CUDA and the network allows it). `evaluation_batch`: images at a time without gradients
     (None: the device's usual number).
     """

@@ -9,7 +9,7 @@ import models
 from bench.errors import BenchError
 from bench.plan import Run
 from bench.protocol import CropFlipCutout, Recipe, Rescaling
-from models.creation import overrides
+from models.registry.creation import overrides
 
 
 def check_settings(runs: Sequence[Run], *, on_cuda: bool, tf32: bool | None = None) -> None:

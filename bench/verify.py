@@ -20,7 +20,7 @@ from leaderboard.ours import RUN
 from leaderboard.reading import Read, Unreadable, read_each
 from leaderboard.records import Metrics, Record
 from leaderboard.statistics import Evidence
-from models.scan import suggestion
+from models.registry.scan import suggestion
 
 # What has to be equal before equal bits can be asked for. The system's kernel, the commit and the number of jobs need not be.
 SURROUNDINGS = {"hardware": ("device", "name", "threads"), "software": ("python", "torch", "numpy", "cuda")}

@@ -3,7 +3,7 @@
     python benchmarks/convolution.py [--steered]
 
 Prints for each shape the median seconds of both, their ratio, and the ratio of counted operations by which
-models/layers/convolution.py chooses. Then, with --steered nothing else, for STL-10's steerable filters (three functions of each
+models/layers/conv/same.py chooses. Then, with --steered nothing else, for STL-10's steerable filters (three functions of each
 axis) both of these, making the filters included, and instead correlation with the functions or their values at Winograd's
 points.
 """
@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.layers.convolution import DIRECT_ADVANTAGE
-from models.layers.fourier import fourier_conv2d, fourier_cost
-from models.layers.pixels import as_maps
-from models.layers.separable import compose, functions_of, separable_conv2d
-from models.layers.winograd import winograd_conv2d, winograd_cost
+from models.layers.conv.fourier import fourier_conv2d, fourier_cost
+from models.layers.conv.same import DIRECT_ADVANTAGE
+from models.layers.conv.separable import compose, functions_of, separable_conv2d
+from models.layers.cpu.winograd import winograd_conv2d, winograd_cost
+from models.layers.layout import as_maps
 
 REPEATS = 5
 # (batch, channels in, channels out, map size, filter size): the shapes of the MNIST-scale and STL-10 networks.

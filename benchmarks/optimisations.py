@@ -22,7 +22,9 @@ import models
 from bench.device import M_MMAP_MAX, M_TOP_PAD, M_TRIM_THRESHOLD, reuse_memory, set_glibc, set_numerics
 from bench.timed_step import TimedStep, timed_run
 from models import wide_resnet
-from models.layers import convolution, dropout, fourier
+from models.layers import dropout
+from models.layers.conv import fourier
+from models.layers.conv import same as convolution
 from models.layers.dropout import Dropout
 from models.mnist_net import MnistNet
 

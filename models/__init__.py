@@ -6,10 +6,10 @@
 Importing this package imports no torch; `create` does.
 """
 
-from models.creation import canonical_name, create
 from models.errors import ModelError
-from models.plugins import load_plugin
-from models.registry import ModelInfo, info, infos, list_models, register
+from models.registry.creation import canonical_name, create
+from models.registry.lookup import ModelInfo, info, infos, list_models, register
+from models.registry.plugins import load_plugin
 
 __all__ = [
     "ModelError",

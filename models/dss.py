@@ -22,11 +22,11 @@ import torch
 from scipy.special import ive
 from torch import Tensor, nn
 
-from models.layers.bank import FilterBank, taps_of
-from models.layers.convolution import same_conv2d
+from models.layers.conv.bank import FilterBank, taps_of
+from models.layers.conv.same import same_conv2d
 from models.layers.launches import few_launches
-from models.layers.maximum import largest
-from models.layers.pixels import BatchNorm2d, PoolingLayer, unpooled
+from models.layers.layout import BatchNorm2d, PoolingLayer, unpooled
+from models.layers.max_over_scales import largest
 from models.layers.scale_axis import (
     ScaleBatchNorm,
     ScaleMaxPool,
@@ -37,7 +37,7 @@ from models.layers.scale_axis import (
     stack_scales,
 )
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
-from models.registry import register
+from models.registry.lookup import register
 from models.wide_resnet import Parts, Place, Size, wide_resnet
 
 BASE = 2

@@ -21,10 +21,11 @@ from typing import Unpack
 import torch
 from torch import Tensor, nn
 
-from models.layers.bank import FilterBank
-from models.layers.convolution import same_conv2d, same_conv2d_bank, steered_conv2d
+from models.layers.conv.bank import FilterBank
+from models.layers.conv.same import same_conv2d, same_conv2d_bank, steered_conv2d
+from models.layers.conv.separable import Functions, functions_of
 from models.layers.launches import few_launches
-from models.layers.pixels import BatchNorm2d, PoolingLayer, unpooled
+from models.layers.layout import BatchNorm2d, PoolingLayer, unpooled
 from models.layers.scale_axis import (
     ScaleBatchNorm,
     ScaleMaxPool,
@@ -37,9 +38,8 @@ from models.layers.scale_axis import (
     stacked,
     unfold_scales,
 )
-from models.layers.separable import Functions, functions_of
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
-from models.registry import register
+from models.registry.lookup import register
 from models.wide_resnet import Parts, Place, Size, he_normal, wide_resnet
 
 # ---------------------------------------------------------------------------------------------------------------- basis

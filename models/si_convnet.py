@@ -21,15 +21,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.layers.convolution import same_conv2d
+from models.layers.conv.resampled import ResampledAxis, laid_out, levels_pay, resampled_conv2d
+from models.layers.conv.resampled_levels import Level, convolve_levels
+from models.layers.conv.same import same_conv2d
 from models.layers.launches import few_launches
-from models.layers.pixels import BatchNorm2d, PoolingLayer, as_maps, has_pixels_first, pixels_first, unpooled
-from models.layers.resampled_convolution import ResampledAxis, laid_out, levels_pay, resampled_conv2d
-from models.layers.resampled_levels import Level, convolve_levels
+from models.layers.layout import BatchNorm2d, PoolingLayer, as_maps, has_pixels_first, pixels_first, unpooled
 from models.layers.resampling import bilinear, centred
 from models.layers.scale_axis import largest_response
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
-from models.registry import register
+from models.registry.lookup import register
 from models.wide_resnet import Parts, Place, Size, he_normal, wide_resnet
 
 # ------------------------------------------------------------------------------------------------------------ rescaling

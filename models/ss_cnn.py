@@ -20,13 +20,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.layers.bank import FilterBank
-from models.layers.convolution import same_conv2d_bank
+from models.layers.conv.bank import FilterBank
+from models.layers.conv.same import same_conv2d_bank
 from models.layers.launches import few_launches
-from models.layers.pixels import BatchNorm2d, PoolingLayer, unpooled
+from models.layers.layout import BatchNorm2d, PoolingLayer, unpooled
 from models.layers.scale_axis import largest_response
 from models.mnist_net import convolutional_head, image_size, mnist_net, stage_pools
-from models.registry import register
+from models.registry.lookup import register
 from models.wide_resnet import Parts, Place, Size, wide_resnet
 
 # ---------------------------------------------------------------------------------------------------------------- basis

@@ -19,10 +19,10 @@ from torch.nn import functional as F
 
 from models.errors import ModelError
 from models.layers.dropout import Dropout
-from models.layers.in_parts import dropout_mask, normalised_in_parts
-from models.layers.pixels import BatchNorm2d
+from models.layers.layout import BatchNorm2d
+from models.layers.microbatch import dropout_mask, normalised_in_parts
+from models.layers.norm_relu import rectified
 from models.layers.plain import SameConv2d
-from models.layers.rectified import rectified
 
 CLASSES = 10
 DROPOUT = 0.3

@@ -9,7 +9,8 @@ from hypothesis import settings
 
 import models
 from datasets import stl10
-from models import plugins, registry
+from models.registry import lookup as registry
+from models.registry import plugins
 
 settings.register_profile("few", max_examples=300, deadline=None)
 settings.register_profile("many", max_examples=10_000, deadline=None)  # pytest --hypothesis-profile many

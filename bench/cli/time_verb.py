@@ -39,7 +39,7 @@ def time_models(
     from bench.errors import BenchError
     from bench.plan import match_models, match_tasks
     from bench.writable import check_writable
-    from models.registry import strangers_ran
+    from models.registry.lookup import strangers_ran
 
     for file in plugin or []:
         models.load_plugin(file)

@@ -15,7 +15,7 @@ from bench.engines.local import Local
 from bench.errors import BenchError
 from bench.stop import StopRequest
 from bench.told import told
-from models.scan import suggestion
+from models.registry.scan import suggestion
 
 if TYPE_CHECKING:
     from bench.engines.drive import Alone, Engine

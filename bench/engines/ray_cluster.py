@@ -23,7 +23,7 @@ from bench.execute import checkpoint_of
 from bench.plan import Run
 from bench.told import told
 from leaderboard.errors import one_line
-from models.content import files_of
+from models.registry.content import files_of
 
 SECONDS_BETWEEN_COUNTS = 2.0
 SECONDS_TO_CLEAN_UP = 5.0

@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.errors import BenchError
 from bench.told import told
-from models.scan import suggestion
+from models.registry.scan import suggestion
 
 EXAMPLE = "such as slurm_partition=gpu or timeout_min=60"
 LOCAL = "local"

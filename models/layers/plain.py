@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from models.layers.bank import FilterBank, taps_of
-from models.layers.convolution import same_conv2d
+from models.layers.conv.bank import FilterBank, taps_of
+from models.layers.conv.same import same_conv2d
 from models.layers.launches import few_launches
-from models.layers.pixels import PoolingLayer, unpooled
+from models.layers.layout import PoolingLayer, unpooled
 
 
 class SameConv2d(nn.Conv2d, PoolingLayer):

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from models.layers.launches import few_launches
-from models.layers.maximum import first_maximum, largest
-from models.layers.pixels import BatchNorm2d, MaxPool2d, as_maps, concatenate, has_pixels_first, lies_together, pixels_first
+from models.layers.layout import BatchNorm2d, MaxPool2d, as_maps, concatenate, has_pixels_first, lies_together, pixels_first
+from models.layers.max_over_scales import first_maximum, largest
 
 
 def stack_scales(maps: Sequence[Tensor]) -> Tensor:

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import models
-import models.content
+import models.registry.content
 from bench.engines import child, worker
 from bench.engines.local import Local
 from bench.engines.worker import FarWorker, Job, Worker
@@ -212,11 +212,11 @@ def test_a_worker_elsewhere_gets_the_plugin_with_the_files_beside_it(tiny, tmp_p
     far = FarWorker()
     begun = []
     monkeypatch.setattr(far, "begin", begun.append)
-    files = {name: path.read_bytes() for name, path in models.content.files_of(file).items()}
+    files = {name: path.read_bytes() for name, path in models.registry.content.files_of(file).items()}
     far.begin_from(Job(run.to_json(), run.id, "cpu", plugin=run.plugin), files, None)
     (job,) = begun
     assert job.plugin != run.plugin and Path(job.plugin).parent.parent == far.results
-    assert models.content.content_hash(models.content.files_of(Path(job.plugin))) == run.source
+    assert models.registry.content.content_hash(models.registry.content.files_of(Path(job.plugin))) == run.source
     far.begin_from(Job(run.to_json(), run.id, "cpu"), {}, None)
     assert begun[-1].plugin == ""
     far.close()

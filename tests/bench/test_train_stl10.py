@@ -11,9 +11,9 @@ from bench.plan import PlanPart, plan_runs
 from bench.protocol import EXECUTION, load_protocol
 from bench.step import fresh, learning_rate
 from bench.train import Watch
-from models import registry
 from models import wide_resnet as wide_resnet_module
-from models.layers.in_parts import normalised_in_parts
+from models.layers.microbatch import normalised_in_parts
+from models.registry import lookup as registry
 from models.wide_resnet import Block, Parts, wide_resnet
 
 TINY = """

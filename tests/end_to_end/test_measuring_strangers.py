@@ -10,7 +10,7 @@ import models
 from bench.cli.main import main
 from bench.same_code import name_at_initialisation
 from leaderboard.records import read_record
-from models import registry
+from models.registry import lookup as registry
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
 from tiny import TINY

@@ -5,10 +5,10 @@ import torch
 from properties import EXACT, noise
 from torch.nn import functional as F
 
-from models.layers import convolution
-from models.layers.convolution import clip_taps, same_conv2d, same_conv2d_bank
-from models.layers.fourier import fourier_conv2d
-from models.layers.maximum import first_maximum
+from models.layers.conv import same as convolution
+from models.layers.conv.fourier import fourier_conv2d
+from models.layers.conv.same import clip_taps, same_conv2d, same_conv2d_bank
+from models.layers.max_over_scales import first_maximum
 
 # batch, channels in and out, height, width, filter size, stride, dilation
 SHAPES = [

@@ -6,9 +6,9 @@ from properties import noise
 from torch.nn import functional as F
 
 import models
-from models.layers.convolution import same_conv2d, valid_conv2d
-from models.layers.pixels import DEEP, as_maps, concatenate, has_pixels_first, pixels_first
-from models.layers.resampled_convolution import ResampledAxis, resampled_conv2d_direct
+from models.layers.conv.resampled import ResampledAxis, resampled_conv2d_direct
+from models.layers.conv.same import same_conv2d, valid_conv2d
+from models.layers.layout import DEEP, as_maps, concatenate, has_pixels_first, pixels_first
 from models.layers.scale_axis import fold_scales, neighbouring_scales, stack_scales
 from models.si_convnet import rescaled_axis
 from models.wide_resnet import Block

@@ -9,13 +9,13 @@ from torch.nn import functional as F
 
 import models
 import models.si_convnet
-from models.layers import bank
-from models.layers.bank import FilterBank, taps_of
-from models.layers.convolution import _fourier_pays
-from models.layers.maximum import _Largest, largest
-from models.layers.pixels import MaxPool2d
-from models.layers.resampled_convolution import resampled_conv2d_direct
-from models.layers.resampled_levels import Level, convolve_levels
+from models.layers.conv import bank
+from models.layers.conv.bank import FilterBank, taps_of
+from models.layers.conv.resampled import resampled_conv2d_direct
+from models.layers.conv.resampled_levels import Level, convolve_levels
+from models.layers.conv.same import _fourier_pays
+from models.layers.layout import MaxPool2d
+from models.layers.max_over_scales import _Largest, largest
 from models.layers.scale_axis import pool_scales
 from models.sevf import FACTORS, VectorConv, resized_axis
 
@@ -103,7 +103,7 @@ def laid_out(layout, rounded=False):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_largest_is_torchs(layout, monkeypatch):
-    monkeypatch.setattr("models.layers.maximum.few_launches", lambda maps: True)
+    monkeypatch.setattr("models.layers.max_over_scales.few_launches", lambda maps: True)
     maps = laid_out(layout, rounded=True)  # many ties
     values, which = largest(maps)
     expected = maps.max(dim=2)

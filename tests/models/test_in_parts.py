@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import models
-from models.layers.in_parts import normalised_in_parts
+from models.layers.microbatch import normalised_in_parts
 from models.reference import plain_layers
 from models.wide_resnet import split_batches
 

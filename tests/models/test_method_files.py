@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 import models
-from models.registration import Registration
-from models.scan import scan_package
+from models.registry.registration import Registration
+from models.registry.scan import scan_package
 
-HEAD = "from models.registry import register\n"
+HEAD = "from models.registry.lookup import register\n"
 OTHER = '@register("other", tasks="*")\ndef other(task): ...\n'
 FORMS = {
     "a keyword": (HEAD, '@register(name="new", tasks="*")'),
@@ -21,7 +21,7 @@ FORMS = {
     "another name": ("from models import register as method\n", '@method("new", tasks="*")'),
     "the package": ("import models\n", '@models.register("new", tasks="*")'),
     "the package by another name": ("import models as m\n", '@m.register("new", tasks="*")'),
-    "the registry": ("import models.registry\n", '@models.registry.register("new", tasks="*")'),
+    "the registry": ("import models.registry.lookup\n", '@models.registry.lookup.register("new", tasks="*")'),
     "the registry by its name": ("from models import registry\n", '@registry.register("new", tasks="*")'),
     "a relative import": ("from .registry import register\n", '@register("new", tasks="*")'),
     "on several lines": (HEAD, '@register(\n    "new",\n    tasks="*",\n)'),

@@ -5,8 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import models
-from models.layers.maximum import first_maximum
-from models.layers.pixels import (
+from models.layers.layout import (
     BatchNorm2d,
     MaxPool2d,
     PoolingLayer,
@@ -15,6 +14,7 @@ from models.layers.pixels import (
     has_pixels_first,
     pixels_first,
 )
+from models.layers.max_over_scales import first_maximum
 from models.layers.scale_axis import fold_scales, stack_scales, unfold_scales
 from models.mnist_net import MnistNet
 

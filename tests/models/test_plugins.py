@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import models
-from models import plugins
-from models.content import content_hash, files_of, package_files
+from models.registry import plugins
+from models.registry.content import content_hash, files_of, package_files
 
 ROOT = Path(models.__file__).parents[1]
 TASK = "mnist-scale-28"

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 import models
 from models.layers.dropout import Dropout
-from models.layers.rectified import rectified
+from models.layers.norm_relu import rectified
 from models.layers.scale_axis import ScaleBatchNorm, unfold_scales
 from models.reference import plain_layers
 

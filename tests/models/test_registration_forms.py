@@ -16,8 +16,8 @@ from torch import nn
 import models
 from leaderboard.errors import one_line
 from leaderboard.schema import Name
-from models import registry
-from models.registration import LONGEST, TASKS, checked
+from models.registry import lookup as registry
+from models.registry.registration import LONGEST, TASKS, checked
 
 TASK, MNIST = "mnist-scale-28", "mnist-scale-*"
 NAME = TypeAdapter(Name)

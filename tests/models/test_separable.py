@@ -5,9 +5,9 @@ import torch
 from properties import EXACT, noise
 from torch.nn import functional as F
 
-from models.layers import convolution
-from models.layers.convolution import steered_conv2d
-from models.layers.separable import compose, functions_of, separable_conv2d
+from models.layers.conv import same as convolution
+from models.layers.conv.same import steered_conv2d
+from models.layers.conv.separable import compose, functions_of, separable_conv2d
 from models.sesn import SteerableFilters
 from models.sicnn import ResizedFilters
 

@@ -8,7 +8,7 @@ from properties import EXACT, assert_homogeneous, bumps, noise
 from torch import nn
 from torch.nn import functional as F
 
-from models.layers.resampled_convolution import _in_fourier_domain, resampled_conv2d_direct
+from models.layers.conv.resampled import _in_fourier_domain, resampled_conv2d_direct
 from models.reference import plain, resized
 from models.sevf import (
     ANGLES,

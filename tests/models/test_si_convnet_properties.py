@@ -5,7 +5,7 @@ import torch
 from properties import EXACT, assert_homogeneous, bumps, noise
 from torch.nn import functional as F
 
-from models.layers.resampled_convolution import _in_fourier_domain, resampled_conv2d_direct
+from models.layers.conv.resampled import _in_fourier_domain, resampled_conv2d_direct
 from models.reference import plain
 from models.si_convnet import SCALES, ScaleInvariantConv, rescaled_axis
 

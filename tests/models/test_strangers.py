@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import models
-from models import registry
-from models.strangers import guarded
+from models.registry import lookup as registry
+from models.registry.strangers import guarded
 
 ROOT = Path(models.__file__).parents[1]
 GOOD = """
@@ -87,10 +87,10 @@ def test_what_a_package_prints_is_no_answer(tmp_path):
 def test_who_asks_for_a_built_in_model_runs_no_strangers_code(tmp_path):
     site = installed(tmp_path, "import pathlib; pathlib.Path('ran').touch()\n" + textwrap.dedent(GOOD))
     code = "import models; models.canonical_name('sesn-scalar@config=28', 'mnist-scale-28'); "
-    code += "models.create('cnn', 'mnist-scale-28'); print(models.registry.strangers_ran())"
+    code += "models.create('cnn', 'mnist-scale-28'); print(models.registry.lookup.strangers_ran())"
     assert ask(site, code).stdout == "False\n"
     assert not (site / "ran").exists()
-    code = "import models; print(models.create('good-net', 'mnist-scale-28'), models.registry.strangers_ran())"
+    code = "import models; print(models.create('good-net', 'mnist-scale-28'), models.registry.lookup.strangers_ran())"
     assert "Linear" in (done := ask(site, code)).stdout and done.stdout.endswith("True\n")
     assert (site / "ran").exists()
 

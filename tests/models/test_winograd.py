@@ -5,10 +5,10 @@ import torch
 from properties import EXACT, noise
 from torch.nn import functional as F
 
-from models.layers import convolution
-from models.layers.convolution import same_conv2d, steered_conv2d
-from models.layers.separable import compose, functions_of
-from models.layers.winograd import POINTS, identity, winograd_conv2d, winograd_cost
+from models.layers.conv import same as convolution
+from models.layers.conv.same import same_conv2d, steered_conv2d
+from models.layers.conv.separable import compose, functions_of
+from models.layers.cpu.winograd import POINTS, identity, winograd_conv2d, winograd_cost
 
 # channels in and out, height, width, row functions and their taps, column functions and their taps, tile, dilation
 SHAPES = [

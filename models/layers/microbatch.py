@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from models.layers.pixels import concatenate
+from models.layers.layout import concatenate
 from models.layers.scale_axis import stack_scales
 
 

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from models.layers.pixels import DEEP, as_maps, pixels_first
+from models.layers.layout import DEEP, as_maps, pixels_first
 
 TILES = (8, 12, 16, 24)
 # A filter's transform is made, read and thrown away at every step, which takes as long as so many operations per entry.

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.layers.dropout import Dropout
-from models.layers.pixels import has_pixels_first, with_pixels_as_images
+from models.layers.layout import has_pixels_first, with_pixels_as_images
 from models.layers.scale_axis import ScaleBatchNorm, fold_scales, unfold_scales
 
 

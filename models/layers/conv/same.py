@@ -29,10 +29,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.layers.fourier import cost, fourier_conv2d, fourier_cost
-from models.layers.pixels import DEEP, as_maps, pixels_first
-from models.layers.separable import Functions, compose, separable_conv2d, separable_cost, without_common_zeros
-from models.layers.winograd import identity, winograd_conv2d, winograd_cost
+from models.layers.conv.fourier import cost, fourier_conv2d, fourier_cost
+from models.layers.conv.separable import Functions, compose, separable_conv2d, separable_cost, without_common_zeros
+from models.layers.cpu.winograd import identity, winograd_conv2d, winograd_cost
+from models.layers.layout import DEEP, as_maps, pixels_first
 
 # A direct convolution of few channels runs at a fraction of the matrix rate and the Fourier path pays for its copies; below
 # this ratio of counted operations, direct wins (measured on two CPU cores: docs/performance.md).

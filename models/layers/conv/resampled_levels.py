@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from models.layers.bank import taps_of
-from models.layers.fourier import Transform, analyse, of_filters
-from models.layers.pixels import pixels_first
-from models.layers.resampled_convolution import ResampledAxis, after_transform, before_transform
+from models.layers.conv.bank import taps_of
+from models.layers.conv.fourier import Transform, analyse, of_filters
+from models.layers.conv.resampled import ResampledAxis, after_transform, before_transform
+from models.layers.layout import pixels_first
 
 Place = tuple[slice, slice]  # the rows and columns of the result that a level fills
 

@@ -23,11 +23,11 @@ from importlib.machinery import (
 from pathlib import Path
 from types import CodeType, ModuleType
 
-from models import registry
-from models.content import OURS, content_hash, files_of
-from models.draws import same_draws
 from models.errors import ModelError, said
-from models.strangers import guarded
+from models.registry import lookup as registry
+from models.registry.content import OURS, content_hash, files_of
+from models.registry.draws import same_draws
+from models.registry.strangers import guarded
 
 _helpers: dict[Path, dict[str, ModuleType]] = {}  # by the plugins' folders; those of the folder in use are in sys.modules
 _in_use: list[Path] = []  # none or one
@@ -90,7 +90,7 @@ def _is_helper(module: ModuleType) -> bool:
 
 def _finds(entry: str) -> bool:
     """Whether files in a folder are the plugin's: its own folder, and packages in it that are not installed or the suite's."""
-    place, suite = Path(entry), Path(__file__).parents[1]
+    place, suite = Path(entry), Path(__file__).parents[2]
     others = [*map(Path, sys.path), *(suite / name for name in OURS)]
     return any(
         place.is_relative_to(folder) and not any(place.is_relative_to(other) and folder in other.parents for other in others)

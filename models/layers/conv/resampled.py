@@ -18,8 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.layers.convolution import DIRECT_ADVANTAGE, is_deep, may_use_fourier, same_conv2d, valid_conv2d
-from models.layers.fourier import (
+from models.layers.conv.fourier import (
     MAPS,
     RESULTS,
     Transform,
@@ -30,7 +29,8 @@ from models.layers.fourier import (
     spectral_products,
     synthesis_weights,
 )
-from models.layers.pixels import as_maps, pixels_first
+from models.layers.conv.same import DIRECT_ADVANTAGE, is_deep, may_use_fourier, same_conv2d, valid_conv2d
+from models.layers.layout import as_maps, pixels_first
 
 
 class ResampledAxis:

@@ -23,12 +23,12 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from models.content import content_hash, package_files
-from models.draws import same_draws
 from models.errors import ModelError, suggestion
-from models.registration import TASKS, Options, Registration, check_builder, checked
-from models.scan import folder_and_name, scan_package
-from models.strangers import entry_points, guarded
+from models.registry.content import content_hash, package_files
+from models.registry.draws import same_draws
+from models.registry.registration import TASKS, Options, Registration, check_builder, checked
+from models.registry.scan import folder_and_name, scan_package
+from models.registry.strangers import entry_points, guarded
 
 if TYPE_CHECKING:
     from torch import nn
@@ -89,7 +89,7 @@ def register(
     values, texts or numbers, the default first: per task glob, or one list for all tasks.
 
     Raises ModelError: the arguments are not of this form, another builder has the name for one of these tasks, or the name
-    with its options could not become a file's name and part of a record (models/registration.py).
+    with its options could not become a file's name and part of a record (models/registry/registration.py).
     """
     given = checked(name, tasks, paper, options, origin=_place(sys._getframe(1)))
 
@@ -106,7 +106,7 @@ def register(
 def _place(frame: FrameType) -> str:
     """Where code stands, as a reader would say it: `models/sesn.py:306`, of other folders' files the file's own name."""
     file = Path(frame.f_code.co_filename)
-    return f"{folder_and_name(file) if file.parent == Path(__file__).parent else file.name}:{frame.f_lineno}"
+    return f"{folder_and_name(file) if file.parent == Path(__file__).parents[1] else file.name}:{frame.f_lineno}"
 
 
 def _add(new: Registration) -> ModelInfo:
@@ -181,7 +181,7 @@ def _scan_own() -> None:
     if "own" in _scanned:
         return
     _scanned.add("own")
-    for found in scan_package(Path(__file__).parent):
+    for found in scan_package(Path(__file__).parents[1]):
         try:
             if isinstance(found, ModelError):
                 raise found

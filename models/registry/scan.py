@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import ModelError, said, suggestion
-from models.registration import FORM, Registration, checked
+from models.registry.registration import FORM, Registration, checked
 
 __all__ = ["folder_and_name", "scan_package", "suggestion"]
 
-REGISTER = ("models.register", "models.registry.register")
+REGISTER = ("models.register", "models.registry.register", "models.registry.lookup.register")
 
 
 def scan_package(folder: Path) -> Iterator[Registration | ModelError]:

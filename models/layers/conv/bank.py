@@ -21,9 +21,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.layers.convolution import fourier_pays
-from models.layers.fourier import Transform, analyse, of_filters, of_maps, of_results, synthesise
-from models.layers.pixels import pixels_first
+from models.layers.conv.fourier import Transform, analyse, of_filters, of_maps, of_results, synthesise
+from models.layers.conv.same import fourier_pays
+from models.layers.layout import pixels_first
 from models.layers.scale_axis import fold_scales
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, get_args, get_origin, get_type_hints
 
 from models.errors import ModelError, shown, suggestion
-from models.registry import builder_of, info
+from models.registry.lookup import builder_of, info
 
 if TYPE_CHECKING:
     from torch import nn
@@ -62,7 +62,7 @@ def create(name: str, task: str, **overrides: Any) -> nn.Module:
     values, chosen = model.values(task), _options(name, task)
     named = {option: by_text[chosen.get(option, next(iter(by_text)))] for option, by_text in values.items()}
     if model.plugin:
-        importlib.import_module("models.plugins").use_folder(Path(model.plugin).parent)
+        importlib.import_module("models.registry.plugins").use_folder(Path(model.plugin).parent)
     builder = builder_of(model)
     accepted = _overrides(builder)
     for override in overrides:

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.layers.pixels import as_maps, pixels_first
+from models.layers.layout import as_maps, pixels_first
 
 Functions = tuple[tuple[float, ...], ...]  # each a function's values at its K taps, K odd
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from models.layers.launches import few_launches
-from models.layers.pixels import as_maps, has_pixels_first, pixels_first
+from models.layers.layout import as_maps, has_pixels_first, pixels_first
 
 
 def first_maximum(maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
