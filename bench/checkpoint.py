@@ -24,8 +24,8 @@ from bench.device import is_out_of_memory, stream_of
 from bench.errors import BenchError, NotSaved
 from bench.network_state import mapped
 from bench.run_state import Progress, device_of
-from leaderboard.atomic import behind
 from leaderboard.errors import one_line
+from leaderboard.records.atomic import behind
 
 MINUTES_BETWEEN = 5.0  # a long epoch is saved in between, too
 SECONDS_BETWEEN_ON_CUDA = 15.0  # where an epoch takes less than writing its end to disk

@@ -11,7 +11,7 @@ import torch
 
 from bench.nvml import card_state
 from bench.told import told
-from leaderboard.timings import DeviceState
+from leaderboard.records.timing import DeviceState
 
 OTHERS_ALLOWED = 0.05  # of the processors' time
 # Why a card may run below its highest clocks without being held back: nothing to do, or clocks that somebody set.

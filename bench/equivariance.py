@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from bench.errors import BenchError
 from bench.pictures import FACTORS, REFERENCE_SCALE, Pictures
-from leaderboard.equivariance import LayerError
+from leaderboard.records.equivariance import LayerError
 from models.layers.scale_axis import ScaleMaxPool
 from models.mnist_net import Upsample
 from models.sevf import VectorMaxPool, length

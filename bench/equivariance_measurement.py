@@ -17,8 +17,8 @@ from bench.outputs import logits
 from bench.pictures import FACTORS, REFERENCE_SCALE, Pictures, load_pictures
 from bench.same_code import name_at_initialisation
 from bench.weights import trained_network
-from leaderboard.equivariance import Equivariance
-from leaderboard.records import Record
+from leaderboard.records.equivariance import Equivariance
+from leaderboard.records.store import Record
 
 CPU = torch.device("cpu")
 IMAGES = {True: 32, False: 4}  # by whether the task is of MNIST-scale

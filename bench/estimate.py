@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.plan import Run
 from leaderboard.errors import NewerRecord, RecordError, one_line
-from leaderboard.records import Record, path_of_run, read_all, read_record
+from leaderboard.records.store import Record, path_of_run, read_all, read_record
 
 COMMITTED_RECORDS = Path(__file__).resolve().parents[1] / "records"
 

@@ -30,7 +30,7 @@ from bench.told import told
 from bench.train import Trained, Watch, train
 from bench.weights import keep_weights
 from leaderboard.errors import RecordError, one_line
-from leaderboard.records import (
+from leaderboard.records.store import (
     SCHEMA_VERSION,
     ExecutionUsed,
     Failure,

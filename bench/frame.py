@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from bench.errors import BenchError
 from bench.plan import Run
 from leaderboard.errors import one_line
-from leaderboard.records import (
+from leaderboard.records.store import (
     DataUsed,
     ExecutionUsed,
     Failure,

@@ -21,8 +21,8 @@ from bench.hardware import describe_hardware, describe_software
 from bench.weights import trained_network
 from datasets.augment import scale_affine
 from datasets.mnist_scale import SCALE_RANGE
-from leaderboard.generalisation import AtFactor, Generalisation
-from leaderboard.records import Record
+from leaderboard.records.scale_sweep import AtFactor, Generalisation
+from leaderboard.records.store import Record
 
 FACTORS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0)
 

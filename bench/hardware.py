@@ -15,7 +15,7 @@ import torch
 from bench.nvml import card_state
 from bench.source import commit, version
 from bench.told import told
-from leaderboard.records import Hardware, Software
+from leaderboard.records.store import Hardware, Software
 
 NAMELESS = "unknown"  # neither a system that hides its processor nor a card that broke may cost a record
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from bench.plan import Run
 from bench.source import commit
-from leaderboard.records import Record
+from leaderboard.records.store import Record
 
 Commit = tuple[str | None, bool | None]
 

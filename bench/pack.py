@@ -24,7 +24,7 @@ from bench.pack_wheels import unpack
 from bench.parts import split_file
 from bench.source import COMMIT_FILE, ROOT, commit, git, version
 from datasets import mnist_scale_cache, stl10
-from leaderboard.atomic import behind
+from leaderboard.records.atomic import behind
 
 SUITE = "scalebench.tar.gz"
 PART_BYTES = 39_000_000

@@ -29,7 +29,7 @@ from bench.recipe import (
 from bench.strict_yaml import read_yaml
 from bench.values import Flag, Settings
 from leaderboard.errors import one_line
-from leaderboard.schema import MEASUREMENTS, Name
+from leaderboard.records.schema import MEASUREMENTS, Name
 from models.registry.scan import suggestion
 
 __all__ = [

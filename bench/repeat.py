@@ -20,7 +20,7 @@ from bench.same_code import model_of
 from bench.settings import misfits
 from bench.train import Watch
 from leaderboard.errors import one_line
-from leaderboard.records import Record
+from leaderboard.records.store import Record
 
 
 def rebuild(record: Record) -> Run:

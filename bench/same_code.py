@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import models
 from bench.errors import BenchError
-from leaderboard.records import Record
+from leaderboard.records.store import Record
 from models import ModelInfo
 
 

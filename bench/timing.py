@@ -28,7 +28,7 @@ from bench.plan import Run
 from bench.sampling import WARM_UP, copy_rate, latencies, matmul_rate, samples, seconds
 from bench.timed_step import TimedStep, timed_run
 from leaderboard.errors import one_line
-from leaderboard.timings import DeviceState, Timing
+from leaderboard.records.timing import DeviceState, Timing
 from models.errors import said
 
 REPEATS = {"cpu": 5, "cuda": 50}

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from leaderboard.schema import Record
+from leaderboard.records.schema import Record
 
 # Of `bench run`: where and on what a run is done, not which run. A record's command leaves it out, what is printed does not.
 DEFAULTS: Mapping[str, object] = {"results": Path("results"), "device": "auto", "engine": "local"}

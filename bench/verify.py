@@ -11,15 +11,15 @@ import numpy as np
 from bench.errors import BenchError
 from bench.protocol import EXECUTION
 from bench.typed import again
-from leaderboard.board import build_sections
-from leaderboard.collection import collect
-from leaderboard.comparison import by_model, evidence_of
-from leaderboard.copies import the_record
+from leaderboard.board.tables import build_sections
 from leaderboard.errors import RecordError, one_line
-from leaderboard.ours import RUN
-from leaderboard.reading import Read, Unreadable, read_each
-from leaderboard.records import Metrics, Record
-from leaderboard.statistics import Evidence
+from leaderboard.reading.collection import collect
+from leaderboard.reading.copies import the_record
+from leaderboard.reading.ours import RUN
+from leaderboard.reading.reading import Read, Unreadable, read_each
+from leaderboard.records.store import Metrics, Record
+from leaderboard.stats.comparison import by_model, evidence_of
+from leaderboard.stats.evidence import Evidence
 from models.registry.scan import suggestion
 
 # What has to be equal before equal bits can be asked for. The system's kernel, the commit and the number of jobs need not be.

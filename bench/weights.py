@@ -18,11 +18,11 @@ from bench.errors import BenchError
 from bench.network import FEW, blank_images, built, try_out
 from bench.network_state import State, form_of, mapped, restore
 from bench.typed import again
-from leaderboard.atomic import write_atomically
-from leaderboard.copies import the_record
-from leaderboard.ours import RUN
-from leaderboard.reading import Read, read_each
-from leaderboard.records import Record
+from leaderboard.reading.copies import the_record
+from leaderboard.reading.ours import RUN
+from leaderboard.reading.reading import Read, read_each
+from leaderboard.records.atomic import write_atomically
+from leaderboard.records.store import Record
 
 LARGEST = 16_000_000  # bytes
 

@@ -17,10 +17,10 @@ from bench.estimate import Estimates
 from bench.plan import Run
 from bench.stop import StopRequest
 from bench.writable import check_writable
-from leaderboard.collection import collect
+from leaderboard.board.files import write_board
 from leaderboard.errors import RecordError
-from leaderboard.files import write_board
-from leaderboard.records import Record
+from leaderboard.reading.collection import collect
+from leaderboard.records.store import Record
 
 
 @dataclass(frozen=True)

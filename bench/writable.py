@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from bench.errors import BenchError
-from leaderboard.atomic import behind
+from leaderboard.records.atomic import behind
 
 BYTES_NEEDED = 50_000_000
 

@@ -20,7 +20,7 @@ from bench.checkpoint import Checkpoint
 from bench.network_state import state_of
 from bench.run_state import Progress
 from bench.timed_step import TimedStep, timed_run
-from leaderboard.timings import read_timings
+from leaderboard.records.timing import read_timings
 
 CPU = torch.device("cpu")
 

@@ -28,9 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from leaderboard.comparison import Comparison, by_model, compare_all, evidence_of, holm
-from leaderboard.ranks import ranks
-from leaderboard.runs import Run
+from leaderboard.records.runs import Run
+from leaderboard.stats.comparison import Comparison, by_model, compare_all, evidence_of, holm
+from leaderboard.stats.ranks import ranks
 
 DRAWS = 400
 ERROR = 2.0  # percent

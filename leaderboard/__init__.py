@@ -12,16 +12,16 @@ from leaderboard.errors import RecordError
 if TYPE_CHECKING:
     import pandas
 
-    from leaderboard.collection import Source
+    from leaderboard.reading.collection import Source
 
 __all__ = ["RecordError", "load_records"]
 
 
 def load_records(path: Source) -> pandas.DataFrame:
-    """One row per run found under a folder or several; see ``leaderboard.frame.load_records`` for the columns.
+    """One row per run found under a folder or several; see ``leaderboard.records.frame.load_records`` for the columns.
 
     Raises RecordError when there is no such folder or two records contradict each other.
     """
-    from leaderboard import frame  # imports pandas, which takes a second
+    from leaderboard.records import frame  # imports pandas, which takes a second
 
     return frame.load_records(path)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from leaderboard.files import check_board
-from leaderboard.timing_markdown import timings_markdown
-from leaderboard.timings import read_timings
+from leaderboard.board.files import check_board
+from leaderboard.records.timing import read_timings
+from leaderboard.timings.markdown import timings_markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"bench", "models", "datasets", "leaderboard"}

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from leaderboard.board import Section, Table
-    from leaderboard.comparison import Comparison
+    from leaderboard.board.tables import Section, Table
+    from leaderboard.stats.comparison import Comparison
 
 
 def compare(
@@ -26,9 +26,9 @@ def compare(
     from bench.errors import BenchError
     from bench.protocol import built_in_protocols
     from bench.typed import with_options
-    from leaderboard.board import build_sections
-    from leaderboard.collection import collect
+    from leaderboard.board.tables import build_sections
     from leaderboard.errors import one_line
+    from leaderboard.reading.collection import collect
 
     roots = records or [Path("records")]
     collection = collect(roots)
@@ -68,7 +68,7 @@ def _check(kind: str, name: str | None, known: Iterable[str], records: str) -> N
 
 
 def _report(section: Section, table: Table, a: str, b: str) -> str:
-    from leaderboard.markup import spread
+    from leaderboard.board.markup import spread
 
     lines = [f"{table.task}, protocol {section.protocol} ({table.digest}), data {section.variant}"]
     for row in (row for model in (a, b) for row in table.rows if row.model == model):
@@ -81,9 +81,9 @@ def _report(section: Section, table: Table, a: str, b: str) -> str:
 
 
 def _of_realizations(found: Comparison, table: Table, a: str, b: str) -> list[str]:
-    from leaderboard.markup import difference, plural, probability
-    from leaderboard.power import realizations_needed
-    from leaderboard.statistics import LEVEL
+    from leaderboard.board.markup import difference, plural, probability
+    from leaderboard.stats.evidence import LEVEL
+    from leaderboard.stats.power import realizations_needed
 
     pairs, sign = len(table.comparisons), 1 if found.a == a else -1
     low, high = sorted((sign * found.interval.low, sign * found.interval.high))
@@ -111,9 +111,9 @@ def _more(needed: int | None, n: int) -> str:
 
 
 def _of_images_only(table: Table, a: str, b: str) -> list[str]:
-    from leaderboard.answers import gather
-    from leaderboard.comparison import MOST_MODELS, by_model
-    from leaderboard.markup import difference
+    from leaderboard.board.markup import difference
+    from leaderboard.stats.answers import gather
+    from leaderboard.stats.comparison import MOST_MODELS, by_model
 
     runs = by_model(run for run in table.runs if run.model in (a, b))
     shared = sorted(runs[a].keys() & runs[b].keys())

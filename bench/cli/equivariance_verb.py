@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from leaderboard.equivariance import Equivariance
+    from leaderboard.records.equivariance import Equivariance
 
 
 def equivariance(
@@ -46,7 +46,7 @@ def equivariance(
     from bench.same_code import model_of, name_at_initialisation
     from bench.weights import find_run
     from bench.writable import check_writable
-    from leaderboard.equivariance import Equivariance
+    from leaderboard.records.equivariance import Equivariance
 
     out = results if records is None else records
     more = [word for path in plugin or [] for word in ("--plugin", str(path))]

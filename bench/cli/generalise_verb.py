@@ -35,7 +35,7 @@ def generalise(
     from bench.same_code import model_of
     from bench.weights import find_run
     from bench.writable import check_writable
-    from leaderboard.generalisation import Generalisation
+    from leaderboard.records.scale_sweep import Generalisation
 
     out, chosen = results if records is None else records, str(choose_device(device))
     more = [word for path in plugin or [] for word in ("--plugin", str(path))]

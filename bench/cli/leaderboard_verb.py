@@ -30,10 +30,10 @@ def leaderboard(
     Damaged records, those of a newer scalebench, and copies of a run that differ are named, on the board too; the board is
     built from the others, and the exit code is then 1. Nothing is renamed, and JSON that is not ours is left alone.
     """
-    from leaderboard import markup
-    from leaderboard.atomic import is_stream
-    from leaderboard.collection import collect
-    from leaderboard.files import check_targets, stale_files, write_board
+    from leaderboard.board import markup
+    from leaderboard.board.files import check_targets, stale_files, write_board
+    from leaderboard.reading.collection import collect
+    from leaderboard.records.atomic import is_stream
 
     check_targets(output, readme, folder)
     collection = collect(records or [Path("records")])

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from bench.errors import BenchError
 from leaderboard.errors import RecordError
-from leaderboard.measurements import Measurement, measurement_path, write_measurement
+from leaderboard.records.measurement import Measurement, measurement_path, write_measurement
 
 M = TypeVar("M", bound=Measurement)
 

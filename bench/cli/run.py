@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bench.plan import Run
     from bench.stop import StopRequest
     from bench.work import Work
-    from leaderboard.records import Hardware
+    from leaderboard.records.store import Hardware
 
 MOST = 2**31 - 1
 

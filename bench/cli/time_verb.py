@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from leaderboard.timings import Timing
+    from leaderboard.records.timing import Timing
 
 
 def time_models(
@@ -80,14 +80,14 @@ def check_precision(precision: str) -> None:
     from typing import get_args
 
     from bench.errors import BenchError
-    from leaderboard.timings import Precision
+    from leaderboard.records.timing import Precision
 
     if precision not in get_args(Precision):
         raise BenchError(f"precision {precision!r} is none; allowed: --precision {' or '.join(get_args(Precision))}")
 
 
 def _line(timing: Timing) -> str:
-    from leaderboard.timings import quartiles
+    from leaderboard.records.timing import quartiles
 
     step, inference, latency = map(quartiles, (timing.step_seconds, timing.inference_seconds, timing.latency_seconds))
     memory = "?" if timing.peak_memory_bytes is None else f"{timing.peak_memory_bytes / 1e6:.0f}"

@@ -24,12 +24,12 @@ def timings(
 ) -> None:
     """Compare training steps across models and devices; tainted timings are listed apart. Merging is copying files."""
     from bench.plan import match_tasks
-    from leaderboard.atomic import check_target, is_stream, write_atomically
     from leaderboard.errors import RecordError
-    from leaderboard.timing_markdown import timings_markdown
-    from leaderboard.timing_plot import ratio_figure
-    from leaderboard.timing_tables import build_tables
-    from leaderboard.timings import read_timings
+    from leaderboard.records.atomic import check_target, is_stream, write_atomically
+    from leaderboard.records.timing import read_timings
+    from leaderboard.timings.markdown import timings_markdown
+    from leaderboard.timings.plot import ratio_figure
+    from leaderboard.timings.tables import build_tables
 
     tasks = match_tasks(task or ["*"])
     for path in (output, plot):

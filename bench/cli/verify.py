@@ -28,7 +28,7 @@ def verify(
     from bench.errors import BenchError
     from bench.repeat import rebuild
     from bench.verify import judge, spread_of_runs
-    from leaderboard.records import Record
+    from leaderboard.records.store import Record
 
     for path in plugin or []:
         models.load_plugin(path)

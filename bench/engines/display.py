@@ -10,7 +10,7 @@ from tqdm import tqdm
 import datasets
 from bench.estimate import clock_text
 from bench.plan import Run
-from leaderboard.records import Record
+from leaderboard.records.store import Record
 
 
 class Display:

@@ -19,9 +19,9 @@ from bench.execute import checkpoint_of, record_of_loss
 from bench.plan import Run
 from bench.stop import StopRequest
 from bench.weights import weights_path
-from leaderboard.atomic import write_atomically
 from leaderboard.errors import RecordError, one_line
-from leaderboard.records import Record
+from leaderboard.records.atomic import write_atomically
+from leaderboard.records.store import Record
 
 PAUSE = 0.05  # seconds between two looks at the workers
 LOSSES = 3  # how often a run may lose its machine without having got any further

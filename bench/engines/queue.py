@@ -14,7 +14,7 @@ from bench.execute import checkpoint_of
 from bench.leases import Leases
 from bench.plan import Run
 from leaderboard.errors import NewerRecord, RecordError
-from leaderboard.records import Record, path_of_run, read_record, set_aside, write_record
+from leaderboard.records.store import Record, path_of_run, read_record, set_aside, write_record
 
 
 class Queue:

@@ -29,7 +29,7 @@ from bench.plan import Run
 from bench.stop import StopRequest
 from bench.streams import never_fail
 from leaderboard.errors import one_line
-from leaderboard.records import Record
+from leaderboard.records.store import Record
 
 PAUSE = 1.0  # seconds between two looks at the records
 

@@ -19,8 +19,8 @@ import torch
 
 from bench.engines.tryer import Tryer
 from bench.errors import BenchError
-from leaderboard.atomic import write_atomically
 from leaderboard.errors import RecordError
+from leaderboard.records.atomic import write_atomically
 
 COUNTS = (1, 2, 4, 6)
 SECONDS = 2.5  # for each number of processes

@@ -9,8 +9,8 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
-from leaderboard.records import Record, read_all
-from leaderboard.timings import quartiles, read_timings
+from leaderboard.records.store import Record, read_all
+from leaderboard.records.timing import quartiles, read_timings
 
 
 def device(described: Path) -> str:

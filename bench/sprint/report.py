@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.sprint.step import Outcome
-from leaderboard.atomic import write_atomically
 from leaderboard.errors import one_line
+from leaderboard.records.atomic import write_atomically
 
 DONE = ("ok", "done before")
 

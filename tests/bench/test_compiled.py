@@ -39,7 +39,7 @@ def test_a_user_without_a_name_has_a_folder_for_what_is_compiled(
 def test_figures_without_a_home_are_drawn_without_a_word() -> None:
     """matplotlib looks for a folder for its fonts when it is imported."""
     code = (
-        "from leaderboard.no_window import no_window\n"
+        "from leaderboard.board.charts.no_window import no_window\n"
         "with no_window():\n"
         "    import matplotlib; print(matplotlib.get_cachedir())\n"
     )

@@ -8,7 +8,7 @@ import pytest
 
 from bench.device_state import Others, taints
 from bench.nvml import throttle_reasons
-from leaderboard.timings import DeviceState
+from leaderboard.records.timing import DeviceState
 
 
 def a_state(**changes):

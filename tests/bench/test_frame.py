@@ -20,7 +20,7 @@ from bench.frame import check_frames, frame
 from bench.plan import PlanPart, Run, plan_runs
 from bench.protocol import Protocol, load_protocol
 from leaderboard.errors import RecordError, one_line
-from leaderboard.records import read_record, write_record
+from leaderboard.records.store import read_record, write_record
 
 PAPER = load_protocol("paper")
 RUN = plan_runs([PlanPart(models=["cnn"], tasks=["mnist-scale-28"])], [0], PAPER, ("--protocol", "paper"))[0]

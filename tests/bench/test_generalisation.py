@@ -18,7 +18,7 @@ from bench.train import Watch
 from bench.weights import LARGEST, find_run, keep_weights, trained_network, weights_path
 from datasets.augment import scale_affine
 from leaderboard.errors import RecordError
-from leaderboard.records import write_record
+from leaderboard.records.store import write_record
 
 CPU = torch.device("cpu")
 

@@ -16,7 +16,7 @@ from bench.engines.trial import Rates, jobs_for
 from bench.errors import BenchError
 from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
-from leaderboard.records import read_all
+from leaderboard.records.store import read_all
 
 # A process of the trial: the third argument holds rounds per second of one process by how many there are; files count them.
 PROCESS = """

@@ -10,7 +10,7 @@ from bench.engines.queue import Queue
 from bench.estimate import newer_records, read_results
 from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
-from leaderboard.records import path_of_run, write_record
+from leaderboard.records.store import path_of_run, write_record
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "leaderboard"))
 from record_factory import changed, make_record

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bench.sprint import learnt
-from leaderboard.measurements import write_measurement
-from leaderboard.records import write_record
-from leaderboard.timings import read_timings
+from leaderboard.records.measurement import write_measurement
+from leaderboard.records.store import write_record
+from leaderboard.records.timing import read_timings
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "leaderboard"))

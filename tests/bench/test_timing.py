@@ -13,7 +13,7 @@ from bench.profiling import profile_step
 from bench.sampling import samples
 from bench.timed_step import TimedStep, timed_run
 from bench.timing import Asked, time_model
-from leaderboard.timings import read_timings
+from leaderboard.records.timing import read_timings
 
 TASK = "mnist-scale-28"
 

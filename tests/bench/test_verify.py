@@ -14,7 +14,7 @@ from bench.protocol import EXECUTION, load_protocol
 from bench.repeat import rebuild, repeat
 from bench.train import Watch
 from bench.verify import judge
-from leaderboard.records import Record, read_record
+from leaderboard.records.store import Record, read_record
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "leaderboard"))
 from record_factory import make_record

@@ -12,7 +12,7 @@ from bench.protocol import load_protocol
 from bench.stop import StopRequest
 from bench.work import _with_data, work
 from bench.writable import check_writable
-from leaderboard.records import write_record
+from leaderboard.records.store import write_record
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "leaderboard"))
 from record_factory import make_record

@@ -8,8 +8,8 @@ from test_command_line import ROOT, RUN_TINY, bench
 
 from bench.cli.main import main
 from bench.verify import find_record
-from leaderboard.records import write_record
-from leaderboard.schema import MEASUREMENTS
+from leaderboard.records.schema import MEASUREMENTS
+from leaderboard.records.store import write_record
 
 sys.path.insert(0, str(ROOT / "tests" / "leaderboard"))
 from record_factory import make_record

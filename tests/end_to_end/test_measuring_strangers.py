@@ -9,7 +9,7 @@ import pytest
 import models
 from bench.cli.main import main
 from bench.same_code import name_at_initialisation
-from leaderboard.records import read_record
+from leaderboard.records.store import read_record
 from models.registry import lookup as registry
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))

@@ -23,7 +23,7 @@ from bench.timing import Asked
 from bench.typed import again
 from bench.verify import find_record
 from bench.weights import trained_network, weights_path
-from leaderboard.records import write_record
+from leaderboard.records.store import write_record
 
 pytestmark = pytest.mark.usefixtures("own_registry")  # other tests walk over all models that there are
 ROOT = Path(__file__).parents[2]

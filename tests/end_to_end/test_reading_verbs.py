@@ -11,8 +11,8 @@ from test_command_line import ROOT
 from bench.cli.main import main
 from bench.errors import BenchError
 from bench.verify import find_record
-from leaderboard.measurements import write_measurement
-from leaderboard.records import write_record
+from leaderboard.records.measurement import write_measurement
+from leaderboard.records.store import write_record
 
 sys.path.insert(0, str(ROOT / "tests" / "leaderboard"))
 from measurement_factory import make_generalisation

@@ -4,8 +4,8 @@ from typing import Any
 
 from record_factory import START, make_record
 
-from leaderboard.equivariance import Equivariance
-from leaderboard.generalisation import Generalisation
+from leaderboard.records.equivariance import Equivariance
+from leaderboard.records.scale_sweep import Generalisation
 
 
 def _common(model: str, task: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from leaderboard import RecordError
-from leaderboard.atomic import check_target, create_atomically, is_stream, write_atomically
+from leaderboard.records.atomic import check_target, create_atomically, is_stream, write_atomically
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,7 +74,8 @@ def test_pipes_and_devices_are_written_to(tmp_path: Path) -> None:
 @pytest.mark.parametrize("where", ["/dev/stdout", "/dev/fd/1"])
 def test_the_own_output_is_gone_on_with(tmp_path: Path, where: str) -> None:
     """Also where it is a file, which must neither be replaced under the process nor written to from its start again."""
-    code = f"print('before'); from leaderboard.atomic import *; write_atomically(Path({where!r}), b'board\\n'); print('after')"
+    head = "from leaderboard.records.atomic import *"
+    code = f"{head}; print('before'); write_atomically(Path({where!r}), b'board\\n'); print('after')"
     out = tmp_path / "out.txt"
     with out.open("w") as file:
         subprocess.run([sys.executable, "-c", code], stdout=file, cwd=ROOT, check=True)

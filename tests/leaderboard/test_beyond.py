@@ -6,11 +6,11 @@ import pytest
 from measurement_factory import make_equivariance, make_generalisation
 from record_factory import changed, make_record
 
-from leaderboard.beyond import render
-from leaderboard.collection import collect
-from leaderboard.markdown import build_markdown
-from leaderboard.measurements import write_measurement
-from leaderboard.records import Record, write_record
+from leaderboard.board.markdown import build_markdown
+from leaderboard.board.scale_tables import render
+from leaderboard.reading.collection import collect
+from leaderboard.records.measurement import write_measurement
+from leaderboard.records.store import Record, write_record
 
 
 def with_bins(wrong: tuple[int, int], realization: int = 0, **values: object) -> Record:

@@ -8,10 +8,10 @@ import pytest
 from record_factory import PLAIN, changed, make_record
 
 from leaderboard import RecordError
-from leaderboard.collection import collect
-from leaderboard.markdown import build_markdown, top_rows
-from leaderboard.markup import SMOKE_BANNER
-from leaderboard.records import Record, write_record
+from leaderboard.board.markdown import build_markdown, top_rows
+from leaderboard.board.markup import SMOKE_BANNER
+from leaderboard.reading.collection import collect
+from leaderboard.records.store import Record, write_record
 
 TIME = "Train s/epoch (median)"
 FAILURE: dict[str, Any] = {"kind": "ValueError", "message": "a | <b> `c`\nsecond line", "traceback_tail": []}

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from record_factory import make_record
 
-from leaderboard.files import write_board
-from leaderboard.records import write_record
+from leaderboard.board.files import write_board
+from leaderboard.records.store import write_record
 
 
 def test_two_thousand_records_in_seconds(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ import pytest
 from record_factory import make_record
 
 from leaderboard import RecordError
-from leaderboard.files import check_board, write_board
-from leaderboard.markdown import build_markdown, top_rows
-from leaderboard.records import write_record
+from leaderboard.board.files import check_board, write_board
+from leaderboard.board.markdown import build_markdown, top_rows
+from leaderboard.records.store import write_record
 
 README = "# Title\r\n\nbefore\n<!-- board -->\nold\n<!-- /board -->\nafter, no newline at the end"
 
@@ -86,7 +86,7 @@ sys.modules["torch"] = None
 import leaderboard
 assert "pandas" not in sys.modules, "import leaderboard must stay light"
 from pathlib import Path
-from leaderboard.files import check_board, write_board
+from leaderboard.board.files import check_board, write_board
 root, out = Path(sys.argv[1]), Path(sys.argv[2])
 write_board(root, out)
 assert check_board(root, out)

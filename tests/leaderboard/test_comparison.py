@@ -8,11 +8,11 @@ from record_factory import make_record
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from leaderboard.collection import collect
-from leaderboard.comparison import MOST_MODELS, compare_all, holm, sign_flip
-from leaderboard.moderation import FEWEST, moderate
-from leaderboard.ranks import ranks
-from leaderboard.records import Record
+from leaderboard.reading.collection import collect
+from leaderboard.records.store import Record
+from leaderboard.stats.comparison import MOST_MODELS, compare_all, holm, sign_flip
+from leaderboard.stats.ranks import ranks
+from leaderboard.stats.shrinkage import FEWEST, moderate
 
 
 def table(errors: dict[str, list[int]], **options: object) -> list[Record]:

@@ -12,16 +12,16 @@ from record_factory import START, changed, make_record
 
 import leaderboard
 from leaderboard import RecordError
-from leaderboard.board import build_sections
-from leaderboard.collection import collect
-from leaderboard.copies import the_record
-from leaderboard.csv_tables import models_csv
-from leaderboard.files import write_board
-from leaderboard.markdown import build_markdown
-from leaderboard.measurements import write_measurement
-from leaderboard.ours import RUN
-from leaderboard.reading import Read, read_each
-from leaderboard.records import Record, write_record
+from leaderboard.board.csv_tables import models_csv
+from leaderboard.board.files import write_board
+from leaderboard.board.markdown import build_markdown
+from leaderboard.board.tables import build_sections
+from leaderboard.reading.collection import collect
+from leaderboard.reading.copies import the_record
+from leaderboard.reading.ours import RUN
+from leaderboard.reading.reading import Read, read_each
+from leaderboard.records.measurement import write_measurement
+from leaderboard.records.store import Record, write_record
 
 FAILURE = {"kind": "RuntimeError", "message": "no luck", "traceback_tail": []}
 FIRST = make_record()

@@ -6,9 +6,9 @@ import pytest
 from measurement_factory import make_equivariance, make_generalisation
 from pydantic import ValidationError
 
-from leaderboard.equivariance import Equivariance
-from leaderboard.generalisation import Generalisation
-from leaderboard.measurements import read_measurements, write_measurement
+from leaderboard.records.equivariance import Equivariance
+from leaderboard.records.measurement import read_measurements, write_measurement
+from leaderboard.records.scale_sweep import Generalisation
 
 
 def test_read_back_as_written(tmp_path: Path) -> None:

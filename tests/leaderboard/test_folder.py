@@ -15,13 +15,14 @@ from hostile import SCRIPT, hostile_records
 from measurement_factory import make_equivariance, make_generalisation
 from record_factory import make_record
 
-from leaderboard import latex, plots
-from leaderboard.board import build_sections
-from leaderboard.charts import Chart, charts_of
-from leaderboard.collection import collect
-from leaderboard.files import check_board, stale_files, write_board
-from leaderboard.measurements import write_measurement
-from leaderboard.records import Record, write_record
+from leaderboard.board import latex
+from leaderboard.board.charts import plots
+from leaderboard.board.charts.charts import Chart, charts_of
+from leaderboard.board.files import check_board, stale_files, write_board
+from leaderboard.board.tables import build_sections
+from leaderboard.reading.collection import collect
+from leaderboard.records.measurement import write_measurement
+from leaderboard.records.store import Record, write_record
 
 WITHOUT_TORCH = """
 import sys
@@ -33,7 +34,7 @@ class NoTorch:
             raise ImportError(name)
 
 sys.meta_path.insert(0, NoTorch())
-from leaderboard.files import write_board
+from leaderboard.board.files import write_board
 write_board(Path(sys.argv[1]), Path(sys.argv[2], "b.md"), folder=Path(sys.argv[2], "board"))
 """
 

@@ -8,7 +8,7 @@ import pytest
 from record_factory import START, make_record
 
 import leaderboard
-from leaderboard.records import write_record
+from leaderboard.records.store import write_record
 
 COLUMNS = [
     "run_id", "status", "model", "task", "realization", "protocol", "protocol_digest", "smoke", "data_variant",

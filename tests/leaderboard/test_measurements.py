@@ -7,8 +7,8 @@ import pytest
 from record_factory import START, make_record
 
 from leaderboard.errors import RecordError
-from leaderboard.measurements import Measurement, read_measurements, write_measurement
-from leaderboard.records import read_all, write_record
+from leaderboard.records.measurement import Measurement, read_measurements, write_measurement
+from leaderboard.records.store import read_all, write_record
 
 
 class Length(Measurement):

@@ -11,11 +11,11 @@ ROOT = Path(__file__).resolve().parents[2]
 DRAW = """
 import sys
 from pathlib import Path
-from leaderboard.charts import Chart, Mark
-from leaderboard.folder import redraw
-from leaderboard.timing_plot import ratio_figure
-from leaderboard.timing_tables import build_tables
-from leaderboard.timings import read_timings
+from leaderboard.board.charts.charts import Chart, Mark
+from leaderboard.board.folder import redraw
+from leaderboard.timings.plot import ratio_figure
+from leaderboard.timings.tables import build_tables
+from leaderboard.records.timing import read_timings
 mark = Mark("a", 1.0, 2.0, "a")
 Path("a.svg").write_bytes(redraw(None, Chart("c", "lines", "t", "x", "y", (mark, Mark("b", 2.0, 1.0, "b"))), ["a", "b"]))
 Path("a.png").write_bytes(ratio_figure(build_tables(read_timings(Path(sys.argv[1]))[0][:8])))

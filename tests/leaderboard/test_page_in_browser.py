@@ -9,9 +9,9 @@ import pytest
 from hostile import SCRIPT, hostile_records
 from measurement_factory import make_equivariance, make_generalisation
 
-from leaderboard.files import write_board
-from leaderboard.measurements import write_measurement
-from leaderboard.records import write_record
+from leaderboard.board.files import write_board
+from leaderboard.records.measurement import write_measurement
+from leaderboard.records.store import write_record
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from leaderboard.power import MOST, power, realizations_needed
-from leaderboard.statistics import Evidence
+from leaderboard.stats.evidence import Evidence
+from leaderboard.stats.power import MOST, power, realizations_needed
 
 SEEN = Evidence(mean=0.1, n=6, spread=0.01, own_images=0.0, shared_images=0.0, freedom=5)
 

@@ -6,8 +6,8 @@ import random
 import pytest
 
 from leaderboard import RecordError
-from leaderboard.published import find, load_published
-from leaderboard.statistics import summarise
+from leaderboard.board.published import find, load_published
+from leaderboard.stats.evidence import summarise
 
 MNIST = ["mnist-scale-28", "mnist-scale-28+", "mnist-scale-56", "mnist-scale-56+"]
 MNIST_MODELS = [

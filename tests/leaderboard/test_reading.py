@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from measurement_factory import make_equivariance, make_generalisation
 from record_factory import make_record
 
-from leaderboard.collection import collect
-from leaderboard.equivariance import Equivariance
-from leaderboard.files import write_board
-from leaderboard.finding import find_files
-from leaderboard.measurements import read_measurements, write_measurement
-from leaderboard.ours import RUN, kind_of
-from leaderboard.records import read_all, read_record, to_json, write_record
-from leaderboard.timings import read_timings
+from leaderboard.board.files import write_board
+from leaderboard.reading.collection import collect
+from leaderboard.reading.finding import find_files
+from leaderboard.reading.ours import RUN, kind_of
+from leaderboard.records.equivariance import Equivariance
+from leaderboard.records.measurement import read_measurements, write_measurement
+from leaderboard.records.store import read_all, read_record, to_json, write_record
+from leaderboard.records.timing import read_timings
 
 OURS = "cnn_mnist-scale-28_r0_paper_0123456789.json"  # called as the record of a run is
 TEXT = to_json(make_record())

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from record_factory import START, changed, make_record
 
 from leaderboard import RecordError
-from leaderboard.records import (
+from leaderboard.records.store import (
     Failure,
     Metrics,
     Record,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from record_factory import make_record
 
 from leaderboard import RecordError
-from leaderboard.markdown import build_markdown
-from leaderboard.records import Record, read_record, write_record
+from leaderboard.board.markdown import build_markdown
+from leaderboard.records.store import Record, read_record, write_record
 
 VALID = make_record(wrong=5, test_count=100, execution={"cuda_graph": True}).model_dump(mode="json")
 TEXT = json.dumps(VALID).encode()

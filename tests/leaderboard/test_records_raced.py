@@ -8,7 +8,7 @@ import pytest
 from record_factory import make_record
 
 from leaderboard import RecordError
-from leaderboard.records import read_record, write_record
+from leaderboard.records.store import read_record, write_record
 
 FAILURE = {"kind": "RuntimeError", "message": "no", "traceback_tail": []}
 

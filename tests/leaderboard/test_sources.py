@@ -5,9 +5,9 @@ import re
 import pytest
 from record_factory import make_record
 
-from leaderboard.board import build_sections
-from leaderboard.collection import collect
-from leaderboard.markdown import build_markdown
+from leaderboard.board.markdown import build_markdown
+from leaderboard.board.tables import build_sections
+from leaderboard.reading.collection import collect
 
 OLD, NEW, UNKNOWN = "a" * 64, "b" * 64, None
 

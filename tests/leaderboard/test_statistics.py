@@ -7,11 +7,11 @@ import pytest
 from record_factory import changed, make_record
 from scipy import stats
 
-from leaderboard.answers import gather
-from leaderboard.collection import collect
-from leaderboard.comparison import by_model, evidence_of
-from leaderboard.records import Record
-from leaderboard.statistics import Evidence, Interval
+from leaderboard.reading.collection import collect
+from leaderboard.records.store import Record
+from leaderboard.stats.answers import gather
+from leaderboard.stats.comparison import by_model, evidence_of
+from leaderboard.stats.evidence import Evidence, Interval
 
 IMAGES = 400
 

@@ -2,12 +2,12 @@
 
 from record_factory import make_record
 
-from leaderboard.board import build_sections
-from leaderboard.collection import collect
-from leaderboard.files import write_board
-from leaderboard.markdown import build_markdown
-from leaderboard.records import write_record
-from leaderboard.sureness import EXPLANATION, ONCE, plain_explanation
+from leaderboard.board.files import write_board
+from leaderboard.board.markdown import build_markdown
+from leaderboard.board.tables import build_sections
+from leaderboard.board.uncertainty import EXPLANATION, ONCE, plain_explanation
+from leaderboard.reading.collection import collect
+from leaderboard.records.store import write_record
 
 
 def several(model, errors, **options):

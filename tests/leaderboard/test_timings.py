@@ -11,11 +11,11 @@ import pytest
 from record_factory import START, make_record
 
 from leaderboard.errors import RecordError
-from leaderboard.measurements import write_measurement
-from leaderboard.timing_markdown import timings_markdown
-from leaderboard.timing_plot import ratio_figure
-from leaderboard.timing_tables import PLAIN, baseline_of, build_tables, column_of
-from leaderboard.timings import Quartiles, Timing, quartiles, read_timings
+from leaderboard.records.measurement import write_measurement
+from leaderboard.records.timing import Quartiles, Timing, quartiles, read_timings
+from leaderboard.timings.markdown import timings_markdown
+from leaderboard.timings.plot import ratio_figure
+from leaderboard.timings.tables import PLAIN, baseline_of, build_tables, column_of
 
 TASK = "mnist-scale-28"
 CPU = {"device": "cpu", "name": "Slow CPU", "threads": 2}

@@ -15,7 +15,7 @@ from torch import nn
 
 import models
 from leaderboard.errors import one_line
-from leaderboard.schema import Name
+from leaderboard.records.schema import Name
 from models.registry import lookup as registry
 from models.registry.registration import LONGEST, TASKS, checked
 

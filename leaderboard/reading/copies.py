@@ -1,0 +1,107 @@
+"""One run of several copies of its record, and one measurement of several copies of that.
+
+A folder of records may hold what was copied from other machines. Copies of one run must have given the same answers; they may
+differ in time and hardware, and a failed copy does not contradict a finished one. A *contradiction* is named, and takes part in
+no mean until somebody who knows which copy is right has moved the others away.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from leaderboard.errors import RecordError
+from leaderboard.reading.reading import Read
+from leaderboard.records.equivariance import Equivariance
+from leaderboard.records.runs import Run, run_of
+from leaderboard.records.scale_sweep import Generalisation
+from leaderboard.records.schema import Record
+
+M = TypeVar("M", Equivariance, Generalisation)
+NAMES = 3  # of files that agree, before "and N more"
+SAME = ("model", "task", "realization", "protocol", "protocol_digest", "smoke", "data_variant", "data_fingerprint")
+
+
+def settle(copies: Sequence[tuple[str, Run]]) -> Run:
+    """Of copies of one run, each with the name of its file or "": the earliest finished ok one.
+
+    Where ok copies differ in their answers, a run without any, of status ``contradictory``. Raises RecordError when records
+    share a run id without being of the same run.
+    """
+    runs = [run for _, run in copies]
+    for name in SAME:
+        values = sorted({str(getattr(run, name)) for run in runs})
+        if len(values) > 1:
+            raise RecordError(
+                f"records of run {runs[0].run_id} disagree on {name} ({values[0]!r}, {values[1]!r}), so they are not "
+                "copies of one run; keep one of them in the records folder"
+            )
+    first = min(runs, key=lambda run: (run.status != "ok", run.finished, repr(run), _bytes(run)))
+    results = _results(copies)
+    if len(results) < 2:
+        return first
+    return replace(
+        first, status="contradictory", test_error=None, test_count=None, best_epoch=None, epochs=None, answers="", wrong=None,
+        error_by_scale=(), failure_kind="contradiction", failure_message=f"its copies differ: {'; '.join(results)}",
+    )  # fmt: skip
+
+
+def the_record(copies: Sequence[Read[Record]]) -> Record:
+    """Of copies of one run's record the one that counts. Raises RecordError where ok copies differ in their answers."""
+    runs = [(copy.name, run_of(copy.item)) for copy in copies]
+    chosen = settle(runs)
+    if chosen.status == "contradictory":
+        raise RecordError(f"{note_on(chosen, len(copies))}; give the folder of one: --records DIR")
+    return next(copy.item for copy, (_, run) in zip(copies, runs, strict=True) if run is chosen)
+
+
+def note_on(run: Run, count: int) -> str:
+    """A line on a run that was found so many times."""
+    found = f"run {run.run_id} was found {count} times"
+    if run.status == "contradictory":
+        return f"{found} and {run.failure_message}; it is in no mean until the wrong copies are moved away"
+    return f"{found}; used: {run.status}, finished {run.finished.isoformat()}"
+
+
+def settle_measurements(copies: Sequence[tuple[str, M]]) -> tuple[M | None, str]:
+    """Of copies of one measurement the earliest, None where they differ in the answers they count; and a line on them."""
+    first = min((item for _, item in copies), key=lambda item: (item.measured, repr(item)))
+    found = f"{first.kind} of {first.model} on {first.task}, {first.name}, was found {len(copies)} times"
+    results: defaultdict[str, list[str]] = defaultdict(list)
+    for name, item in copies:
+        results[_counted(item)].append(name)
+    if len(results) == 1:
+        return first, f"{found}; used: measured {first.measured.isoformat()}"
+    told = "; ".join(f"{counted} in {_named(names)}" for counted, names in sorted(results.items()))
+    return None, f"{found} and its copies differ: {told}; it is in no mean until the wrong copies are moved away"
+
+
+def _counted(item: Equivariance | Generalisation) -> str:
+    """Its answers. An equivariance error is no answer: its last bits depend on the machine."""
+    if isinstance(item, Equivariance):
+        return ""
+    wrong = ", ".join(f"{at.wrong} of {at.count} at {at.factor:g}" for at in item.factors)
+    return f"{item.own_sizes_wrong} wrong of {item.own_sizes_count} ({wrong})"
+
+
+def _results(copies: Sequence[tuple[str, Run]]) -> list[str]:
+    """Each result that an ok copy gives, with the files that give it."""
+    results: defaultdict[tuple[object, ...], list[str]] = defaultdict(list)
+    for name, run in copies:
+        if run.status == "ok":
+            key = (run.test_error, run.test_count, run.answers, run.error_by_scale)
+            results[key].append(name or f"the one finished {run.finished.isoformat()}")
+    told = sorted((f"{key[0]:.3f} % of {key[1]} images", _named(names)) for key, names in results.items())
+    alike = len({error for error, _ in told}) < len(told)
+    return [f"{error}{' (other images)' if alike else ''} in {names}" for error, names in told]
+
+
+def _named(names: Sequence[str]) -> str:
+    names = sorted(names)
+    return ", ".join(names[:NAMES]) + (f" and {len(names) - NAMES} more" if len(names) > NAMES else "")
+
+
+def _bytes(run: Run) -> bytes:
+    return b"" if run.wrong is None else run.wrong.tobytes()

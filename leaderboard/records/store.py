@@ -1,0 +1,139 @@
+"""Records as files: one JSON per run, written once and atomically."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from leaderboard.errors import NewerRecord, RecordError, one_line
+from leaderboard.reading.ours import RUN
+from leaderboard.reading.reading import Read, Unreadable, as_utf8, parse, read_each
+from leaderboard.records.atomic import behind, create_atomically
+from leaderboard.records.schema import (
+    SCHEMA_VERSION,
+    DataUsed,
+    ExecutionUsed,
+    Failure,
+    Hardware,
+    Metrics,
+    ProtocolUsed,
+    Record,
+    ScaleBin,
+    Software,
+    Timings,
+)
+
+__all__ = [
+    "SCHEMA_VERSION", "DataUsed", "ExecutionUsed", "Failure", "Hardware", "Metrics", "ProtocolUsed", "Record", "ScaleBin",
+    "Software", "Timings", "Unreadable", "path_of_run", "read_all", "read_record", "record_path",
+    "set_aside", "write_record",
+]  # fmt: skip
+
+
+def record_path(root: Path, record: Record) -> Path:
+    """Where the record belongs: ``root/protocol/task/model/run_id.json``."""
+    return path_of_run(root, record.protocol.name, record.task, record.model, record.run_id)
+
+
+def path_of_run(root: Path, protocol: str, task: str, model: str, run_id: str) -> Path:
+    """Where the record of a run belongs that has none yet."""
+    return Path(root) / protocol / task / model / f"{run_id}.json"
+
+
+def write_record(root: Path, record: Record) -> Path:
+    """Write the record atomically and return its path. Of several processes that write one run's record, the first wins.
+
+    Raises RecordError when an ok record or an unreadable file is already there (a failed record is replaced), and when
+    the file cannot be written.
+    """
+    path = record_path(root, record)
+    if not _put(behind(path), to_json(record).encode("utf-8")):
+        raise RecordError(f"{one_line(path)} holds a finished run already and is never overwritten; move it away to run again")
+    return path
+
+
+def _put(path: Path, content: bytes) -> bool:
+    """Write a record where none or a failed one is; False: a finished one is there."""
+    while not create_atomically(path, content):
+        try:
+            if parse(as_utf8(path.read_bytes()), Record).status == "ok":
+                return False
+            if _replace_failed(path, content):
+                return True
+        except FileNotFoundError:
+            continue  # another process took the failed record away first
+        except (RecordError, OSError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise RecordError(f"{one_line(path)} cannot be replaced: {one_line(reason)}; move it away to run again") from None
+    return True
+
+
+def _replace_failed(path: Path, content: bytes) -> bool:
+    """Take the failed record away and write in its place. Should it just have become a finished one, that is put back."""
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.replaced")
+    path.rename(aside)
+    try:
+        finished = parse(as_utf8(aside.read_bytes()), Record).status == "ok"
+        written = _put(path, aside.read_bytes() if finished else content)
+    except BaseException:
+        if not os.path.lexists(path):
+            aside.rename(path)
+        raise
+    finally:
+        aside.unlink(missing_ok=True)
+    return written and not finished
+
+
+def to_json(record: BaseModel) -> str:
+    """One line per field and per field's field: a change shows as a line, and a long curve stays on one."""
+    lines = []
+    for name, value in record.model_dump(mode="json").items():
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        if isinstance(value, dict) and value:
+            inner = (f"  {json.dumps(k)}: {json.dumps(v, ensure_ascii=False, allow_nan=False)}" for k, v in value.items())
+            text = "{\n" + ",\n".join(inner) + "\n }"
+        lines.append(f" {json.dumps(name)}: {text}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def read_record(path: Path) -> Record:
+    """The record in the file ``path``. Raises RecordError, in one line, for anything that is not one."""
+    try:
+        return parse(as_utf8(Path(path).read_bytes()), Record)
+    except OSError as error:
+        reason = one_line(error.strerror or type(error).__name__)
+    except NewerRecord as error:
+        raise NewerRecord(f"{one_line(path)} is no readable record: {error}") from None
+    except RecordError as error:
+        reason = str(error)
+    raise RecordError(f"{one_line(path)} is no readable record: {reason}")
+
+
+def read_all(root: Path) -> tuple[list[Record], list[Unreadable]]:
+    """Every record under ``root``, at any depth, and everything of ours there that could not be read, in order of their paths.
+
+    Raises RecordError when ``root`` is no folder.
+    """
+    found = list(read_each([Path(root)], {RUN: Record}))
+    return [f.item for f in found if isinstance(f, Read)], [f for f in found if isinstance(f, Unreadable)]
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file to ``NAME.json.unreadable`` (numbered if taken), so that the run can be done again; the new path.
+
+    Raises RecordError when it cannot be renamed.
+    """
+    path = Path(path)
+    target, number = path.with_name(f"{path.name}.unreadable"), 1
+    while os.path.lexists(target):
+        number += 1
+        target = path.with_name(f"{path.name}.unreadable.{number}")
+    try:
+        return path.rename(target)
+    except OSError as error:
+        reason = one_line(error.strerror or type(error).__name__)
+        raise RecordError(f"{one_line(path)} could not be set aside: {reason}; rename it by hand") from None

@@ -1,0 +1,121 @@
+"""Every pair of models of one table, paired over the realizations that both have: difference, interval, two tests, Holm.
+
+**Two tests.** The sign-flip test asks only that a difference could as well have had the other sign, and is exact; but n
+realizations have 2^n sign patterns, so its p is never below 2/2^n: 0.031 for six. After Holm's correction over the 45 pairs of
+ten models nothing can ever be told apart by it. It is reported; what decides (``p``, ``p_holm``, ranks) is the moderated t
+(leaderboard/stats/shrinkage.py) with the doubt of both levels, realizations and images (leaderboard/stats/evidence.py).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leaderboard.records.runs import Run
+from leaderboard.stats.answers import gather
+from leaderboard.stats.evidence import LEVEL, Evidence, Interval
+from leaderboard.stats.shrinkage import moderate
+
+MOST_MODELS = 200  # of one table: 19,900 pairs. Beyond, no pairs are compared
+MOST_FLIPPED = 16  # realizations whose sign patterns are all tried: 65,536
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """``difference``: mean error of a minus that of b (percentage points) over ``n`` shared realizations.
+
+    ``p_holm`` is ``p`` corrected for all pairs of the table; ``p_sign_flip`` is None for more than 16 realizations.
+    ``evidence``: what interval and p were computed from, its spread moderated by the table's other pairs.
+    """
+
+    a: str
+    b: str
+    difference: float
+    interval: Interval
+    p: float
+    p_holm: float
+    p_sign_flip: float | None
+    n: int
+    evidence: Evidence
+
+    @property
+    def apart(self) -> bool:
+        """Whether the table's data tell the two apart: p, corrected for all its pairs, is below 0.05."""
+        return self.p_holm < 1 - LEVEL and self.difference != 0
+
+
+def by_model(runs: Iterable[Run]) -> dict[str, dict[int, Run]]:
+    """Successful runs of one table by model and realization."""
+    table: defaultdict[str, dict[int, Run]] = defaultdict(dict)
+    for run in runs:
+        if run.status == "ok":
+            table[run.model][run.realization] = run
+    return dict(sorted(table.items()))
+
+
+def evidence_of(runs: Mapping[int, Run]) -> Evidence:
+    """What one model's successful runs, by realization, say about its mean error."""
+    model = next(iter(runs.values())).model
+    return gather({model: runs}, [model], sorted(runs)).of_model(0)
+
+
+def compare_all(runs: Iterable[Run]) -> tuple[Comparison, ...]:
+    """Each pair of models (a before b by name) that shares at least two realizations; none in a table of over 200 models."""
+    table = by_model(runs)
+    if len(table) > MOST_MODELS:
+        return ()
+    groups: defaultdict[tuple[int, ...], list[tuple[str, str]]] = defaultdict(list)
+    for a, b in combinations(table, 2):
+        shared = tuple(sorted(table[a].keys() & table[b].keys()))
+        if len(shared) > 1:
+            groups[shared].append((a, b))
+    found = [c for shared, pairs in sorted(groups.items()) for c in _compare(table, pairs, shared)]
+    found.sort(key=lambda c: (c.a, c.b))
+    corrected = holm([c.p for c in found])
+    return tuple(replace(c, p_holm=p) for c, p in zip(found, corrected, strict=True))
+
+
+def _compare(
+    table: Mapping[str, Mapping[int, Run]], pairs: Sequence[tuple[str, str]], shared: Sequence[int]
+) -> list[Comparison]:
+    models = sorted({model for pair in pairs for model in pair})
+    place = {model: index for index, model in enumerate(models)}
+    answers = gather(table, models, shared)
+    a, b = (np.array([place[pair[side]] for pair in pairs]) for side in (0, 1))
+    flips: Sequence[float | None] = [None] * len(pairs)
+    if len(shared) <= MOST_FLIPPED:
+        flips = sign_flip(answers.errors[a] - answers.errors[b]).tolist()
+    alone = [answers.of_pair(place[x], place[y]) for x, y in pairs]
+    variances, freedom = moderate(np.array([evidence.spread for evidence in alone]), len(shared) - 1)
+    comparisons = []
+    for pair, flip, evidence, spread in zip(pairs, flips, alone, variances.tolist(), strict=True):
+        surer = replace(evidence, spread=spread, freedom=freedom)
+        p = surer.p
+        comparisons.append(Comparison(*pair, surer.mean, surer.interval, p, p, flip, len(shared), surer))
+    return comparisons
+
+
+def sign_flip(differences: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Exact two-sided p of each row of paired differences, (pairs, n): the share of the 2^n signs with as large a mean."""
+    # The same sum in another order may differ in its last bits and must still count as equal.
+    limit = np.abs(differences.sum(axis=1)) - 1e-9 * np.abs(differences).sum(axis=1)
+    patterns = 2 ** (differences.shape[1] - 1)  # with the first sign fixed: the others mirror them
+    reached = np.zeros(len(differences))
+    for others in product((1.0, -1.0), repeat=differences.shape[1] - 1):
+        reached += np.abs(differences @ np.array([1.0, *others])) >= limit
+    p: NDArray[np.float64] = reached / patterns
+    return p
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction (1979) for all the p-values together, in their order."""
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = largest
+    return corrected
