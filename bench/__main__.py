@@ -3,9 +3,9 @@
 import os
 import sys
 
-from bench.net import enter
+from bench.cli.catch_all import enter
+from bench.machine.told import told
 from bench.siblings import put_first
-from bench.told import told
 
 if __name__ == "__main__":
     if not sys.flags.safe_path and sys.path[:1] == [told(os.getcwd)]:

@@ -11,14 +11,14 @@ from pydantic import ValidationError
 
 import datasets
 import models
-from bench.device import choose_device
 from bench.errors import BenchError
-from bench.execute import execute
+from bench.machine.device import choose_device
+from bench.machine.same_code import model_of
 from bench.plan import Run
 from bench.protocol import EXECUTION, Protocol, Recipe
-from bench.same_code import model_of
 from bench.settings import misfits
-from bench.train import Watch
+from bench.training.run import execute
+from bench.training.train import Watch
 from leaderboard.errors import one_line
 from leaderboard.records.store import Record
 

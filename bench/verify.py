@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.commands import again
 from bench.errors import BenchError
 from bench.protocol import EXECUTION
-from bench.typed import again
 from leaderboard.board.tables import build_sections
 from leaderboard.errors import RecordError, one_line
 from leaderboard.reading.collection import collect

@@ -16,10 +16,10 @@ from pathlib import Path
 import torch
 
 import datasets
-from bench.checkpoint import Checkpoint
-from bench.network_state import state_of
-from bench.run_state import Progress
-from bench.timed_step import TimedStep, timed_run
+from bench.measure.timed_step import TimedStep, timed_run
+from bench.training.state.checkpoint import Checkpoint
+from bench.training.state.network_state import state_of
+from bench.training.state.run_state import Progress
 from leaderboard.records.timing import read_timings
 
 CPU = torch.device("cpu")

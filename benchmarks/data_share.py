@@ -15,9 +15,9 @@ import torch
 
 import datasets
 import models
-from bench.device import reuse_memory, set_numerics
-from bench.splits import Epoch, load_split
-from bench.timed_step import TimedStep, timed_run
+from bench.machine.device import reuse_memory, set_numerics
+from bench.measure.timed_step import TimedStep, timed_run
+from bench.training.data import Epoch, load_split
 
 CPU = torch.device("cpu")
 TASKS = ["mnist-scale-28", "mnist-scale-28+", "mnist-scale-56", "mnist-scale-56+", "stl10+"]

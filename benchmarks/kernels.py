@@ -2,8 +2,8 @@
 
     python benchmarks/kernels.py [--task mnist-scale-28] [--batch-size 128] [--device cuda] [MODEL ...]
 
-The step is the one that is timed (bench/timed_step.py): forward, backward, optimizer. Needs no GPU, and says nothing of what
-one would take; needs a C compiler and a CUDA build of torch, and builds the runtime of tests/fake_cuda when first used.
+The step is the one that is timed (bench/measure/timed_step.py): forward, backward, optimizer. Needs no GPU, and says nothing of
+what one would take; needs a C compiler and a CUDA build of torch, and builds the runtime of tests/fake_cuda when first used.
 The host's milliseconds are what launching costs torch and Python with a CUDA that does nothing: a lower bound of an eager step.
 """
 
@@ -87,8 +87,8 @@ def counted(
     """Count one model's step. Raises whatever the model may raise."""
     import torch
 
-    from bench.device import on, set_numerics
-    from bench.timed_step import TimedStep, timed_run
+    from bench.machine.device import on, set_numerics
+    from bench.measure.timed_step import TimedStep, timed_run
 
     run, device = timed_run(model, task, batch_size, "float32"), torch.device(device_name)
     if network:
@@ -111,7 +111,7 @@ def counted(
 
 def captured(step: object) -> Callable[[], None] | None:
     """The step's replay; None: it cannot be captured, which is said."""
-    from bench.graphs import NotCaptured
+    from bench.training.graphs import NotCaptured
 
     try:
         return step.capture()  # type: ignore[attr-defined]

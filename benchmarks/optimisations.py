@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import models
-from bench.device import M_MMAP_MAX, M_TOP_PAD, M_TRIM_THRESHOLD, reuse_memory, set_glibc, set_numerics
-from bench.timed_step import TimedStep, timed_run
+from bench.machine.device import M_MMAP_MAX, M_TOP_PAD, M_TRIM_THRESHOLD, reuse_memory, set_glibc, set_numerics
+from bench.measure.timed_step import TimedStep, timed_run
 from models import wide_resnet
 from models.layers import dropout
 from models.layers.conv import fourier

@@ -3,11 +3,12 @@
     python benchmarks/published_pipeline.py [--task mnist-scale-28+] [--steps 2] [--rounds 2] [MODEL ...]
 
 The published pipeline: a PNG file per image, decoded and (task '+') rescaled one by one with Pillow in a DataLoader with two
-workers; plain layers (models/reference.py); torch's defaults; the loss read back at every step. Ours: `bench.splits.Epoch` and
-`bench.train` as they are. Each process takes some training steps and one validation batch, the first of each left out, and an
-epoch is worked out from them: 79 steps and 2,000 validation images. Seconds are wall-clock and, less disturbed by other work on
-the machine, the processors'. So few batches are loaded ahead during the step that is left out, so the published wall-clock time
-bears no loading; its processor time does, that of a batch loaded once more in the process itself.
+workers; plain layers (models/reference.py); torch's defaults; the loss read back at every step. Ours:
+`bench.training.data.Epoch` and `bench.training.train` as they are. Each process takes some training steps and one validation
+batch, the first of each left out, and an epoch is worked out from them: 79 steps and 2,000 validation images. Seconds are
+wall-clock and, less disturbed by other work on the machine, the processors'. So few batches are loaded ahead during the step
+that is left out, so the published wall-clock time bears no loading; its processor time does, that of a batch loaded once more
+in the process itself.
 """
 
 import argparse
@@ -31,11 +32,11 @@ from torchvision.transforms.functional import normalize, pil_to_tensor
 
 import datasets
 import models
-from bench.device import reuse_memory, set_numerics
-from bench.evaluate import predict
-from bench.splits import Epoch, Split, load_split
-from bench.step import fresh, gradients
-from bench.timed_step import timed_run
+from bench.machine.device import reuse_memory, set_numerics
+from bench.measure.timed_step import timed_run
+from bench.training.data import Epoch, Split, load_split
+from bench.training.evaluate import predict
+from bench.training.step import fresh, gradients
 from datasets.mnist_scale import MNIST_SCALE_MEAN, MNIST_SCALE_STD
 from models.reference import plain_layers
 

@@ -17,8 +17,8 @@ from torch.profiler import ProfilerActivity, profile
 
 import datasets
 import models
-from bench.device import reuse_memory, set_numerics
-from bench.profiling import high_water
+from bench.machine.device import reuse_memory, set_numerics
+from bench.measure.profiling import high_water
 from models.reference import plain_layers
 
 

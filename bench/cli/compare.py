@@ -23,9 +23,9 @@ def compare(
 ) -> None:
     """Say how far apart two models are, how sure that is, and how many realizations would settle it."""
     import datasets
+    from bench.commands import with_options
     from bench.errors import BenchError
     from bench.protocol import built_in_protocols
-    from bench.typed import with_options
     from leaderboard.board.tables import build_sections
     from leaderboard.errors import one_line
     from leaderboard.reading.collection import collect

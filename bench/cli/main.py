@@ -11,25 +11,20 @@ import typer
 import datasets
 import leaderboard
 import models
-from bench.cli import (
-    compare,
-    data,
-    equivariance_verb,
-    generalise_verb,
-    leaderboard_verb,
-    list_verb,
-    pack_verb,
-    profile_verb,
-    run,
-    sprint_verb,
-    time_verb,
-    timings_verb,
-    verify,
-)
+from bench.cli import compare, data, run, verify
+from bench.cli import equivariance as equivariance_verb
+from bench.cli import leaderboard as leaderboard_verb
+from bench.cli import list as list_verb
+from bench.cli import pack as pack_verb
+from bench.cli import profile as profile_verb
+from bench.cli import scale_sweep as generalise_verb
+from bench.cli import sprint as sprint_verb
+from bench.cli import time as time_verb
+from bench.cli import timings as timings_verb
+from bench.cli.catch_all import complain, told_of, traced
 from bench.errors import BenchError, Stopped
-from bench.net import complain, told_of, traced
-from bench.stop import MORE_TO_DO, heeded
-from bench.streams import never_fail
+from bench.machine.streams import never_fail
+from bench.scheduling.stop import MORE_TO_DO, heeded
 
 app = typer.Typer(
     name="bench",

@@ -12,10 +12,10 @@ import typer
 if TYPE_CHECKING:
     import torch
 
-    from bench.estimate import Estimates
     from bench.plan import Run
-    from bench.stop import StopRequest
-    from bench.work import Work
+    from bench.scheduling.estimate import Estimates
+    from bench.scheduling.session import Work
+    from bench.scheduling.stop import StopRequest
     from leaderboard.records.store import Hardware
 
 MOST = 2**31 - 1
@@ -74,7 +74,7 @@ def run(
     """Run models on tasks. Finished runs are skipped, interrupted ones continued."""
     from bench.plan import match_models, match_tasks, parse_realizations, plan_runs
     from bench.protocol import load_protocol
-    from bench.stop import StopRequest, parse_duration
+    from bench.scheduling.stop import StopRequest, parse_duration
 
     # What needs no torch comes first: a mistyped name is answered at once.
     stop = StopRequest(None if time_budget is None else parse_duration(time_budget))
@@ -86,13 +86,13 @@ def run(
     for part in parts:
         match_models(part.models, match_tasks(part.tasks))
 
-    from bench import other_code
-    from bench.device import choose_device
-    from bench.engines.choose import EngineOptions, check_engine, make_engine, parse_jobs
-    from bench.estimate import estimates_from, newer_records, read_results
-    from bench.hardware import describe_hardware
-    from bench.typed import with_options, words
-    from bench.work import work
+    from bench.commands import with_options, words
+    from bench.machine.device import choose_device
+    from bench.machine.hardware import describe_hardware
+    from bench.scheduling import other_code
+    from bench.scheduling.engines.choose import EngineOptions, check_engine, make_engine, parse_jobs
+    from bench.scheduling.estimate import estimates_from, newer_records, read_results
+    from bench.scheduling.session import work
 
     options = EngineOptions(engine, parse_jobs(jobs), address, gpus_per_run, slurm or [], stop)
     check_engine(options)
@@ -138,8 +138,8 @@ def run(
 
 def _check(runs: Sequence[Run], device: torch.device, results: Path, *, on_cuda: bool) -> None:
     """Raises BenchError: a run that cannot be done as its recipe says, or not be recorded."""
-    from bench.device import has_tf32
-    from bench.frame import check_frames
+    from bench.machine.device import has_tf32
+    from bench.record import check_frames
     from bench.settings import check_settings
 
     check_settings(runs, on_cuda=on_cuda, tf32=has_tf32(device) if device.type == "cuda" else on_cuda)
@@ -172,7 +172,7 @@ def _what(
 
 
 def _cost_line(runs: list[Run], todo: list[Run], estimates: Estimates, hardware: Hardware) -> str:
-    from bench.estimate import clock_text
+    from bench.scheduling.estimate import clock_text
 
     known = estimates.covers(todo)
     basis = f"from earlier records of {known} of them" if known else "no earlier records to judge by"
@@ -184,8 +184,8 @@ def _cost_line(runs: list[Run], todo: list[Run], estimates: Estimates, hardware:
 
 
 def _print_runs(runs: list[Run], done: set[str], estimates: Estimates, results: Path) -> None:
-    from bench.checkpoint import runs_begun
-    from bench.estimate import clock_text
+    from bench.scheduling.estimate import clock_text
+    from bench.training.state.checkpoint import runs_begun
 
     begun = runs_begun(results)
     for run in runs:
@@ -195,7 +195,7 @@ def _print_runs(runs: list[Run], done: set[str], estimates: Estimates, results: 
 
 def _report(done: Work, results: Path, stop: StopRequest, commands: Mapping[str, str]) -> int:
     """`commands`: what repeats each run in this place, where its record holds what repeats it anywhere."""
-    from bench.stop import MORE_TO_DO
+    from bench.scheduling.stop import MORE_TO_DO
 
     print(f"board: {results / 'LEADERBOARD.md'}")
     for record in done.bad:

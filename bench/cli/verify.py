@@ -23,9 +23,9 @@ def verify(
     record = find_record(roots, run_id)  # a mistyped id is answered before torch is imported
 
     import models
-    from bench.apart import apart
-    from bench.device import choose_device
     from bench.errors import BenchError
+    from bench.machine.device import choose_device
+    from bench.measure.apart import apart
     from bench.repeat import rebuild
     from bench.verify import judge, spread_of_runs
     from leaderboard.records.store import Record

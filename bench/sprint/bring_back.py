@@ -7,8 +7,8 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.checkpoint import FOLDER as CHECKPOINTS
-from bench.parts import split_file
+from bench.packing.parts import split_file
+from bench.training.state.checkpoint import FOLDER as CHECKPOINTS
 
 FOLDER = "bring-back"
 ARCHIVE = "sprint.tar.gz"

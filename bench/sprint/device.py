@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
-from bench.device import choose_device
-from bench.hardware import describe_hardware, describe_software
-from bench.told import told
+from bench.machine.device import choose_device
+from bench.machine.hardware import describe_hardware, describe_software
+from bench.machine.told import told
 
 
 def main(device_name: str, folder: Path) -> None:

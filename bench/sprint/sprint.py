@@ -12,14 +12,14 @@ from pathlib import Path
 import torch
 
 from bench.errors import BenchError
-from bench.hardware import describe_hardware
-from bench.source import commit
+from bench.machine.hardware import describe_hardware
+from bench.machine.source import commit
+from bench.scheduling.stop import MORE_TO_DO, StopRequest
 from bench.sprint import report
 from bench.sprint.bring_back import ARCHIVE, bring_back
 from bench.sprint.budget import limit
 from bench.sprint.step import LEAST, Outcome, Step, do
 from bench.sprint.steps import PACKING
-from bench.stop import MORE_TO_DO, StopRequest
 from leaderboard.errors import RecordError
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from bench.source import child_environment
-from bench.stop import MORE_TO_DO
+from bench.machine.source import child_environment
+from bench.scheduling.stop import MORE_TO_DO
 from leaderboard.errors import one_line
 
 WIND_DOWN = 10.0  # seconds between being asked to end (SIGTERM) and being killed

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from bench.source import ROOT
+from bench.machine.source import ROOT
 from bench.sprint import learnt
 from bench.sprint.step import Command, Step, bench
 
@@ -27,7 +27,7 @@ def steps_of(folder: Path, device: str, tasks: Sequence[str], protocol: str) -> 
     rounds = [tuple(tasks)] if tasks else ROUNDS
     family = "stl10+" if rounds[0][0].startswith("stl10") else "mnist-scale"
     task, (cheap, usual, slowest) = rounds[0][0], MODELS[family]
-    trial = [sys.executable, "-P", "-m", "bench.engines.trial", device, str(results), family]
+    trial = [sys.executable, "-P", "-m", "bench.scheduling.engines.trial", device, str(results), family]
     timed = tasks or ("mnist-scale-28", "mnist-scale-56")  # what '+' adds is not timed
     return [
         Step("device", [_always([sys.executable, "-P", "-m", "bench.sprint.device", device, str(folder)])], 0.06,

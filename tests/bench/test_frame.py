@@ -12,13 +12,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import frame as frames
+from bench import record as frames
 from bench.cli.main import main
 from bench.errors import BenchError
-from bench.execute import record_of_loss
-from bench.frame import check_frames, frame
 from bench.plan import PlanPart, Run, plan_runs
 from bench.protocol import Protocol, load_protocol
+from bench.record import check_frames, frame
+from bench.training.run import record_of_loss
 from leaderboard.errors import RecordError, one_line
 from leaderboard.records.store import read_record, write_record
 
@@ -57,7 +57,7 @@ def test_every_run_of_the_suite_can_be_recorded_and_that_is_known_within_a_secon
 
 
 def test_it_takes_no_torch():
-    code = "import sys, bench.frame, bench.typed; sys.exit('torch' in sys.modules)"
+    code = "import sys, bench.record, bench.commands; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

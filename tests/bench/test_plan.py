@@ -8,10 +8,10 @@ import pytest
 import datasets
 import models
 from bench.errors import BenchError
-from bench.estimate import COMMITTED_RECORDS
 from bench.plan import PlanPart, Run, load_plan, match_tasks, parse_realizations, plan_runs
 from bench.protocol import EXECUTION, load_protocol
 from bench.repeat import rebuild
+from bench.scheduling.estimate import COMMITTED_RECORDS
 from leaderboard.records.store import read_all
 
 EXECUTED = {"batch_split": 4, "channels_last": True, "compile": True, "cuda_graph": False, "evaluation_batch": 123}

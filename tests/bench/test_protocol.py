@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from bench.errors import BenchError
 from bench.protocol import EXECUTION, Recipe, Settings, load_protocol
-from bench.step import learning_rate
+from bench.training.step import learning_rate
 
 
 def test_paper_is_the_published_recipe():

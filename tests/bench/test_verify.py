@@ -1,23 +1,20 @@
 """What a repeat has to agree with: what calls for equal bits, and how a run is computed again as it was."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from record_factory import make_record
 
 from bench import repeat as repeating
-from bench.execute import execute
 from bench.plan import PlanPart, plan_runs
 from bench.protocol import EXECUTION, load_protocol
 from bench.repeat import rebuild, repeat
-from bench.train import Watch
+from bench.training.run import execute
+from bench.training.train import Watch
 from bench.verify import judge
 from leaderboard.records.store import Record, read_record
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "leaderboard"))
-from record_factory import make_record
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -10,12 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+from tiny import PLUGIN, TINY
 
 from bench.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "bench"))
-from tiny import PLUGIN, TINY  # noqa: E402 - of tests/bench
 
 
 @pytest.fixture

@@ -1,19 +1,16 @@
 """`bench compare` and `bench verify` as a user meets them."""
 
 import json
-import sys
 
 import pytest
-from test_command_line import ROOT, RUN_TINY, bench
+from record_factory import make_record
+from test_command_line import RUN_TINY, bench
+from tiny import PLUGIN, TINY
 
 from bench.cli.main import main
 from bench.verify import find_record
 from leaderboard.records.schema import MEASUREMENTS
 from leaderboard.records.store import write_record
-
-sys.path.insert(0, str(ROOT / "tests" / "leaderboard"))
-from record_factory import make_record
-from tiny import PLUGIN, TINY
 
 ERRORS = {"a": [20, 21, 19, 22, 20, 21], "b": [21, 22, 19, 21, 22, 20], "c": [90, 91, 88, 92, 90, 90], "d": [60]}
 

@@ -96,7 +96,7 @@ def test_a_users_script_finds_the_packages_where_no_other_has_their_name(site, t
 def test_children_find_what_the_command_found(site, tmp_path):
     strangers(tmp_path, "package")
     code = (
-        "import subprocess, bench.source as s, sys; sys.exit(subprocess.run([sys.executable, '-P', '-c', "
+        "import subprocess, bench.machine.source as s, sys; sys.exit(subprocess.run([sys.executable, '-P', '-c', "
         "'import bench, datasets, models; print(datasets.__file__, models.__file__)'], env=s.child_environment()).returncode)"
     )
     done = python(tmp_path, "-P", "-c", START + "import scalebench; " + code, site, path=[tmp_path])
@@ -108,7 +108,7 @@ BROKEN = {  # a file of the installation, what is in its place (None: nothing), 
     "a package missing": ("models", None, "package models is missing"),
     "a folder left of a package": ("leaderboard/__init__.py", None, "package leaderboard is missing"),
     "bench half there": ("bench/cli/main.py", None, "bench.cli.main"),
-    "no net": ("bench/net.py", None, "not whole"),
+    "no net": ("bench/cli/catch_all.py", None, "not whole"),
     "another bench overwrote it": ("bench/__init__.py", "import click_of_frappe\n", "not whole"),
     "a verb broken": (
         "bench/cli/data.py",

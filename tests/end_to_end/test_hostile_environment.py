@@ -10,12 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiny import PLUGIN, TINY
 
 from datasets.paths import cache_folder
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "bench"))
-from tiny import PLUGIN, TINY  # noqa: E402 - of tests/bench
 
 UNSET = None
 CHEAP = (
@@ -40,7 +39,7 @@ MEASURING = (  # one for each environment
 # In one process, for a start of Python is most of what a verb takes.
 EVERY_VERB = """
 import sys
-from bench.streams import never_fail
+from bench.machine.streams import never_fail
 never_fail()
 from bench.cli.main import main
 codes = []

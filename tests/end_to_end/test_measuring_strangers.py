@@ -5,15 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiny import TINY
 
 import models
 from bench.cli.main import main
-from bench.same_code import name_at_initialisation
+from bench.machine.same_code import name_at_initialisation
 from leaderboard.records.store import read_record
 from models.registry import lookup as registry
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
-from tiny import TINY
 
 TASK = "mnist-scale-28"
 PLUGIN = """
@@ -193,7 +191,7 @@ def test_a_place_that_cannot_be_written_is_said_before_anything_is_measured(tmp_
     monkeypatch.chdir(tmp_path)
     Path("a-file").touch()
     Path("a-link").symlink_to("a-file")
-    monkeypatch.setattr("bench.apart.apart", None)
+    monkeypatch.setattr("bench.measure.apart.apart", None)
     code, _, errors = call(capsys, *arguments, place)
     assert (code, len(errors)) == (2, 1)
     assert "cannot be written: " in errors[0] and f"try {arguments[-1]} DIR" in errors[0]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli import list_verb
+from bench.cli import list as list_verb
+from bench.cli.catch_all import told_of
 from bench.cli.main import main
-from bench.net import told_of
 
 ROOT = Path(__file__).resolve().parents[2]
 NEED_TORCH = (

@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiny import PLUGIN, TINY
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "bench"))
-from tiny import PLUGIN, TINY  # noqa: E402 - of tests/bench
 
 
 def test_what_is_packed_runs_elsewhere_and_names_its_commit(tmp_path):

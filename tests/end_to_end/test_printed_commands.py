@@ -10,19 +10,19 @@ import pytest
 import torch
 from typer.main import get_command
 
-import bench.engines.choose
+import bench.scheduling.engines.choose
+import bench.scheduling.session
 import bench.settings
-import bench.work
 import datasets
 from bench.cli.main import app, main
+from bench.commands import again
 from bench.errors import BenchError
-from bench.execute import record_of_loss
+from bench.measure.timing import Asked
 from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
-from bench.timing import Asked
-from bench.typed import again
+from bench.training.run import record_of_loss
+from bench.training.state.weights import trained_network, weights_path
 from bench.verify import find_record
-from bench.weights import trained_network, weights_path
 from leaderboard.records.store import write_record
 
 pytestmark = pytest.mark.usefixtures("own_registry")  # other tests walk over all models that there are
@@ -84,12 +84,14 @@ def place(tmp_path, monkeypatch):
 
     def fail(todo, *others):
         asked.append(todo)
-        return bench.work.Work([record_of_loss(run, torch.device("cpu"), "kind", "message", []) for run in todo], stopped=False)
+        return bench.scheduling.session.Work(
+            [record_of_loss(run, torch.device("cpu"), "kind", "message", []) for run in todo], stopped=False
+        )
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(bench.work, "work", fail)
+    monkeypatch.setattr(bench.scheduling.session, "work", fail)
     for name in ("check_engine", "make_engine"):
-        monkeypatch.setattr(bench.engines.choose, name, lambda *others: None)
+        monkeypatch.setattr(bench.scheduling.engines.choose, name, lambda *others: None)
     monkeypatch.setattr(bench.settings, "check_settings", lambda *others, **more: None)
     Path("folder").mkdir()
     Path("my net.py").write_text(PLUGIN.format(name=f"printed-{tmp_path.name[-40:]}"))

@@ -3,9 +3,10 @@
 import json
 import os
 import shutil
-import sys
 
 import pytest
+from measurement_factory import make_generalisation
+from record_factory import make_record
 from test_command_line import ROOT
 
 from bench.cli.main import main
@@ -13,10 +14,6 @@ from bench.errors import BenchError
 from bench.verify import find_record
 from leaderboard.records.measurement import write_measurement
 from leaderboard.records.store import write_record
-
-sys.path.insert(0, str(ROOT / "tests" / "leaderboard"))
-from measurement_factory import make_generalisation
-from record_factory import make_record
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ PROGRAM = """
 import io, json, threading, time
 from pathlib import Path
 import torch
-from bench import checkpoint as module
-from bench.checkpoint import Checkpoint
+from bench.training.state import checkpoint as module
+from bench.training.state.checkpoint import Checkpoint
 from bench.errors import Stopped
-from bench.execute import checkpoint_of, execute
+from bench.training.run import checkpoint_of, execute
 from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
-from bench.train import Watch
+from bench.training.train import Watch
 
 protocol = load_protocol("small.yaml").with_settings(epochs=4)
 (run,) = plan_runs([PlanPart(models=["cnn"], tasks=["mnist-scale-28+"])], [0], protocol)
@@ -109,7 +109,7 @@ def test_a_run_changes_devices(run, tmp_path):
     """Begun on the CPU, on with it on a card, finished on the CPU: how the optimizer computes is each device's own."""
     kinds = start(run, tmp_path, """
 seen = []
-from bench import step
+from bench.training import step
 made = step.Steps.begin
 def begin(self, *rest):
     made(self, *rest)

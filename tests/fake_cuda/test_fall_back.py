@@ -88,8 +88,8 @@ def test_what_cannot_be_captured_runs_kernel_by_kernel(bench, tmp_path):
 
 NOTHING = """
 import torch
-from bench.device import on
-from bench.graphs import NotCaptured, capture
+from bench.machine.device import on
+from bench.training.graphs import NotCaptured, capture
 
 device = torch.device("cuda:1")
 x = torch.ones(4, device=device)

@@ -8,10 +8,10 @@ WAITS = """
 import json, sys
 from pathlib import Path
 import torch
-from bench.execute import execute
+from bench.training.run import execute
 from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
-from bench.train import Watch
+from bench.training.train import Watch
 from inside import count, reset
 
 QUANTITIES = ("synchronisations", "copies_to_host", "graph_launches", "kernels")
@@ -54,7 +54,7 @@ def test_the_host_waits_once_an_epoch(run, tmp_path):
 PRODUCTS = """
 import json, os, sys, time
 import torch
-from bench.device import on, set_numerics
+from bench.machine.device import on, set_numerics
 
 device = torch.device("cuda")
 a, out = torch.ones(8, 8, device=device), torch.ones(8, 8, device=device)

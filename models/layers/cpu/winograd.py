@@ -27,7 +27,7 @@ from models.layers.conv.separable import Functions, without_common_zeros
 from models.layers.layout import as_maps, pixels_first
 
 # Besides infinity. Few and near 1 in magnitude: rounding errors grow with their powers. With these the error in float32 is some
-# 1e-6 (6 points) to 4e-6 (8) of the result, that of torch's own weight gradient (tests/models/test_winograd.py).
+# 1e-6 (6 points) to 4e-6 (8) of the result, that of torch's own weight gradient (tests/models/layers/test_winograd.py).
 POINTS: dict[int, tuple[float, ...]] = {
     4: (0, 1, -1),
     5: (0, 1, -1, 2),

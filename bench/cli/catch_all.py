@@ -1,0 +1,122 @@
+"""The net under every verb: whatever goes wrong is one line, with exit code 2. BENCH_DEBUG=1 shows the traceback as well.
+
+Known causes get their message where they arise; here what nobody foresaw is named: what, where, and that it was unexpected.
+Imports nothing of the suite's but what stands alone, so that a package that is missing or broken is told like all else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from bench.machine.streams import never_fail
+from bench.machine.told import told
+from bench.scheduling.stop import MORE_TO_DO
+from bench.siblings import HOME, MARKS, stranger
+
+BAD_INPUT = 2
+LONGEST = 300  # characters of an exception's own message
+DISTRIBUTIONS = {"yaml": "pyyaml", "sklearn": "scikit-learn", "PIL": "pillow", "pynvml": "nvidia-ml-py"}  # of other names
+NEEDED = {*DISTRIBUTIONS, "torch", "numpy", "scipy", "pandas", "seaborn", "matplotlib", "jinja2", "typer"}
+NEEDED |= {"pydantic", "tqdm", "rich", "psutil", "ray", "submitit"}
+
+
+def enter() -> NoReturn:
+    """The command line as a program: import what the verbs need inside the net, run the one that was typed, exit."""
+    never_fail()
+    try:
+        Path.cwd()
+    except OSError:  # libraries end the process without a word there
+        sys.exit(complain("the folder where you stand no longer exists; change to another one"))
+    strange = stranger()
+    if strange is not None:
+        sys.exit(complain(strange))
+    try:
+        from bench.cli.main import main
+    except KeyboardInterrupt:
+        sys.exit(complain("interrupted", MORE_TO_DO))
+    except (Exception, SystemExit) as error:
+        sys.exit(complain(told_of(error)))
+    main()
+    sys.exit(0)
+
+
+def complain(message: str, code: int = BAD_INPUT) -> int:
+    """Say it in one line on standard error; the exit code."""
+    print("bench: " + " ".join("".join(sign if sign.isprintable() else " " for sign in message).split()), file=sys.stderr)
+    return code
+
+
+def traced(error: BaseException) -> str:
+    """Its message; with BENCH_DEBUG=1 its traceback is shown first."""
+    if os.environ.get("BENCH_DEBUG", "0") not in ("", "0"):
+        traceback.print_exception(error, file=sys.stderr)
+    return str(told(str, error, otherwise=""))
+
+
+def told_of(error: BaseException) -> str:
+    """One line on an exception that nobody foresaw, or on a package that is missing or broken."""
+    traced(error)
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    lines = [line for _, line in traceback.walk_tb(error.__traceback__)]
+    ours = [number for number, frame in enumerate(frames) if _is_ours(frame)]
+    last = ours[-1] if ours else len(frames) - 1
+    name = _package(error, frames[last + 1 :])
+    said = _short(error)
+    if isinstance(error, ModuleNotFoundError) and name == (error.name or "").partition(".")[0] != "":
+        return (
+            f"{name} is not installed in this Python ({sys.executable}); type: python -m pip install "
+            f"{DISTRIBUTIONS.get(name, name)}, or `make env` in the checkout for all that the suite needs"
+        )
+    if name:
+        file = getattr(sys.modules.get(name), "__file__", None) or getattr(error, "path", None) or ""
+        return (
+            f"{name} cannot be imported here{f' ({file})' if file else ''}: {type(error).__name__}: {said}; install it "
+            "again, or take away what is in its way; BENCH_DEBUG=1 shows the traceback"
+        )
+    kind = "exit" if isinstance(error, SystemExit) else type(error).__name__
+    where = f" ({_place(frames[last], lines[last])})" if frames else ""
+    return f"unexpected {kind}{': ' if said else ''}{said}{where}; BENCH_DEBUG=1 shows the traceback"
+
+
+def _package(error: BaseException, after: Sequence[FrameType]) -> str:
+    """The foreign package whose import failed, as the error itself or the frames after the suite's last one tell."""
+    name = (error.name or "") if isinstance(error, ImportError) else ""
+    if not name:
+        modules = [str(frame.f_globals.get("__name__")) for frame in after if frame.f_code.co_name == "<module>"]
+        modules = [module for module in modules if not module.startswith("importlib")]
+        # scipy fails for its numpy: the innermost of those that one may install
+        inner = (module for module in reversed(modules) if module.partition(".")[0] in NEEDED)
+        name = next(inner, modules[0] if modules else "")
+    name = name.partition(".")[0]
+    return "" if name in (*MARKS, "bench", "__main__") else name
+
+
+def _is_ours(frame: FrameType) -> bool:
+    """Whether its code is the suite's or a plugin's, that is, neither Python's own nor an installed package's."""
+    file = frame.f_code.co_filename
+    if any(file.startswith(str(HOME / package) + os.sep) for package in (*MARKS, "bench")):
+        return True
+    if frame.f_globals.get("__name__", "").partition(".")[0] in NEEDED:  # or what is in its place
+        return False
+    installed = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return not file.startswith(("<", *installed)) and "site-packages" not in file
+
+
+def _place(frame: FrameType, line: int) -> str:
+    file = Path(frame.f_code.co_filename)
+    for folder in (HOME, Path(os.path.curdir).absolute()):
+        if file.is_relative_to(folder):
+            return f"{file.relative_to(folder)}:{line}"
+    return f"{file}:{line}"
+
+
+def _short(error: BaseException) -> str:
+    line = " ".join(str(told(str, error, otherwise="")).split())
+    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"

@@ -1,1 +1,0 @@
-"""Engines: all take runs, all give records."""

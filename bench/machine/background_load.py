@@ -1,0 +1,72 @@
+"""Whether a device was left alone while something was timed on it, and why not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Literal
+
+import psutil
+import torch
+
+from bench.machine.nvml import card_state
+from bench.machine.told import told
+from leaderboard.records.timing import DeviceState
+
+OTHERS_ALLOWED = 0.05  # of the processors' time
+# Why a card may run below its highest clocks without being held back: nothing to do, or clocks that somebody set.
+HARMLESS = {"GpuIdle", "ApplicationsClocksSetting", "UserDefinedClocks"}
+
+
+class Others:
+    """From its making on, how much of the processors' time other processes, or other guests of the host, use."""
+
+    def __init__(self) -> None:
+        self.began, self.of_others = time.perf_counter(), told(_seconds_of_others)
+
+    def share(self) -> float | None:
+        """Between 0 and 1, of all processors' time until now; None where the system does not tell."""
+        now = told(_seconds_of_others)
+        if now is None or self.of_others is None:
+            return None
+        share: float = (now - self.of_others) / (time.perf_counter() - self.began) / (psutil.cpu_count() or 1)
+        return min(1.0, max(0.0, share))
+
+
+def _seconds_of_others() -> float:
+    return _busy_seconds() - _own_seconds()
+
+
+def _busy_seconds() -> float:
+    times = psutil.cpu_times()
+    return float(sum(getattr(times, name, 0.0) for name in ("user", "nice", "system", "irq", "softirq", "steal")))
+
+
+def _own_seconds() -> float:
+    times = psutil.Process().cpu_times()
+    return float(times.user + times.system)
+
+
+def gpu_state(device: torch.device, when: Literal["before", "busy", "after"]) -> DeviceState:
+    """The card's state now, None for what the driver does not say."""
+    state = card_state(device)
+    return DeviceState(when=when, **{name: state[name] for name in DeviceState.model_fields if name != "when"})
+
+
+def taints(states: Sequence[DeviceState], others_share: float | None) -> list[str]:
+    """Everything that may have slowed a timing down, one line each. `others_share` is None where it does not matter."""
+    found = []
+    if others_share is not None and others_share > OTHERS_ALLOWED:
+        found.append(f"other processes used {others_share:.0%} of the processors")
+    for state in states:
+        if state.other_processes is None or state.throttle_reasons is None:
+            found.append(f"{state.when}: the driver does not say who else is on the card, or whether it is held back")
+        if state.other_processes:
+            found.append(f"{state.when}: {state.other_processes} other processes on the card")
+        held_back = set(state.throttle_reasons or ()) - HARMLESS
+        if held_back:
+            found.append(f"{state.when}: the card was held back ({', '.join(sorted(held_back))})")
+        cap, default = state.power_cap_watts, state.default_power_cap_watts
+        if cap is not None and default is not None and cap < default:
+            found.append(f"{state.when}: power cap {cap:.0f} W, the card's own is {default:.0f} W")
+    return found

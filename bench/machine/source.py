@@ -1,0 +1,94 @@
+"""Which version and commit of this suite is running. What cannot be told is unknown, and never an error."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import subprocess
+import tempfile
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from bench.machine.told import told
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMIT_FILE = "COMMIT"
+COMMIT_VARIABLE = "BENCH_COMMIT"
+GIT_SECONDS = 10.0  # for an answer of git's
+
+
+def version(root: Path = ROOT) -> str:
+    """The suite's version: of the pyproject.toml beside the code, else of the installed package, else "unknown"."""
+    found = told(_in_pyproject, root) or told(importlib.metadata.version, "scalebench")
+    return found if isinstance(found, str) else "unknown"
+
+
+def _in_pyproject(root: Path) -> Any:
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return project["version"] if project["name"] == "scalebench" else None
+
+
+def commit(root: Path = ROOT) -> tuple[str | None, bool | None]:
+    """The commit of the suite's own files, and whether they hold changes beyond it; (None, None) where that is unknown.
+
+    As git says where ``root`` is a checkout's top folder. Where it cannot say (no git, a folder that belongs to somebody else,
+    no .git), as the environment variable BENCH_COMMIT says, else, without a .git, the file COMMIT in ``root``, which
+    `bench pack` writes. Either holds 40 hexadecimal digits, and "-dirty" after them if there were changes; anything else is
+    ignored. git is asked once per process, for what has been imported does not change with the files.
+    """
+    found = _by_git(root)
+    if found is None:
+        found = parse_commit(os.environ.get(COMMIT_VARIABLE, ""))
+    if found is None and not told((root / ".git").exists, otherwise=True):
+        found = parse_commit(told((root / COMMIT_FILE).read_text, "ascii", otherwise=""))
+    return found or (None, None)
+
+
+def parse_commit(text: str) -> tuple[str, bool] | None:
+    """'0123…cdef' or '0123…cdef-dirty' -> the commit and whether there were changes; None: it is neither."""
+    found = re.fullmatch(r"([0-9a-f]{40})(-dirty)?", text.strip().lower())
+    return found and (found[1], found[2] is not None)
+
+
+@cache
+def _by_git(root: Path) -> tuple[str, bool] | None:
+    return told(_asked_of_git, root) if told((root / ".git").exists, otherwise=False) else None
+
+
+def _asked_of_git(root: Path) -> tuple[str, bool] | None:
+    """None: git takes the folder for a part of another repository, or speaks nonsense. Raises OSError, SubprocessError."""
+    top, _, head = git(root, "rev-parse", "--show-toplevel", "HEAD").rpartition("\n")
+    if Path(top).resolve() != root.resolve() or not re.fullmatch(r"[0-9a-f]{40,64}", head):
+        return None
+    return head, bool(git(root, "status", "--porcelain", "--untracked-files=no"))
+
+
+def child_environment() -> dict[str, str]:
+    """For a process of this suite's that is started from anywhere: it finds these packages, and then what this one would."""
+    paths = filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _environment() -> dict[str, str]:
+    """For git. GIT_DIR and its like name another repository; GIT_CONFIG_* stay, for they may say that this folder is safe."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name.startswith("GIT_CONFIG_")}
+    return {**kept, "GIT_OPTIONAL_LOCKS": "0"}  # asking must not get in the way of the user's own git
+
+
+def git(root: Path, *arguments: str) -> str:
+    """What git says of ``root``, without blanks around it. Raises OSError, SubprocessError."""
+    with tempfile.TemporaryFile() as answer:  # a file, not a pipe: a child that git left behind cannot keep us waiting
+        subprocess.run(
+            ["git", "-C", str(root), *arguments],
+            check=True,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=answer,
+            stderr=subprocess.DEVNULL,
+            timeout=GIT_SECONDS,
+        )
+        answer.seek(0)
+        return os.fsdecode(answer.read()).strip()

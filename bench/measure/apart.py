@@ -1,0 +1,120 @@
+"""A measurement in a process of its own: what a model does to its process costs that model alone and changes no other.
+
+The model may print, ask for input, exit, crash or change torch's defaults: the parent hears one line of JSON, or that the
+process is gone. The end of the input ends the process, also when the parent was killed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+from pydantic import TypeAdapter, ValidationError, validate_call
+from pydantic_core import to_json
+
+import datasets
+import models
+from bench.errors import BenchError
+from bench.machine.source import child_environment
+from leaderboard.errors import RecordError, one_line
+from models.errors import said
+
+T = TypeVar("T")
+OURS = (BenchError, models.ModelError, datasets.DataError, RecordError)  # their messages say it all
+
+
+def apart(kind: type[T], what: str, function: str, plugin: str = "", **arguments: Any) -> T:
+    """Call `function` ("module:name") in a fresh process and return what it returns, of this kind.
+
+    `what` is done there, for messages ("timing cnn"). `plugin`: a file of models to load there, and no other. Arguments travel
+    as JSON and become what the function's annotations say.
+    Raises DataError: raised there; BenchError, in one line: anything else was raised there, or the process died.
+    """
+    asked = to_json({"function": function, "plugin": plugin, "arguments": arguments})
+    debugging = os.environ.get("BENCH_DEBUG", "0") not in ("", "0")
+    call = [sys.executable, "-P", "-m", "bench.measure.apart"]
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(
+            call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=None if debugging else errors,
+            env=child_environment(), start_new_session=True,
+        ) as process,
+    ):  # fmt: skip
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            with suppress(OSError):  # it died: then there is no answer
+                process.stdin.write(asked + b"\n")
+                process.stdin.flush()
+            answer = process.stdout.readline()
+        finally:
+            process.kill()  # it has answered, or is not wanted any more
+            code = process.wait()
+        errors.seek(0)
+        words = errors.read().decode("utf-8", "replace").strip().splitlines()
+    try:
+        told = json.loads(answer)
+        if "result" in told:
+            return TypeAdapter(kind).validate_python(told["result"])
+        reason = told["error"]
+    except (ValueError, ValidationError):
+        reason, told = f"its process {_end(code)}{': ' if words else ''}{one_line(words[-1]) if words else ''}", {}
+    if told.get("data"):
+        raise datasets.DataError(reason)
+    raise BenchError(f"{what} failed: {reason}")
+
+
+def _end(code: int) -> str:
+    with suppress(ValueError):
+        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended itself with exit code {code}"
+    return f"ended with exit code {code}"
+
+
+def main() -> None:
+    """Do what the first line of the input asks; the answer is one line on the output."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a model prints is no answer
+    orders = os.fdopen(os.dup(0), "rb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # a model that asks for input gets none
+    asked = json.loads(orders.readline())
+    threading.Thread(target=_end_with_parent, args=(orders,), daemon=True).start()
+    try:
+        import torch  # noqa: F401 - before a plugin that draws random numbers on import: models/registry/draws.py
+
+        for plugin in filter(None, [asked["plugin"]]):
+            models.load_plugin(plugin)
+        module, _, name = asked["function"].partition(":")
+        result = validate_call(getattr(importlib.import_module(module), name))(**asked["arguments"])
+        answer = {"result": TypeAdapter(type(result)).dump_python(result, mode="json")}
+    except BaseException as error:  # this process exists to find out; SystemExit is a failure, too
+        traceback.print_exc()
+        answer = {"error": _reason(error, asked["plugin"]), "data": isinstance(error, datasets.DataError)}
+    answers.write(to_json(answer) + b"\n")
+    answers.flush()
+    os._exit(0)  # whatever the model left running
+
+
+def _end_with_parent(orders: BinaryIO) -> None:
+    orders.read()
+    os._exit(1)
+
+
+def _reason(error: BaseException, plugin: str) -> str:
+    """In one line what was raised, and where in the plugin's folder."""
+    if isinstance(error, OURS):
+        return one_line(error)
+    own = [f for f in traceback.extract_tb(error.__traceback__) if plugin and Path(f.filename).parent == Path(plugin).parent]
+    return one_line(said(error) + (f" ({Path(own[-1].filename).name}:{own[-1].lineno}: {own[-1].line})" if own else ""))
+
+
+if __name__ == "__main__":
+    main()

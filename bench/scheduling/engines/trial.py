@@ -1,0 +1,132 @@
+"""`--jobs auto`: how many runs side by side on one GPU pay, found by a short trial.
+
+Six processes are started once. Each repeats rounds of training steps, one step of each model of a mix, captured as in a run;
+the first 1, 2, 4 and 6 of them at a time. Taken is the smallest number whose rounds per second, in sum, are within 3 % of the
+best. Run as a program, this file is the trial of the command line `DEVICE RESULTS FAMILY`.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.errors import BenchError
+from bench.scheduling.engines.tryer import Tryer
+from leaderboard.errors import RecordError
+from leaderboard.records.atomic import write_atomically
+
+COUNTS = (1, 2, 4, 6)
+SECONDS = 2.5  # for each number of processes
+CLOSE = 0.97  # of the best rate: fewer processes are better where they do as much
+SECONDS_TO_PREPARE = 90.0
+ROOM = 1.5  # a run holds its data and large evaluation batches besides what the trial's steps hold
+KEPT = ".jobs.json"
+PROCESS = (sys.executable, "-P", "-m", "bench.scheduling.engines.trial_process")
+
+
+@dataclass
+class Rates:
+    """Rounds per second by the number of processes, and what was left out and why."""
+
+    rounds: dict[int, float] = field(default_factory=dict)
+    note: str = ""
+    complete: bool = False  # whether it came to its end: else it is not kept
+
+    @property
+    def best(self) -> int:
+        """The smallest number that is close to the best; 1 where nothing was measured."""
+        most = max(self.rounds.values(), default=0.0)
+        return min((count for count, rate in self.rounds.items() if rate >= CLOSE * most), default=1)
+
+    def __str__(self) -> str:
+        told = ", ".join(f"{count}: {rate:.3g}" for count, rate in self.rounds.items())
+        return f"{self.best} (rounds of steps per second with {told or 'none'}{f'; {self.note}' if self.note else ''})"
+
+
+def jobs_for(
+    device: torch.device, results: Path, family: str, mps: bool, stop: Callable[[], bool], say: Callable[[str], None] = print
+) -> int:
+    """Runs side by side on one GPU, as found before in this results folder, else by a trial, kept there.
+
+    `family`: "mnist-scale" or "stl10+". A trial that fails, or that `stop` ends, is said in one line; it gives
+    what it found, or 1.
+    """
+    name = torch.cuda.get_device_properties(device).name
+    key = " | ".join([name, f"torch {torch.__version__}", family, "MPS" if mps else "no MPS"])
+    kept = _read(results / KEPT)
+    if key in kept:
+        rates = Rates({int(count): rate for count, rate in kept[key]["rounds"].items()}, "found before")
+    else:
+        say(f"--jobs auto: trying {', '.join(map(str, COUNTS))} runs side by side on {name}")
+        rates = trial(device, family, stop)
+        if rates.complete:
+            _keep(results / KEPT, {**kept, key: {"jobs": rates.best, "rounds": rates.rounds, "note": rates.note}}, say)
+    say(f"--jobs auto: {rates}")
+    return rates.best
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What was found before; nothing where it cannot be read or is not of the known form."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {str(key): entry for key, entry in found.items() if {int(n): float(r) for n, r in entry["rounds"].items()}}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
+
+
+def _keep(path: Path, found: dict[str, Any], say: Callable[[str], None]) -> None:
+    try:
+        write_atomically(path, (json.dumps(found, indent=1) + "\n").encode())
+    except RecordError as error:  # the answer holds all the same
+        say(str(error))
+
+
+def trial(device: torch.device, family: str, stop: Callable[[], bool], call: Sequence[str] = PROCESS) -> Rates:
+    """Start the processes, measure, end them. `call`: another program, for tests."""
+    rates = Rates()
+    tryers = [Tryer([*call, str(device), family], stop) for _ in range(max(COUNTS))]
+    try:
+        _measure(tryers, rates)
+        rates.complete = True
+    except BenchError as error:
+        rates.note = str(error)
+    finally:
+        for tryer in tryers:
+            tryer.end()
+    return rates
+
+
+def _measure(tryers: list[Tryer], rates: Rates) -> None:
+    """Raises BenchError: a process died or did not answer."""
+    ready = 1
+    held = tryers[0].ask({"prepare": True}, SECONDS_TO_PREPARE)
+    fitting = 1 + int(held["free"] / (ROOM * max(1, held["bytes"])))
+    for count in COUNTS:
+        if count > fitting:
+            rates.note = f"the GPU's memory would not hold {count}"
+            return
+        for tryer in tryers[ready:count]:
+            tryer.send({"prepare": True})
+        for tryer in tryers[ready:count]:
+            tryer.answer(SECONDS_TO_PREPARE)
+        ready = max(ready, count)
+        for tryer in tryers[:count]:
+            tryer.send({"seconds": SECONDS})
+        answers = [tryer.answer(SECONDS_TO_PREPARE) for tryer in tryers[:count]]
+        rates.rounds[count] = sum(answer["rounds"] / answer["seconds"] for answer in answers)
+
+
+if __name__ == "__main__":
+    from bench.machine.device import choose_device
+    from bench.scheduling.engines.mps import shared_gpu
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # the processes and the daemon are to end, too
+    with shared_gpu() as through_mps:
+        jobs_for(choose_device(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], through_mps, lambda: False)

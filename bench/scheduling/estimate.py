@@ -1,0 +1,98 @@
+"""What earlier records tell: which runs are done, and how long the others will take."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from bench.plan import Run
+from leaderboard.errors import NewerRecord, RecordError, one_line
+from leaderboard.records.store import Record, path_of_run, read_all, read_record
+
+COMMITTED_RECORDS = Path(__file__).resolve().parents[2] / "records"
+
+Key = tuple[str, str, str]
+
+
+class Estimates:
+    """Median seconds of earlier runs of the same model, task and recipe, on this device where there are any.
+
+    Of a run that had others beside it, what it took of the device: so a sum holds for as many side by side.
+    Falls back on other devices' records, then on the runs known so far; None when nothing is known.
+    """
+
+    def __init__(self, records: Iterable[Record], device_name: str) -> None:
+        self.device_name = device_name
+        self.here: dict[Key, list[float]] = defaultdict(list)
+        self.elsewhere: dict[Key, list[float]] = defaultdict(list)
+        for record in records:
+            self.learn(record)
+
+    def learn(self, record: Record) -> None:
+        """Take a finished run into account."""
+        if record.timings is not None:
+            known = self.here if record.hardware.name == self.device_name else self.elsewhere
+            jobs = record.execution.jobs if record.execution is not None else 1
+            known[record.model, record.task, record.protocol.digest].append(record.timings.total_seconds / jobs)
+
+    def seconds(self, run: Run) -> float | None:
+        """Expected seconds of one run, or None."""
+        key = (run.model, run.task, run.recipe.digest)
+        samples = self.here.get(key) or self.elsewhere.get(key)
+        return statistics.median(samples) if samples else None
+
+    def total(self, runs: Sequence[Run]) -> float | None:
+        """Expected seconds of all; runs that nothing is known of count as the mean of the others. None: nothing known."""
+        known = [seconds for seconds in map(self.seconds, runs) if seconds is not None]
+        return sum(known) / len(known) * len(runs) if known else None
+
+    def covers(self, runs: Sequence[Run]) -> int:
+        """How many of the runs have an estimate of their own."""
+        return sum(self.seconds(run) is not None for run in runs)
+
+
+def read_results(results: Path) -> list[Record]:
+    """The records in a results folder, at any depth. One that cannot be read is named on screen."""
+    if not results.exists():
+        return []
+    records, unreadable = read_all(results)
+    for bad in unreadable:
+        then = "is not repeated over it" if bad.newer else "counts as not done"
+        print(f"bench: record {one_line(bad.path)} is unreadable ({bad.reason}); its run {then}", file=sys.stderr)
+    return records
+
+
+def newer_records(runs: Iterable[Run], results: Path) -> set[str]:
+    """The ids of runs at whose place lies a record of a newer scalebench, which nothing may be written over."""
+    return {run.id for run in runs if _is_newer(path_of_run(results, run.protocol.name, run.task, run.model, run.id))}
+
+
+def _is_newer(path: Path) -> bool:
+    try:
+        read_record(path)
+    except NewerRecord:
+        return True
+    except RecordError:
+        pass
+    return False
+
+
+def estimates_from(results: Path, records: Sequence[Record], device_name: str) -> Estimates:
+    """Estimates from the records of `results` and those that came with the suite."""
+    known = list(records)
+    if COMMITTED_RECORDS.is_dir() and results.resolve() != COMMITTED_RECORDS:
+        known += read_all(COMMITTED_RECORDS)[0]
+    return Estimates(known, device_name)
+
+
+def clock_text(seconds: float | None) -> str:
+    """A duration as a person says it: 42 s, 3 min, 1 h 20 min; 'unknown time' for None."""
+    if seconds is None:
+        return "unknown time"
+    if seconds < 100:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"

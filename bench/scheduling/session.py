@@ -1,0 +1,86 @@
+"""Doing the runs that are left: data, engine, board."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import datasets
+from bench.errors import Stopped
+from bench.machine.writable import check_writable
+from bench.plan import Run
+from bench.scheduling.display import Display
+from bench.scheduling.driver import Alone, Driver, Engine
+from bench.scheduling.engines.local import Local
+from bench.scheduling.estimate import Estimates
+from bench.scheduling.stop import StopRequest
+from leaderboard.board.files import write_board
+from leaderboard.errors import RecordError
+from leaderboard.reading.collection import collect
+from leaderboard.records.store import Record
+
+
+@dataclass(frozen=True)
+class Work:
+    """How it ended: the records of runs that went wrong, and whether it stopped before the end."""
+
+    bad: list[Record]
+    stopped: bool
+
+
+def work(todo: Sequence[Run], engine: Engine | Alone, results: Path, estimates: Estimates, stop: StopRequest) -> Work:
+    """Do the runs and leave their records and the board in `results`.
+
+    Raises BenchError: the folder cannot be written; DataError: the data cannot be had; Stopped: before the first run.
+    """
+    check_writable(results, "--results", "results folder")
+    todo = list(todo) if engine.has_own_data else _with_data(todo)
+    stop.between_steps()
+    display = Display(len(todo))
+    records = (
+        engine.drive(todo, display)
+        if isinstance(engine, Alone)
+        else Driver(todo, engine, results, estimates, stop, display).drive()
+    )
+    bad: list[Record] = []
+    stopped = False
+    with engine.settled(todo, stop) if isinstance(engine, Local) else nullcontext():
+        try:
+            bad += (record for record in records if record.status != "ok")
+        except Stopped:
+            stopped = True
+    try:
+        collection = collect(results)
+        for line in collection.contradictions:
+            print(f"bench: {line}", file=sys.stderr)
+        write_board(collection, results / "LEADERBOARD.md")
+    except RecordError as error:  # the disk is full, say: what went wrong with the runs is still to be told
+        if not bad:
+            raise
+        print(f"bench: {error}", file=sys.stderr)
+    return Work(bad, stopped)
+
+
+def _with_data(todo: Sequence[Run]) -> list[Run]:
+    """Prepare the data and return the runs whose data are there; a line says which tasks are left out.
+
+    Raises DataError: no task's data can be had.
+    """
+    missing: dict[int, datasets.DataError] = {}
+    for test_size in sorted({run.recipe.data.test_size for run in todo}, reverse=True):
+        of_this = [run for run in todo if run.recipe.data.test_size == test_size]
+        realizations = sorted({run.realization for run in of_this})
+        try:
+            datasets.prepare(sorted({run.task for run in of_this}), realizations, test_size=test_size)
+        except datasets.DataError as error:
+            missing[test_size] = error
+    ready = [run for run in todo if run.recipe.data.test_size not in missing]
+    if missing and not ready:
+        raise datasets.DataError("; ".join(dict.fromkeys(map(str, missing.values()))))
+    for size, problem in missing.items():
+        left_out = [run.task for run in todo if run.recipe.data.test_size == size]
+        print(f"bench: {', '.join(dict.fromkeys(left_out))}: {len(left_out)} runs left out: {problem}", file=sys.stderr)
+    return ready

@@ -1,0 +1,60 @@
+"""What to do when a run does not fit into memory: found by trying, not by guessing."""
+
+from __future__ import annotations
+
+import gc
+
+import torch
+
+import models
+from bench.machine.device import is_out_of_memory, on
+from bench.plan import Run
+from bench.training.data import Split
+from bench.training.network import blank_images
+from bench.training.step import fresh, gradients
+
+
+def out_of_memory_advice(run: Run, device: torch.device) -> str:
+    """One line on a run that did not fit: which `--batch-split` would, one training step of it having been tried."""
+    batch, parts = run.recipe.batch_size, run.recipe.batch_split
+    what = f"a batch of {batch}" + (f" in {parts} parts" if parts > 1 else "") + " does not fit into memory"
+    with on(device):
+        found = smallest_split_that_fits(run, device)
+    if found is not None:
+        return f"{what}; it fits with --batch-split {found}"
+    return f"{what}, nor in smaller parts; take a device with more memory, or a protocol with precision bf16 or smaller batches"
+
+
+def smallest_split_that_fits(run: Run, device: torch.device) -> int | None:
+    """The smallest power of two above the run's `batch_split` with which a training step fits; None: there is none."""
+    parts = 2 * run.recipe.batch_split
+    while parts <= run.recipe.batch_size:
+        if _fits(run, device, parts):
+            return parts
+        parts *= 2
+    return None
+
+
+def _fits(run: Run, device: torch.device, parts: int) -> bool:
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    try:
+        _step(run, device, parts)
+    except models.ModelError:  # the network's batches cannot be split
+        return False
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return False
+    return True
+
+
+def _step(run: Run, device: torch.device, parts: int) -> None:
+    recipe = run.recipe
+    network, optimizer = fresh(run, device, batch_split=parts)
+    images = blank_images(run.task, recipe.data.central_pixels, recipe.batch_size, device)
+    labels = torch.zeros(len(images), dtype=torch.long, device=device)
+    network.train()
+    gradients(network, Split(images, labels), recipe)
+    optimizer.step()

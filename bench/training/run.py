@@ -1,0 +1,174 @@
+"""From a run to its record: train, measure, describe, and turn failures into records too."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import sys
+import time
+import traceback
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import datasets
+import models
+from bench.errors import Diverged, NotSaved, Stopped
+from bench.machine.background_load import OTHERS_ALLOWED
+from bench.machine.device import is_out_of_memory, on, peak_memory, reset_peak_memory
+from bench.machine.hardware import describe_hardware, describe_software
+from bench.machine.told import told
+from bench.plan import Run
+from bench.record import frame
+from bench.training.failure import told_of
+from bench.training.out_of_memory import out_of_memory_advice
+from bench.training.state.checkpoint import FOLDER, Checkpoint
+from bench.training.state.weights import keep_weights
+from bench.training.train import Trained, Watch, train
+from leaderboard.errors import RecordError, one_line
+from leaderboard.records.store import (
+    SCHEMA_VERSION,
+    ExecutionUsed,
+    Failure,
+    Hardware,
+    Metrics,
+    Record,
+    ScaleBin,
+    Timings,
+)
+
+SCALE_BINS = 7  # of width 0.1 from 0.3 to 1.0, the range of the digits' scale factors
+
+
+def checkpoint_of(run: Run, results: Path) -> Checkpoint:
+    """Where the state of an unfinished run is kept."""
+    return Checkpoint(results / FOLDER, run.id)
+
+
+def execute(run: Run, device: torch.device, results: Path, watch: Watch, jobs: int = 1) -> Record:
+    """Do one run and return its record, whatever becomes of it. `jobs`: how many runs go side by side, for the record.
+
+    Raises Stopped: the state is saved.
+    """
+    started, clock = datetime.now(UTC), time.perf_counter()
+    checkpoint = checkpoint_of(run, results)
+    describe_software()  # kept by the process: of the code as it was loaded, not as it is when the run ends
+    try:
+        with on(device):
+            reset_peak_memory(device)
+            trained = train(run, device, checkpoint, watch)
+            outcome = _succeeded(run, trained, time.perf_counter() - clock, jobs)
+            outcome["hardware"] = _hardware(device, trained.progress.others_shares)
+            record = _record(run, device, started, peak_memory(device), outcome)
+    except Stopped:
+        raise
+    except (Exception, SystemExit) as error:  # a model, the device or the disk may fail in any way; the others go on
+        return _record(run, device, started, told(peak_memory, device), _failed(error, run, device))
+    finally:
+        with suppress(NotSaved):  # what comes of the run is known without its last state
+            checkpoint.finish()
+    try:
+        keep_weights(results, run.id, trained.weights, trained.progress.form)
+    except RecordError as error:  # no reason to lose the result
+        watch.say(str(error))
+    return record
+
+
+def record_of_loss(run: Run, device: torch.device, kind: str, message: str, tail: list[str]) -> Record:
+    """The record of a run whose process can write none any more."""
+    nothing = dict.fromkeys(("parameters", "metrics", "timings"))
+    outcome = {"status": "failed", "failure": Failure(kind=kind, message=message, traceback_tail=tail), **nothing}
+    return _record(run, device, datetime.now(UTC), None, outcome)
+
+
+def _record(run: Run, device: torch.device, started: datetime, peak: int | None, outcome: dict[str, Any]) -> Record:
+    return Record(
+        schema_version=SCHEMA_VERSION,
+        peak_memory_bytes=peak,
+        software=describe_software(),
+        started=started,
+        finished=max(started, datetime.now(UTC)),  # a clock may have gone backwards
+        **{**frame(run), "hardware": describe_hardware(device), **outcome},
+    )
+
+
+def _hardware(device: torch.device, others_shares: list[float]) -> Hardware:
+    """The device, and whether others used the processors as well: nobody counts those, so "at least one" is 1."""
+    hardware = describe_hardware(device)
+    if device.type == "cuda" or not others_shares:
+        return hardware
+    return hardware.model_copy(update={"other_processes": int(statistics.median(others_shares) > OTHERS_ALLOWED)})
+
+
+def _failed(error: BaseException, run: Run, device: torch.device) -> dict[str, Any]:
+    diverged, failure = isinstance(error, Diverged), told_of(error, told(_file_of, run))
+    kind, message = failure.kind, failure.message
+    if diverged:
+        kind = "diverged"
+    elif isinstance(error, NotSaved):
+        kind = "not saved"
+    elif told(is_out_of_memory, error, otherwise=False):
+        traceback.clear_frames(error.__traceback__)  # they hold the very tensors that did not fit
+        advice = told(out_of_memory_advice, run, device, otherwise="it does not fit into memory")
+        kind, message = "out of memory", f"{advice} ({one_line(message.partition(chr(10))[0]) or kind})"
+    failure = failure.model_copy(update={"kind": kind, "message": message})
+    nothing = dict.fromkeys(("parameters", "metrics", "timings"))
+    return {"status": "diverged" if diverged else "failed", "failure": failure, **nothing}
+
+
+def _file_of(run: Run) -> str | None:
+    """Where the run's model is written, as this process has it."""
+    model = models.info(run.model, run.task)
+    return model.plugin or sys.modules[model.module].__file__
+
+
+def _succeeded(run: Run, trained: Trained, seconds: float, jobs: int) -> dict[str, Any]:
+    progress = trained.progress
+    wrong = trained.answers != trained.labels
+    indices = wrong.nonzero().flatten()
+    metrics = Metrics(
+        test_error=100 * int(wrong.sum()) / len(wrong),
+        test_count=len(wrong),
+        best_epoch=progress.best_epoch,
+        validation_error_curve=progress.validation_error_curve,
+        train_loss_curve=progress.train_loss_curve,
+        error_by_scale=_error_by_scale(run, wrong),
+        wrong_answers=list(zip(indices.tolist(), trained.answers[indices].tolist(), strict=True)),
+    )
+    timings = Timings(
+        train_seconds_per_epoch=progress.train_seconds,
+        validation_seconds_per_epoch=progress.validation_seconds,
+        test_seconds=trained.test_seconds,
+        # A resumed run counts the seconds of its earlier parts too.
+        total_seconds=max(seconds, math.fsum([*progress.train_seconds, *progress.validation_seconds, trained.test_seconds])),
+    )
+    execution = ExecutionUsed(
+        cuda_graph=trained.graphed,
+        compile=run.recipe.compile,
+        batch_split=run.recipe.batch_split,
+        channels_last=run.recipe.channels_last,
+        evaluation_batch=trained.evaluation_batch,
+        jobs=jobs,
+    )
+    return {
+        "status": "ok", "parameters": trained.parameters, "metrics": metrics, "timings": timings, "failure": None,
+        "execution": execution,
+    }  # fmt: skip
+
+
+def _error_by_scale(run: Run, wrong: Tensor) -> list[ScaleBin]:
+    if not datasets.has_scales(run.task):
+        return []
+    scales = datasets.load_scales(run.task, run.realization, "test", test_size=run.recipe.data.test_size)[: len(wrong)]
+    edges = torch.linspace(0.3, 1.0, SCALE_BINS + 1, dtype=torch.float64)
+    bins = torch.bucketize(scales, edges[1:-1], right=True)
+    counts = torch.bincount(bins, minlength=SCALE_BINS).tolist()
+    wrongs = torch.bincount(bins[wrong], minlength=SCALE_BINS).tolist()
+    return [
+        ScaleBin(low=round(edges[i].item(), 6), high=round(edges[i + 1].item(), 6), count=counts[i], wrong=wrongs[i])
+        for i in range(SCALE_BINS)
+    ]

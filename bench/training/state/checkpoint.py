@@ -1,0 +1,205 @@
+"""The exact state of an unfinished run, in one file that is replaced atomically, and the one before it.
+
+A file is what torch.save writes (read back with weights_only, so that no code comes from disk) and its SHA-256 in hexadecimal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.errors import BenchError, NotSaved
+from bench.machine.device import is_out_of_memory, stream_of
+from bench.training.state import run_state
+from bench.training.state.network_state import mapped
+from bench.training.state.run_state import Progress, device_of
+from leaderboard.errors import one_line
+from leaderboard.records.atomic import behind
+
+MINUTES_BETWEEN = 5.0  # a long epoch is saved in between, too
+SECONDS_BETWEEN_ON_CUDA = 15.0  # where an epoch takes less than writing its end to disk
+FOLDER = ".checkpoints"  # of a results folder
+DIGEST = 64  # hexadecimal digits at the end of the file
+
+
+class Checkpoint:
+    """The files of one run: `folder`/RUN_ID.pt and, of the save before, `folder`/RUN_ID.pt.previous."""
+
+    def __init__(self, folder: Path, run_id: str, minutes_between: float = MINUTES_BETWEEN) -> None:
+        self.run_id, self.path = run_id, folder / f"{run_id}.pt"
+        self.previous = folder / f"{run_id}.pt.previous"
+        self.seconds_between, self.saved = 60 * minutes_between, time.monotonic()
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._written: Future[None] | None = None
+
+    def due(self) -> bool:
+        """Whether so much time went by since the last save that an epoch's end should not be waited for."""
+        return time.monotonic() - self.saved >= self.seconds_between
+
+    def due_after_epoch(self, device: torch.device) -> bool:
+        """Whether the end of an epoch is to be saved: always on the CPU, every 15 seconds on CUDA."""
+        return device.type != "cuda" or time.monotonic() - self.saved >= SECONDS_BETWEEN_ON_CUDA
+
+    def save(self, progress: Progress, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Write the state, all random generators included; on CUDA in the background, from a copy on the device.
+
+        The network is then in training mode. Raises NotSaved: the disk is full or cannot be written; of a save in the
+        background the next one, or `finish`, says so. Raises ModelError: the network's state cannot be stored.
+        """
+        state, device = run_state.take(progress, network, optimizer), device_of(network, optimizer)
+        if device.type == "cuda":
+            self.finish()
+            copied, done = mapped(state, lambda tensor: tensor.detach().clone()), torch.cuda.Event()
+            done.record()
+            self._written = self._writer.submit(self._write_from_device, copied, done, device)
+        else:
+            self._write(lambda file: torch.save(state, file))
+        self.saved = time.monotonic()
+
+    def finish(self) -> None:
+        """Wait until the last save is on disk. Raises NotSaved: it could not be written."""
+        written, self._written = self._written, None
+        if written is not None:
+            written.result()
+
+    def _write_from_device(self, state: dict[str, Any], done: torch.cuda.Event, device: torch.device) -> None:
+        with torch.cuda.device(device), torch.cuda.stream(stream_of("saving", torch.cuda.current_device())):
+            done.wait()
+            on_host = mapped(state, Tensor.cpu)
+        self._write(lambda file: torch.save(on_host, file))
+
+    def put(self, content: bytes) -> None:
+        """Keep a state that was saved elsewhere (see `content`). Raises NotSaved."""
+        self._write(lambda file: file.write(content[:-DIGEST]))
+
+    def content(self) -> bytes | None:
+        """The newest file as it is; None: there is none."""
+        with suppress(OSError):
+            return self.path.read_bytes()
+        return None
+
+    def _write(self, write: Callable[[Any], object]) -> None:
+        # The name is this process's own: one that lost the run's lease in its sleep may still be writing.
+        temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+        with _one_line_errors(self.path):
+            try:
+                behind(self.path.parent).mkdir(parents=True, exist_ok=True)
+                with temporary.open("xb") as file:
+                    hashed = _Hashed(file)
+                    write(hashed)
+                    file.write(hashed.digest.hexdigest().encode())
+                    file.flush()
+                    os.fsync(file.fileno())
+                self._keep_previous()
+                temporary.replace(self.path)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    def _keep_previous(self) -> None:
+        """Let `previous` be today's newest, in such a way that there is a newest at every moment."""
+        link = self.path.with_name(f"{self.path.name}.{os.getpid()}.{secrets.token_hex(4)}.link")
+        try:
+            os.link(self.path, link)
+            link.replace(self.previous)
+        except FileNotFoundError:
+            return  # the first save
+        except OSError:  # a file system without links
+            with suppress(FileNotFoundError):
+                self.path.replace(self.previous)
+        finally:
+            link.unlink(missing_ok=True)  # renaming a link to where the same file is linked already does nothing
+
+    def load(
+        self, path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, try_out: Callable[[nn.Module], object]
+    ) -> Progress:
+        """Restore the state in one of the two files, random generators last. `try_out`: as for `network_state.restore`.
+
+        Raises UnreadableCheckpoint: the file is damaged, or (UnfitCheckpoint) whole, but no state of this network; BenchError:
+        the system does not let it be read; torch.OutOfMemoryError.
+        """
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise BenchError(f"cannot read {path}: {error.strerror}; mend that, or remove it to begin the run anew") from error
+        try:
+            state = _state(content)
+            progress = Progress(**state["progress"])
+        except Exception as error:  # torch raises many kinds for a damaged file
+            raise UnreadableCheckpoint(f"checkpoint {path} is damaged ({type(error).__name__})") from error
+        try:
+            run_state.give(state, progress, network, optimizer, try_out)
+        except Exception as error:  # and networks and optimizers for another one's state
+            if is_out_of_memory(error):
+                raise
+            raise UnfitCheckpoint(f"checkpoint {path} is of another network than this one: {one_line(str(error))}") from error
+        return progress
+
+    def set_aside(self, path: Path) -> Path:
+        """Keep a whole file, from which this network cannot go on, under a name that is never overwritten or removed."""
+        with _one_line_errors(path):
+            kept = path.with_name(f"{self.run_id}.kept-{path.read_bytes()[-DIGEST:][:8].decode()}")
+            return path.replace(kept)
+
+    def newest_first(self) -> list[Path]:
+        """The files there are."""
+        return [path for path in (self.path, self.previous) if path.exists()]
+
+    def remove(self) -> None:
+        """Forget the state, and what a killed process left of writing it: the run has its record."""
+        for path in self.path.parent.glob(f"{self.path.name}*"):
+            path.unlink(missing_ok=True)
+
+
+def runs_begun(results: Path) -> set[str]:
+    """The ids of the runs that have a state in a results folder."""
+    return {path.name.partition(".pt")[0] for path in (results / FOLDER).glob("*.pt*")}
+
+
+class UnreadableCheckpoint(Exception):
+    """A checkpoint file that is damaged; the message names it."""
+
+
+class UnfitCheckpoint(UnreadableCheckpoint):
+    """A checkpoint file that is whole, but of another network: its code has changed since."""
+
+
+class _Hashed:
+    """A file open for writing that hashes what goes through it."""
+
+    def __init__(self, file: io.BufferedWriter) -> None:
+        self.file, self.digest = file, hashlib.sha256()
+
+    def write(self, content: Any) -> int:
+        self.digest.update(content)
+        return self.file.write(content)
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+def _state(content: bytes) -> dict[str, Any]:
+    body, digest = content[:-DIGEST], content[-DIGEST:]
+    if hashlib.sha256(body).hexdigest().encode() != digest:
+        raise ValueError("wrong SHA-256")
+    state: dict[str, Any] = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+    return state
+
+
+@contextmanager
+def _one_line_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise NotSaved(f"cannot save {path}: {reason}; free some space or choose another folder with --results DIR") from error

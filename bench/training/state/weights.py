@@ -1,0 +1,91 @@
+"""The weights of finished runs, kept beside their records for measurements that need the trained network.
+
+One file per run, `results`/weights/RUN_ID.pt: the state dict that was tested, exactly as it was. The fixed bases that networks
+compute when they are built are no part of it, so an MNIST-scale network takes 2 MB. A WRN-16-8 (44 MB) is not kept.
+"""
+
+from __future__ import annotations
+
+import io
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.commands import again
+from bench.errors import BenchError
+from bench.training.network import FEW, blank_images, built, try_out
+from bench.training.state.network_state import State, form_of, mapped, restore
+from leaderboard.reading.copies import the_record
+from leaderboard.reading.ours import RUN
+from leaderboard.reading.reading import Read, read_each
+from leaderboard.records.atomic import write_atomically
+from leaderboard.records.store import Record
+
+LARGEST = 16_000_000  # bytes
+
+
+def weights_path(results: Path, run_id: str) -> Path:
+    """Where the weights of a run are kept."""
+    return results / "weights" / f"{run_id}.pt"
+
+
+def keep_weights(results: Path, run_id: str, weights: State, form: str) -> None:
+    """Store the weights, atomically, if they are small, and the form of their network (`network_state.form_of`).
+
+    Raises RecordError: the file cannot be written.
+    """
+    if (
+        sum(len(value) if isinstance(value, bytes) else value.numel() * value.element_size() for value in weights.values())
+        > LARGEST
+    ):
+        return
+    content = io.BytesIO()
+    torch.save({"run_id": run_id, "form": form, "weights": mapped(weights, Tensor.cpu)}, content)
+    write_atomically(weights_path(results, run_id), content.getvalue())
+
+
+def find_run(results: Path, run_id: str) -> Record:
+    """The record of a finished run. Raises BenchError: there is none of that id; RecordError: no such folder, or copies that
+    contradict each other."""
+    found = [one for one in read_each([results], {RUN: Record}) if isinstance(one, Read) and one.item.status == "ok"]
+    copies = [one for one in found if one.item.run_id == run_id]
+    if copies:
+        return the_record(copies)
+    known = ", ".join(one.item.run_id for one in found[:5]) or "none"
+    raise BenchError(f"no finished run {run_id!r} under {str(results)!r}; there: {known}{', ...' if len(found) > 5 else ''}")
+
+
+def trained_network(results: Path, record: Record, device: torch.device) -> nn.Module:
+    """The run's network with the weights that were tested, in evaluation mode.
+
+    Raises BenchError: its weights were not kept, the file is damaged, or it is of another network.
+    """
+    path = weights_path(results, record.run_id)
+    if not path.exists():
+        raise BenchError(
+            f"{path} does not exist: this run's weights were not kept; to make them, move its record away and do it again: "
+            f"{again(record, results)}"
+        )
+    recipe = record.protocol.recipe
+    pixels = recipe["data"].get("central_pixels")
+    network = built(record.model, record.task, pixels, device, **recipe.get("network", {}))
+    try:
+        stored: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        if stored["run_id"] != record.run_id:
+            raise ValueError("they are another run's")
+        if "form" not in stored:  # as those of earlier versions: then nothing may differ
+            network.train()
+            network.load_state_dict(stored["weights"])
+        elif stored["form"] != form_of(network):
+            raise ValueError("they are of another network than this model is today")
+        else:
+            images = blank_images(record.task, pixels, FEW, device)
+            restore(network, stored["weights"], partial(try_out, images=images))
+    except Exception as error:  # torch raises many kinds for a damaged file
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BenchError(f"the weights {path} cannot be used: {reason}; do the run again: {again(record, results)}") from error
+    network.eval()  # not chained: a network's own `eval` or `train` may forget to return it
+    return network
