@@ -18,7 +18,7 @@ OTHERS_ALLOWED = 0.05  # of the processors' time
 HARMLESS = {"GpuIdle", "ApplicationsClocksSetting", "UserDefinedClocks"}
 
 
-class Others:
+class BackgroundLoad:
     """From its making on, how much of the processors' time other processes, or other guests of the host, use."""
 
     def __init__(self) -> None:

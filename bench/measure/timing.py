@@ -17,7 +17,7 @@ import torch
 
 import models
 from bench.errors import BenchError
-from bench.machine.background_load import Others, gpu_state, taints
+from bench.machine.background_load import BackgroundLoad, gpu_state, taints
 from bench.machine.device import autocast, choose_device, on, peak_memory, reset_peak_memory, reuse_memory, set_numerics
 from bench.machine.hardware import describe_hardware, describe_software
 from bench.measure.apart import apart
@@ -88,7 +88,7 @@ def _measure(asked: Asked, device: torch.device) -> Timing:
     set_numerics(asked.precision, device)
     reuse_memory()
     torch.zeros(1, device=device)  # the context, of which the card's state is told
-    others, states = Others(), _states(device, "before")
+    others, states = BackgroundLoad(), _states(device, "before")
     run, repeats = timed_run(asked.model, asked.task, asked.batch_size, asked.precision), asked.repeats or REPEATS[device.type]
     quantities = _quantities(run, device, repeats, states)
     share = others.share()  # before anything is compiled, which is done in other processes

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import Diverged, Stopped
-from bench.machine.background_load import Others
+from bench.machine.background_load import BackgroundLoad
 from bench.machine.device import Mark, Stopwatch, reuse_memory, set_numerics
 from bench.plan import Run
 from bench.training.data import Epoch, Split, load_split
@@ -108,7 +108,7 @@ class _Going:
 
     def do_epoch(self, training: Split, validation: Split | None) -> None:
         """Train, validate, and only then wait for the device, once: for the epoch's loss and the numbers of answers."""
-        steps, progress, clock, others = self.steps, self.progress, Stopwatch(self.steps.device), Others()
+        steps, progress, clock, others = self.steps, self.progress, Stopwatch(self.steps.device), BackgroundLoad()
         started = self._train(training, clock)
         trained, wrong, unanswered = clock.mark(), torch.zeros_like(steps.loss_sum), torch.zeros_like(steps.loss_sum)
         if validation is not None:

@@ -6,7 +6,7 @@ import time
 import pynvml
 import pytest
 
-from bench.machine.background_load import Others, taints
+from bench.machine.background_load import BackgroundLoad, taints
 from bench.machine.nvml import throttle_reasons
 from leaderboard.records.timing import DeviceState
 
@@ -50,7 +50,7 @@ def test_throttle_reasons_by_the_drivers_names():
 
 
 def test_others_are_a_share():
-    others = Others()
+    others = BackgroundLoad()
     time.sleep(0.1)
     assert 0 <= others.share() <= 1
 
@@ -60,4 +60,4 @@ def test_a_system_that_does_not_tell_is_unknown(monkeypatch):
         raise PermissionError("/proc/stat")
 
     monkeypatch.setattr("psutil.cpu_times", refuses)
-    assert Others().share() is None
+    assert BackgroundLoad().share() is None

@@ -88,7 +88,7 @@ def test_what_a_record_holds(tiny, plugin, tmp_path):
 
 @pytest.mark.parametrize(("share", "others"), [(0.5, 1), (0.01, 0)])
 def test_a_record_says_whether_others_used_the_processors(tiny, plugin, tmp_path, monkeypatch, share, others):
-    monkeypatch.setattr("bench.training.train.Others.share", lambda self: share)
+    monkeypatch.setattr("bench.training.train.BackgroundLoad.share", lambda self: share)
     record = execute(one_run(tiny), CPU, tmp_path, Watch())
     assert record.status == "ok"
     assert record.hardware.other_processes == others
