@@ -6,9 +6,10 @@ import re
 import secrets
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from leaderboard.errors import RecordError, one_line
 
@@ -28,7 +29,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             _pour(path, content)
             return
         target = behind(path)
-        with _beside(target, content) as temporary:
+        with beside(target, content) as temporary:
             if target.exists():
                 _give_permissions(temporary, target.stat())
             os.replace(temporary, target)  # noqa: PTH105 (the one rename that is atomic on every platform)
@@ -39,7 +40,7 @@ def create_atomically(path: Path, content: bytes) -> bool:
     with _one_line_errors(path):
         check_target(path)
         path = behind(path)
-        with _beside(path, content) as temporary:
+        with beside(path, content) as temporary:
             try:
                 os.link(temporary, path)
             except FileExistsError:
@@ -95,14 +96,17 @@ def _pour(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def _beside(path: Path, content: bytes) -> Iterator[Path]:
-    """A file beside ``path`` with the content, safe on disk; gone afterwards."""
-    # Not the whole name, which may be as long as a name can be.
-    temporary = path.with_name(f".{path.name[:30]}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+def beside(path: Path, content: bytes | Callable[[BinaryIO], object], name: str | None = None) -> Iterator[Path]:
+    """A file beside ``path`` with the content, or what a function writes to it, safe on disk; gone afterwards.
+
+    ``name``: how its name begins. Raises OSError.
+    """
+    # By default not the whole name, which may be as long as a name can be.
+    temporary = path.with_name(f"{name or f'.{path.name[:30]}'}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with temporary.open("xb") as file:
-            file.write(content)
+            content(file) if callable(content) else file.write(content)
             file.flush()
             os.fsync(file.fileno())
         yield temporary

@@ -1,0 +1,94 @@
+"""Where things lie in a results folder, and the states of its unfinished runs as files.
+
+The newest state of a run is `.checkpoints/RUN_ID.pt`, the one before it `RUN_ID.pt.previous`; either is replaced atomically.
+What is in one is `bench/training/state/checkpoint.py`'s to know.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from bench.errors import NotSaved
+from leaderboard.records.atomic import behind, beside
+
+CHECKPOINTS = ".checkpoints"
+
+
+def checkpoint_path(results: Path, run_id: str) -> Path:
+    """The newest state of an unfinished run."""
+    return results / CHECKPOINTS / f"{run_id}.pt"
+
+
+def previous_path(checkpoint: Path) -> Path:
+    """The state before the newest."""
+    return checkpoint.with_name(f"{checkpoint.name}.previous")
+
+
+def weights_path(results: Path, run_id: str) -> Path:
+    """The weights of a finished run."""
+    return results / "weights" / f"{run_id}.pt"
+
+
+def leases_folder(results: Path) -> Path:
+    """The leases of the runs that somebody has in hand."""
+    return results / ".leases"
+
+
+def runs_begun(results: Path) -> set[str]:
+    """The ids of the runs that have a state."""
+    return {path.name.partition(".pt")[0] for path in (results / CHECKPOINTS).glob("*.pt*")}
+
+
+def checkpoint_content(results: Path, run_id: str) -> bytes | None:
+    """The newest state as it is on disk; None: there is none."""
+    with suppress(OSError):
+        return checkpoint_path(results, run_id).read_bytes()
+    return None
+
+
+def put_checkpoint(results: Path, run_id: str, content: bytes | Callable[[BinaryIO], object]) -> None:
+    """Let this, or what a function writes to a file, be the newest state. Raises NotSaved: the disk is full or read-only."""
+    path = checkpoint_path(results, run_id)
+    with errors_as_not_saved(path):
+        behind(path.parent).mkdir(parents=True, exist_ok=True)
+        # A process that lost the run's lease in its sleep may still be writing: its file has another name.
+        with beside(path, content, path.name) as temporary:
+            _keep_previous(path)
+            temporary.replace(path)
+
+
+def remove_checkpoint(results: Path, run_id: str) -> None:
+    """Forget the state, and what a killed process left of writing it: the run has its record."""
+    path = checkpoint_path(results, run_id)
+    for file in path.parent.glob(f"{path.name}*"):
+        file.unlink(missing_ok=True)
+
+
+def _keep_previous(path: Path) -> None:
+    """Let the one before be today's newest, in such a way that there is a newest at every moment."""
+    link = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}.link")
+    try:
+        os.link(path, link)
+        link.replace(previous_path(path))
+    except FileNotFoundError:
+        return  # the first save
+    except OSError:  # a file system without links
+        with suppress(FileNotFoundError):
+            path.replace(previous_path(path))
+    finally:
+        link.unlink(missing_ok=True)  # renaming a link to where the same file is linked already does nothing
+
+
+@contextmanager
+def errors_as_not_saved(path: Path) -> Iterator[None]:
+    """Raises NotSaved, in one line, for what a system or torch raises about a file."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise NotSaved(f"cannot save {path}: {reason}; free some space or choose another folder with --results DIR") from error
