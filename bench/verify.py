@@ -139,5 +139,5 @@ def _reach(before: Metrics, after: Metrics, spread: Evidence | None) -> tuple[fl
     images = Evidence(0.0, 1, 0.0, float(np.var(100 * (wrong[0] - wrong[1]))) / before.test_count, 0.0, float("inf"))
     if spread is None:
         return images.interval.high, "test images only: there is one realization, so the spread of trainings is unknown"
-    runs = Evidence(0.0, 1, 2 * spread.spread, 0.0, 0.0, spread.freedom)  # the difference of two runs has twice the variance
+    runs = Evidence(0.0, 1, 2 * spread.variance, 0.0, 0.0, spread.dof)  # the difference of two runs has twice the variance
     return max(images.interval.high, runs.interval.high), f"test images, and the spread of {spread.n} realizations"

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from leaderboard.records.runs import Run
+from leaderboard.records.runs import RunResult
 from leaderboard.stats.comparison import Comparison, by_model, compare_all, evidence_of, holm
 from leaderboard.stats.ranks import ranks
 
@@ -78,7 +78,7 @@ SCENARIOS = (
 )
 
 
-def simulate(scenario: Scenario, random: np.random.Generator) -> list[Run]:
+def simulate(scenario: Scenario, random: np.random.Generator) -> list[RunResult]:
     """The runs of one board."""
     n, hard = scenario.realizations, round(HARD * scenario.images)
     effects = _true_shifts(scenario)[:, None] + np.reshape(scenario.run, (-1, 1)) * random.standard_normal((scenario.models, n))
@@ -98,19 +98,23 @@ def _true_shifts(scenario: Scenario) -> NDArray[np.float64]:
 
 
 _MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
-_REST: dict[str, Any] = dict.fromkeys(Run.__dataclass_fields__) | {"started": _MOMENT, "finished": _MOMENT, "status": "ok"}
+_REST: dict[str, Any] = dict.fromkeys(RunResult.__dataclass_fields__) | {
+    "started": _MOMENT,
+    "finished": _MOMENT,
+    "status": "ok",
+}
 
 
-def _run(model: str, realization: int, wrong: NDArray[np.int64], scenario: Scenario) -> Run:
+def _run(model: str, realization: int, wrong: NDArray[np.int64], scenario: Scenario) -> RunResult:
     said = {
         "model": model, "realization": realization, "test_count": scenario.images, "wrong": wrong.astype(np.int32),
         "test_error": 100 * len(wrong) / scenario.images,
         "data_fingerprint": "one" if scenario.same_images else str(realization),
     }  # fmt: skip
-    return Run(**(_REST | said))
+    return RunResult(**(_REST | said))
 
 
-def judge(scenario: Scenario, runs: list[Run], tally: Tally) -> None:
+def judge(scenario: Scenario, runs: list[RunResult], tally: Tally) -> None:
     """Compare what the statistics say about one board with the truth."""
     comparisons = compare_all(runs)
     table = by_model(runs)
@@ -137,7 +141,7 @@ def judge(scenario: Scenario, runs: list[Run], tally: Tally) -> None:
     tally.wrong_ranks += any(rank[m] > 1 + sum(truth[o] < truth[m] for o in table) for m in table)
 
 
-def _differences(table: dict[str, dict[int, Run]]) -> NDArray[np.float64]:
+def _differences(table: dict[str, dict[int, RunResult]]) -> NDArray[np.float64]:
     """Each pair's differences: (pairs, realizations)."""
     errors = {model: np.array([run.test_error for run in its.values()]) for model, its in table.items()}
     return np.array([errors[a] - errors[b] for a, b in combinations(table, 2)])
@@ -157,7 +161,7 @@ def _two_level_draws(differences: NDArray[np.float64], comparisons: tuple[Compar
     return means + images[:, None] * random.standard_normal(means.shape)
 
 
-def boards(scenario: Scenario, count: int, seed: int) -> Iterator[list[Run]]:
+def boards(scenario: Scenario, count: int, seed: int) -> Iterator[list[RunResult]]:
     """So many simulated boards, the same for the same seed."""
     for child in np.random.SeedSequence(seed).spawn(count):
         yield simulate(scenario, np.random.default_rng(child))

@@ -35,7 +35,7 @@ def generalise(
     from bench.machine.writable import check_writable
     from bench.measure.apart import apart
     from bench.training.state.weights import find_run
-    from leaderboard.records.scale_sweep import Generalisation
+    from leaderboard.records.scale_sweep import ScaleSweep
 
     out, chosen = results if records is None else records, str(choose_device(device))
     more = [word for path in plugin or [] for word in ("--plugin", str(path))]
@@ -49,7 +49,7 @@ def generalise(
             continue
         command = shlex.join(["bench", "generalise", record.run_id, *more])
         asked = {"results": results, "record": record, "device": chosen, "command": command, "images": images}
-        call = partial(apart, Generalisation, f"testing {record.run_id}", "bench.measure.scale_sweep:measure", where, **asked)
+        call = partial(apart, ScaleSweep, f"testing {record.run_id}", "bench.measure.scale_sweep:measure", where, **asked)
         measured = attempts.measure(call)
         if measured is None:
             continue

@@ -21,13 +21,13 @@ from bench.training.evaluate import NO_ANSWER, predict
 from bench.training.state.weights import trained_network
 from datasets.augment import scale_affine
 from datasets.mnist_scale import SCALE_RANGE
-from leaderboard.records.scale_sweep import AtFactor, Generalisation
+from leaderboard.records.scale_sweep import AtFactor, ScaleSweep
 from leaderboard.records.store import Record
 
 FACTORS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0)
 
 
-def measure(results: Path, record: Record, device: str, command: str, images: int | None) -> Generalisation:
+def measure(results: Path, record: Record, device: str, command: str, images: int | None) -> ScaleSweep:
     """As `generalise`, on a device of this name, at every factor."""
     chosen = choose_device(device)
     with on(chosen):
@@ -41,7 +41,7 @@ def generalise(
     command: str,
     count: int | None = None,
     factors: Sequence[float] = FACTORS,
-) -> Generalisation:
+) -> ScaleSweep:
     """Test a run's network on its test digits, or the first `count` of them, at every factor.
 
     Raises BenchError: the run's weights were not kept, or its images have no scale factors; DataError.
@@ -56,7 +56,7 @@ def generalise(
     images, _ = datasets.load(record.task, **wanted)
     count = min(count or len(labels), data["test_images"] or len(labels))
     originals, images, labels = (part[:count].to(device) for part in (originals, images, labels))
-    return Generalisation(
+    return ScaleSweep(
         name=record.run_id,
         model=record.model,
         task=record.task,

@@ -28,7 +28,7 @@ from leaderboard.board.tables import Row, Section, Table
 from leaderboard.board.uncertainty import plain_explanation
 from leaderboard.errors import one_line
 from leaderboard.reading.collection import Collection
-from leaderboard.records.runs import Run
+from leaderboard.records.runs import RunResult
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
@@ -51,7 +51,7 @@ class Shown:
     table: Table
     name: str
     columns: list[Column]
-    runs: dict[str, list[Run]]
+    runs: dict[str, list[RunResult]]
     figures: list[Figure]
     legend: list[tuple[str, str]]
     files: list[tuple[str, str]]
@@ -104,7 +104,7 @@ def _read(name: str) -> str:
 
 
 def _shown(section: Section, table: Table, name: str, files: dict[str, bytes]) -> Shown:
-    runs: defaultdict[str, list[Run]] = defaultdict(list)
+    runs: defaultdict[str, list[RunResult]] = defaultdict(list)
     for run in sorted((*table.runs, *table.failures), key=lambda run: (run.realization, run.run_id)):
         runs[run.model].append(run)
     models = coloured(table)
@@ -132,15 +132,15 @@ def _data_uris(name: str, files: dict[str, bytes]) -> list[tuple[str, str]]:
     ]
 
 
-def _commit(run: Run) -> str:
+def _commit(run: RunResult) -> str:
     return run.code or "unknown"
 
 
-def _seeds(run: Run) -> str:
+def _seeds(run: RunResult) -> str:
     return ", ".join(f"{one_line(name, 60)} {seed}" for name, seed in run.seeds) or "none recorded"
 
 
-def _hardware(row: Row, runs: dict[str, list[Run]]) -> str:
+def _hardware(row: Row, runs: dict[str, list[RunResult]]) -> str:
     """Everything that the row's runs, failed ones too, were on: what the page filters by, one a line."""
     names: dict[str, Any] = dict.fromkeys(one_line(hardware_label(run)) for run in runs.get(row.model, ()))
     return "\n".join(names)

@@ -13,7 +13,7 @@ from leaderboard.board.pace import execution_label, hardware_label
 from leaderboard.board.readme import top_rows
 from leaderboard.board.tables import Row, Section, Table, build_sections
 from leaderboard.reading.collection import Collection, Source, collect
-from leaderboard.records.runs import Run
+from leaderboard.records.runs import RunResult
 from leaderboard.records.store import Unreadable
 
 __all__ = ["build_markdown", "render", "top_rows"]
@@ -106,7 +106,7 @@ def _row(row: Row) -> list[str]:
     ]
 
 
-def _failures(runs: tuple[Run, ...]) -> list[str]:
+def _failures(runs: tuple[RunResult, ...]) -> list[str]:
     if not runs:
         return []
     header = ["Run", "Status", "Kind", "Message", "Command"]
@@ -117,7 +117,7 @@ def _failures(runs: tuple[Run, ...]) -> list[str]:
     return markup.folded(f"{markup.plural(len(runs), 'run')} without a result", markup.table(header, rows))
 
 
-def _runs(runs: tuple[Run, ...]) -> list[str]:
+def _runs(runs: tuple[RunResult, ...]) -> list[str]:
     if not runs:
         return []
     header = ["Run", "Realization", "Error %", "Epochs", "Hardware", "Execution", "Commit", "Command"]

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from leaderboard.board.markup import NOTHING
-from leaderboard.records.runs import Run
+from leaderboard.records.runs import RunResult
 from leaderboard.records.schema import ExecutionUsed
 
 
@@ -36,29 +36,29 @@ class Pace:
         return self.alone is False
 
 
-def paces_of(runs: Iterable[Run]) -> tuple[Pace, ...]:
+def paces_of(runs: Iterable[RunResult]) -> tuple[Pace, ...]:
     """One pace for each hardware and way of computing, in the order of their names."""
-    groups: defaultdict[tuple[str, str], list[Run]] = defaultdict(list)
+    groups: defaultdict[tuple[str, str], list[RunResult]] = defaultdict(list)
     for run in runs:
         groups[hardware_label(run), ", ".join(_steps(run.execution))].append(run)
     return tuple(_pace(*key, its_runs) for key, its_runs in sorted(groups.items()))
 
 
-def _pace(hardware: str, execution: str, runs: list[Run]) -> Pace:
+def _pace(hardware: str, execution: str, runs: list[RunResult]) -> Pace:
     timed = [run for run in runs if run.train_seconds]
     alone = next((known for known in (True, None, False) if any(run.alone is known for run in timed)), None)
     samples = [seconds for run in timed if run.alone is alone for seconds in run.train_seconds]
     return Pace(hardware, execution, statistics.median(samples) if samples else None, alone)
 
 
-def hardware_label(run: Run) -> str:
+def hardware_label(run: RunResult) -> str:
     """The card's name, or the processor's with the number of threads."""
     if run.device == "cuda":
         return run.hardware
     return f"{run.hardware}, {run.threads} thread{'' if run.threads == 1 else 's'}"
 
 
-def execution_label(run: Run) -> str:
+def execution_label(run: RunResult) -> str:
     """How the run was computed, e.g. ``graph, eval 2000, 6 jobs``; a dash for records that do not say."""
     how = run.execution
     if how is None:

@@ -12,8 +12,8 @@ from leaderboard.board import markup
 from leaderboard.board.markup import NOTHING, code, escape
 from leaderboard.reading.collection import Collection
 from leaderboard.records.equivariance import Equivariance, LayerError
-from leaderboard.records.runs import Run
-from leaderboard.records.scale_sweep import Generalisation
+from leaderboard.records.runs import RunResult
+from leaderboard.records.scale_sweep import ScaleSweep
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ def render(collection: Collection) -> list[str]:
     """
     barred = {run.run_id for run in collection.runs if run.smoke or run.altered}
     runs = [run for run in collection.runs if run.run_id not in barred and len(run.error_by_scale) > 1]
-    tested = [measured for measured in collection.generalisation if measured.run_id not in barred]
+    tested = [measured for measured in collection.scale_sweeps if measured.run_id not in barred]
     errors = [measured for measured in collection.equivariance if measured.run_id not in barred]
     folds = [*_by_size(runs), *_outside(tested), *_equivariance(errors)]
     lines = [_HEADING, ""] if folds else []
@@ -59,7 +59,7 @@ def _grouped(items: Iterable[T], key: Callable[[T], Hashable]) -> list[list[T]]:
     return [groups[name] for name in sorted(groups, key=repr)]
 
 
-def _by_size(runs: Iterable[Run]) -> list[_Fold]:
+def _by_size(runs: Iterable[RunResult]) -> list[_Fold]:
     """Test error by the digits' scale factor, over all test images of a model's runs."""
     folds = []
     for group in _grouped(runs, lambda run: (run.task, run.protocol, run.protocol_digest, run.data_variant)):
@@ -82,7 +82,7 @@ def _by_size(runs: Iterable[Run]) -> list[_Fold]:
     return folds
 
 
-def _outside(tested: Iterable[Generalisation]) -> list[_Fold]:
+def _outside(tested: Iterable[ScaleSweep]) -> list[_Fold]:
     """Test error when every digit is drawn at one factor."""
     folds = []
     for group in _grouped(tested, lambda m: (m.task, m.protocol, m.protocol_digest, m.trained_range)):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from leaderboard.board.pace import Pace, paces_of
 from leaderboard.board.published import PublishedResult, find
-from leaderboard.records.runs import Run
+from leaderboard.records.runs import RunResult
 from leaderboard.stats.comparable import check_comparable
 from leaderboard.stats.comparison import Comparison, by_model, compare_all, evidence_of
 from leaderboard.stats.evidence import Interval, Summary, summarise
@@ -56,8 +56,8 @@ class Table:
     digest: str
     one_of_several: bool
     rows: tuple[Row, ...]
-    runs: tuple[Run, ...]
-    failures: tuple[Run, ...]
+    runs: tuple[RunResult, ...]
+    failures: tuple[RunResult, ...]
     comparisons: tuple[Comparison, ...]
 
 
@@ -71,14 +71,14 @@ class Section:
     tables: tuple[Table, ...]
 
 
-def build_sections(runs: Iterable[Run]) -> tuple[Section, ...]:
+def build_sections(runs: Iterable[RunResult]) -> tuple[Section, ...]:
     """The sections in the board's order: ``paper`` first, then by name, smoke tests last.
 
     No table mixes recipes (digests) or data variants, and runs of an altered network or of altered images are in none.
     Raises RecordError when two runs of one table used different data or numbers of test images for the same realization, or
     when one realization was counted twice for one model.
     """
-    groups: defaultdict[tuple[bool, bool, str, str], defaultdict[tuple[str, str], list[Run]]]
+    groups: defaultdict[tuple[bool, bool, str, str], defaultdict[tuple[str, str], list[RunResult]]]
     groups = defaultdict(lambda: defaultdict(list))
     for run in (run for run in runs if not run.altered):
         section = (run.smoke, run.protocol != "paper", run.protocol, run.data_variant)
@@ -89,17 +89,17 @@ def build_sections(runs: Iterable[Run]) -> tuple[Section, ...]:
     )
 
 
-def _tables(groups: dict[tuple[str, str], list[Run]], smoke: bool) -> tuple[Table, ...]:
+def _tables(groups: dict[tuple[str, str], list[RunResult]], smoke: bool) -> tuple[Table, ...]:
     tasks = [task for task, _ in groups]
     return tuple(_table(task, digest, tasks.count(task) > 1, runs, smoke) for (task, digest), runs in sorted(groups.items()))
 
 
-def _table(task: str, digest: str, one_of_several: bool, runs: list[Run], smoke: bool) -> Table:
+def _table(task: str, digest: str, one_of_several: bool, runs: list[RunResult], smoke: bool) -> Table:
     runs = sorted(runs, key=lambda run: (run.model, run.realization, run.run_id))
     succeeded = tuple(run for run in runs if run.status == "ok")
     check_comparable(task, succeeded)
     comparisons = () if smoke else compare_all(succeeded)
-    by_name: defaultdict[str, list[Run]] = defaultdict(list)
+    by_name: defaultdict[str, list[RunResult]] = defaultdict(list)
     for run in runs:
         by_name[run.model].append(run)
     rank_of = ranks(list(by_name), comparisons)
@@ -109,7 +109,7 @@ def _table(task: str, digest: str, one_of_several: bool, runs: list[Run], smoke:
     return Table(task, digest, one_of_several, tuple(rows), succeeded, failures, comparisons)
 
 
-def _row(task: str, model: str, runs: list[Run], rank: int | None, smoke: bool) -> Row:
+def _row(task: str, model: str, runs: list[RunResult], rank: int | None, smoke: bool) -> Row:
     succeeded = [run for run in runs if run.status == "ok"]
     errors = [run.test_error for run in succeeded if run.test_error is not None]
     sure = not smoke and len(errors) > 1

@@ -57,6 +57,6 @@ def pairs(table: Table) -> list[str]:
         ]
         for c in sorted(table.comparisons, key=lambda c: (c.p_holm, c.p, c.a, c.b))
     ]  # fmt: skip
-    apart = sum(c.apart for c in table.comparisons)
+    apart = sum(c.significant for c in table.comparisons)
     summary = f"{markup.plural(len(rows), 'pair')} of models, {apart} told apart"
     return markup.folded(summary, markup.table(_HEADER, rows, _HEADER[2:]))

@@ -14,14 +14,14 @@ from leaderboard.reading.ours import RUN
 from leaderboard.reading.reading import Read, Stranger, Unreadable, read_each
 from leaderboard.reading.sources import latest_alone
 from leaderboard.records.equivariance import Equivariance
-from leaderboard.records.runs import Run, run_of
-from leaderboard.records.scale_sweep import Generalisation
+from leaderboard.records.runs import RunResult, run_of
+from leaderboard.records.scale_sweep import ScaleSweep
 from leaderboard.records.schema import Record
 
 Source = Path | str | Iterable[Path | str | Record]
-Wanted = Record | Equivariance | Generalisation
-KINDS: Mapping[str, type[Wanted]] = {RUN: Record, "equivariance": Equivariance, "generalisation": Generalisation}
-M = TypeVar("M", Equivariance, Generalisation)
+Wanted = Record | Equivariance | ScaleSweep
+KINDS: Mapping[str, type[Wanted]] = {RUN: Record, "equivariance": Equivariance, "generalisation": ScaleSweep}
+M = TypeVar("M", Equivariance, ScaleSweep)
 MOST_LINES = 10  # of one sort
 
 
@@ -32,11 +32,11 @@ class Collection:
     ``contradictions`` are those notes whose copies differ; ``strangers`` names the JSON files that are not ours.
     """
 
-    runs: tuple[Run, ...]
+    runs: tuple[RunResult, ...]
     unreadable: tuple[Unreadable, ...]
     notes: tuple[str, ...]
     equivariance: tuple[Equivariance, ...] = ()
-    generalisation: tuple[Generalisation, ...] = ()
+    scale_sweeps: tuple[ScaleSweep, ...] = ()
     contradictions: tuple[str, ...] = ()
     strangers: tuple[str, ...] = ()
 
@@ -58,9 +58,9 @@ def collect(source: Source) -> Collection:
     Copies of one run count once (reading/copies.py). Raises RecordError when a folder is missing, or when records share a
     run id without being of the same run.
     """
-    runs: defaultdict[str, list[tuple[str, Run]]] = defaultdict(list)
+    runs: defaultdict[str, list[tuple[str, RunResult]]] = defaultdict(list)
     equivariance: list[Read[Equivariance]] = []
-    generalisation: list[Read[Generalisation]] = []
+    scale_sweeps: list[Read[ScaleSweep]] = []
     unreadable, strangers = [], []
     for found in _found(source):
         if isinstance(found, Unreadable):
@@ -72,14 +72,14 @@ def collect(source: Source) -> Collection:
         elif isinstance(found.item, Equivariance):
             equivariance.append(Read(found.path, found.name, found.item))
         else:
-            generalisation.append(Read(found.path, found.name, found.item))
+            scale_sweeps.append(Read(found.path, found.name, found.item))
     kept = [settle(copies) if len(copies) > 1 else copies[0][1] for copies in runs.values()]
     kept = sorted(latest_alone(kept), key=_order)
     several = sorted((run for run in kept if len(runs[run.run_id]) > 1), key=lambda run: run.run_id)
     notes = [note_on(run, len(runs[run.run_id])) for run in several]
     contradictions = [note for run, note in zip(several, notes, strict=True) if run.status == "contradictory"]
     errors, of_errors, _ = _once(equivariance)
-    tested, of_tested, differing = _once(generalisation)
+    tested, of_tested, differing = _once(scale_sweeps)
     return Collection(
         tuple(kept), tuple(unreadable), (*notes, *of_errors, *of_tested), errors, tested, (*contradictions, *differing),
         tuple(strangers),
@@ -115,5 +115,5 @@ def _at_most(lines: list[str]) -> list[str]:
     return lines if more <= 0 else [*lines[:MOST_LINES], f"and {more} more like these"]
 
 
-def _order(run: Run) -> tuple[str | int, ...]:
+def _order(run: RunResult) -> tuple[str | int, ...]:
     return (run.protocol, run.data_variant, run.task, run.protocol_digest, run.model, run.realization, run.run_id)

@@ -15,16 +15,16 @@ from typing import TypeVar
 from leaderboard.errors import RecordError
 from leaderboard.reading.reading import Read
 from leaderboard.records.equivariance import Equivariance
-from leaderboard.records.runs import Run, run_of
-from leaderboard.records.scale_sweep import Generalisation
+from leaderboard.records.runs import RunResult, run_of
+from leaderboard.records.scale_sweep import ScaleSweep
 from leaderboard.records.schema import Record
 
-M = TypeVar("M", Equivariance, Generalisation)
+M = TypeVar("M", Equivariance, ScaleSweep)
 NAMES = 3  # of files that agree, before "and N more"
 SAME = ("model", "task", "realization", "protocol", "protocol_digest", "smoke", "data_variant", "data_fingerprint")
 
 
-def settle(copies: Sequence[tuple[str, Run]]) -> Run:
+def settle(copies: Sequence[tuple[str, RunResult]]) -> RunResult:
     """Of copies of one run, each with the name of its file or "": the earliest finished ok one.
 
     Where ok copies differ in their answers, a run without any, of status ``contradictory``. Raises RecordError when records
@@ -57,7 +57,7 @@ def the_record(copies: Sequence[Read[Record]]) -> Record:
     return next(copy.item for copy, (_, run) in zip(copies, runs, strict=True) if run is chosen)
 
 
-def note_on(run: Run, count: int) -> str:
+def note_on(run: RunResult, count: int) -> str:
     """A line on a run that was found so many times."""
     found = f"run {run.run_id} was found {count} times"
     if run.status == "contradictory":
@@ -78,7 +78,7 @@ def settle_measurements(copies: Sequence[tuple[str, M]]) -> tuple[M | None, str]
     return None, f"{found} and its copies differ: {told}; it is in no mean until the wrong copies are moved away"
 
 
-def _counted(item: Equivariance | Generalisation) -> str:
+def _counted(item: Equivariance | ScaleSweep) -> str:
     """Its answers. An equivariance error is no answer: its last bits depend on the machine."""
     if isinstance(item, Equivariance):
         return ""
@@ -86,7 +86,7 @@ def _counted(item: Equivariance | Generalisation) -> str:
     return f"{item.own_sizes_wrong} wrong of {item.own_sizes_count} ({wrong})"
 
 
-def _results(copies: Sequence[tuple[str, Run]]) -> list[str]:
+def _results(copies: Sequence[tuple[str, RunResult]]) -> list[str]:
     """Each result that an ok copy gives, with the files that give it."""
     results: defaultdict[tuple[object, ...], list[str]] = defaultdict(list)
     for name, run in copies:
@@ -103,5 +103,5 @@ def _named(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMES]) + (f" and {len(names) - NAMES} more" if len(names) > NAMES else "")
 
 
-def _bytes(run: Run) -> bytes:
+def _bytes(run: RunResult) -> bytes:
     return b"" if run.wrong is None else run.wrong.tobytes()

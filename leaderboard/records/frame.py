@@ -7,7 +7,7 @@ import sys
 import pandas as pd
 
 from leaderboard.reading.collection import Source, collect
-from leaderboard.records.runs import Run
+from leaderboard.records.runs import RunResult
 from leaderboard.records.schema import ExecutionUsed
 
 # Columns that a failed run leaves empty need types that know a missing value.
@@ -59,5 +59,5 @@ def load_records(path: Source) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _execution(run: Run, name: str) -> bool | int | None:
+def _execution(run: RunResult, name: str) -> bool | int | None:
     return None if run.execution is None else getattr(run.execution, name)

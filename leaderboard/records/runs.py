@@ -15,7 +15,7 @@ from leaderboard.records.store import ExecutionUsed, Record
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunResult:
     """A record without its curves and with its wrong answers in a few kilobytes; same units.
 
     ``wrong``: int32 (number of wrong answers,), the sorted indices in the test split; None where there is no result.
@@ -78,11 +78,11 @@ class Run:
         return statistics.median(self.train_seconds) if self.train_seconds else None
 
 
-def run_of(record: Record) -> Run:
+def run_of(record: Record) -> RunResult:
     """What tables need of a record."""
     metrics, timings, failure = record.metrics, record.timings, record.failure
     given = _sorted(metrics.wrong_answers) if metrics else None
-    return Run(
+    return RunResult(
         run_id=record.run_id,
         status=record.status,
         model=record.model,

@@ -31,7 +31,7 @@ class AtFactor(BaseModel):
         return 100 * self.wrong / self.count
 
 
-class Generalisation(Measurement):
+class ScaleSweep(Measurement):
     """One run's stored weights, tested again.
 
     ``factors`` ascend. ``own_sizes`` is the test split itself, each digit at its own factor, on the same weights and

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from leaderboard.records.runs import Run
+from leaderboard.records.runs import RunResult
 from leaderboard.stats.evidence import Evidence
 
 Matrix = NDArray[np.float64]
@@ -45,7 +45,7 @@ class Answers:
         return Evidence(float(np.mean(numbers)), n, spread, *images, n - 1 if n > 1 else math.inf)
 
 
-def gather(runs: Mapping[str, Mapping[int, Run]], models: Sequence[str], realizations: Sequence[int]) -> Answers:
+def gather(runs: Mapping[str, Mapping[int, RunResult]], models: Sequence[str], realizations: Sequence[int]) -> Answers:
     """The answers of these models on these realizations; ``runs[model][realization]`` is a successful run of each."""
     table = [[runs[model][realization] for realization in realizations] for model in models]
     errors = np.array([[run.test_error for run in row] for row in table], dtype=np.float64)
@@ -60,7 +60,7 @@ def gather(runs: Mapping[str, Mapping[int, Run]], models: Sequence[str], realiza
     return Answers(errors, own, shared)
 
 
-def _image_variance(table: list[list[Run]], images: int) -> Matrix:
+def _image_variance(table: list[list[RunResult]], images: int) -> Matrix:
     """Variance of the sum over runs of each pair's mean difference (as fractions), images being resampled; (M, M)."""
     if len(table) == 1:  # a mean alone; by far the most calls, and no matrix is needed
         every = [run.wrong for run in table[0] if run.wrong is not None]
@@ -78,7 +78,7 @@ def _image_variance(table: list[list[Run]], images: int) -> Matrix:
     return np.maximum(variance, 0.0)
 
 
-def _counts(table: list[list[Run]], images: int) -> sparse.csr_array:
+def _counts(table: list[list[RunResult]], images: int) -> sparse.csr_array:
     """How many of each model's runs were wrong about each image: (M, images)."""
     wrong = [np.concatenate([run.wrong for run in row if run.wrong is not None]) for row in table]
     rows = np.repeat(np.arange(len(table)), [len(indices) for indices in wrong])

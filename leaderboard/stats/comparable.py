@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from leaderboard.errors import RecordError
-from leaderboard.records.runs import Run
+from leaderboard.records.runs import RunResult
 
 
-def check_comparable(task: str, runs: Sequence[Run]) -> None:
+def check_comparable(task: str, runs: Sequence[RunResult]) -> None:
     """Every model must have seen the same data under the same realization number, and each of them once.
 
     Raises RecordError, naming two runs, when that is not so.
     """
-    first: dict[int, Run] = {}
-    counted: dict[tuple[str, int], Run] = {}
+    first: dict[int, RunResult] = {}
+    counted: dict[tuple[str, int], RunResult] = {}
     for run in runs:
         other = first.setdefault(run.realization, run)
         if other.data_fingerprint != run.data_fingerprint:

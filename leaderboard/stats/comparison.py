@@ -2,8 +2,8 @@
 
 **Two tests.** The sign-flip test asks only that a difference could as well have had the other sign, and is exact; but n
 realizations have 2^n sign patterns, so its p is never below 2/2^n: 0.031 for six. After Holm's correction over the 45 pairs of
-ten models nothing can ever be told apart by it. It is reported; what decides (``p``, ``p_holm``, ranks) is the moderated t
-(leaderboard/stats/shrinkage.py) with the doubt of both levels, realizations and images (leaderboard/stats/evidence.py).
+ten models it can call no difference significant. It is reported; what decides (``p``, ``p_holm``, ranks) is the moderated t
+(leaderboard/stats/shrinkage.py) with the uncertainty of both levels, realizations and images (leaderboard/stats/evidence.py).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from itertools import combinations, product
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.records.runs import Run
+from leaderboard.records.runs import RunResult
 from leaderboard.stats.answers import gather
 from leaderboard.stats.evidence import LEVEL, Evidence, Interval
-from leaderboard.stats.shrinkage import moderate
+from leaderboard.stats.shrinkage import shrink_variances
 
 MOST_MODELS = 200  # of one table: 19,900 pairs. Beyond, no pairs are compared
 MOST_FLIPPED = 16  # realizations whose sign patterns are all tried: 65,536
@@ -30,7 +30,7 @@ class Comparison:
     """``difference``: mean error of a minus that of b (percentage points) over ``n`` shared realizations.
 
     ``p_holm`` is ``p`` corrected for all pairs of the table; ``p_sign_flip`` is None for more than 16 realizations.
-    ``evidence``: what interval and p were computed from, its spread moderated by the table's other pairs.
+    ``evidence``: what interval and p were computed from, its variance shrunken towards those of the table's other pairs.
     """
 
     a: str
@@ -44,27 +44,27 @@ class Comparison:
     evidence: Evidence
 
     @property
-    def apart(self) -> bool:
-        """Whether the table's data tell the two apart: p, corrected for all its pairs, is below 0.05."""
+    def significant(self) -> bool:
+        """Whether the two differ significantly: p, corrected for all pairs of the table, is below 0.05."""
         return self.p_holm < 1 - LEVEL and self.difference != 0
 
 
-def by_model(runs: Iterable[Run]) -> dict[str, dict[int, Run]]:
+def by_model(runs: Iterable[RunResult]) -> dict[str, dict[int, RunResult]]:
     """Successful runs of one table by model and realization."""
-    table: defaultdict[str, dict[int, Run]] = defaultdict(dict)
+    table: defaultdict[str, dict[int, RunResult]] = defaultdict(dict)
     for run in runs:
         if run.status == "ok":
             table[run.model][run.realization] = run
     return dict(sorted(table.items()))
 
 
-def evidence_of(runs: Mapping[int, Run]) -> Evidence:
+def evidence_of(runs: Mapping[int, RunResult]) -> Evidence:
     """What one model's successful runs, by realization, say about its mean error."""
     model = next(iter(runs.values())).model
     return gather({model: runs}, [model], sorted(runs)).of_model(0)
 
 
-def compare_all(runs: Iterable[Run]) -> tuple[Comparison, ...]:
+def compare_all(runs: Iterable[RunResult]) -> tuple[Comparison, ...]:
     """Each pair of models (a before b by name) that shares at least two realizations; none in a table of over 200 models."""
     table = by_model(runs)
     if len(table) > MOST_MODELS:
@@ -81,7 +81,7 @@ def compare_all(runs: Iterable[Run]) -> tuple[Comparison, ...]:
 
 
 def _compare(
-    table: Mapping[str, Mapping[int, Run]], pairs: Sequence[tuple[str, str]], shared: Sequence[int]
+    table: Mapping[str, Mapping[int, RunResult]], pairs: Sequence[tuple[str, str]], shared: Sequence[int]
 ) -> list[Comparison]:
     models = sorted({model for pair in pairs for model in pair})
     place = {model: index for index, model in enumerate(models)}
@@ -91,10 +91,10 @@ def _compare(
     if len(shared) <= MOST_FLIPPED:
         flips = sign_flip(answers.errors[a] - answers.errors[b]).tolist()
     alone = [answers.of_pair(place[x], place[y]) for x, y in pairs]
-    variances, freedom = moderate(np.array([evidence.spread for evidence in alone]), len(shared) - 1)
+    variances, dof = shrink_variances(np.array([evidence.variance for evidence in alone]), len(shared) - 1)
     comparisons = []
-    for pair, flip, evidence, spread in zip(pairs, flips, alone, variances.tolist(), strict=True):
-        surer = replace(evidence, spread=spread, freedom=freedom)
+    for pair, flip, evidence, variance in zip(pairs, flips, alone, variances.tolist(), strict=True):
+        surer = replace(evidence, variance=variance, dof=dof)
         p = surer.p
         comparisons.append(Comparison(*pair, surer.mean, surer.interval, p, p, flip, len(shared), surer))
     return comparisons

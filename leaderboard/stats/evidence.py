@@ -57,43 +57,43 @@ class Interval:
 class Evidence:
     """A mean over ``n`` realizations, and what is known of its variance.
 
-    ``spread``: variance of one realization's number, known to ``freedom`` degrees of freedom. ``own_images`` and
-    ``shared_images``: v, from data sets that one realization has to itself and from those that several share. For n = 1 spread
-    is 0 and freedom infinite: interval and p then speak of other test images only, not of another training.
+    ``variance``: that of one realization's number, known to ``dof`` degrees of freedom. ``own_images`` and
+    ``shared_images``: v, from data sets that one realization has to itself and from those that several share. For n = 1 the
+    variance is 0 and dof infinite: interval and p then speak of other test images only, not of another training.
     """
 
     mean: float
     n: int
-    spread: float
+    variance: float
     own_images: float
     shared_images: float
-    freedom: float
+    dof: float
 
     @property
-    def error(self) -> float:
+    def standard_error(self) -> float:
         """Standard error of the mean."""
-        return math.sqrt(max(self.spread / self.n, self.own_images) + self.shared_images)
+        return math.sqrt(max(self.variance / self.n, self.own_images) + self.shared_images)
 
     @property
     def interval(self) -> Interval:
         """The 95 % interval."""
-        reach = _quantile(self.freedom, (1 + LEVEL) / 2) * self.error
+        reach = _quantile(self.dof, (1 + LEVEL) / 2) * self.standard_error
         return Interval(self.mean - reach, self.mean + reach)
 
     @property
     def p(self) -> float:
         """Two-sided p-value of a true mean of zero."""
-        if not self.error:
+        if not self.standard_error:
             return 1.0 if self.mean == 0 else 0.0
-        return 2 * _below(self.freedom, -abs(self.mean) / self.error)
+        return 2 * _below(self.dof, -abs(self.mean) / self.standard_error)
 
 
-def _quantile(freedom: float, level: float) -> float:
-    return float(special.ndtri(level) if math.isinf(freedom) else special.stdtrit(freedom, level))
+def _quantile(dof: float, level: float) -> float:
+    return float(special.ndtri(level) if math.isinf(dof) else special.stdtrit(dof, level))
 
 
-def _below(freedom: float, t: float) -> float:
-    return float(special.ndtr(t) if math.isinf(freedom) else special.stdtr(freedom, t))
+def _below(dof: float, t: float) -> float:
+    return float(special.ndtr(t) if math.isinf(dof) else special.stdtr(dof, t))
 
 
 def summarise(errors: Sequence[float]) -> Summary:

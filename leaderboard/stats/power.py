@@ -1,4 +1,4 @@
-"""How many realizations it would take to tell two models apart."""
+"""How many realizations it would take until the difference of two models is significant."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def power(evidence: Evidence, realizations: int, alpha: float = 1 - LEVEL) -> fl
     that the realizations share do not.
     """
     own = evidence.own_images * evidence.n / realizations
-    error = (max(evidence.spread / realizations, own) + evidence.shared_images) ** 0.5
+    error = (max(evidence.variance / realizations, own) + evidence.shared_images) ** 0.5
     if not error:
         return 1.0 if evidence.mean else alpha
-    freedom = realizations - 1 + evidence.freedom - (evidence.n - 1)
-    limit = special.stdtrit(freedom, 1 - alpha / 2)
+    dof = realizations - 1 + evidence.dof - (evidence.n - 1)
+    limit = special.stdtrit(dof, 1 - alpha / 2)
     shift = min(abs(evidence.mean) / error, 30.0)  # beyond, the power is 1 and the function no longer finite
-    wrong_way = float(special.nctdtr(freedom, shift, -limit))  # nan where it is too small for the function
-    return float(1 - special.nctdtr(freedom, shift, limit)) + (0.0 if math.isnan(wrong_way) else wrong_way)
+    wrong_way = float(special.nctdtr(dof, shift, -limit))  # nan where it is too small for the function
+    return float(1 - special.nctdtr(dof, shift, limit)) + (0.0 if math.isnan(wrong_way) else wrong_way)
 
 
 def realizations_needed(evidence: Evidence, alpha: float = 1 - LEVEL) -> int | None:

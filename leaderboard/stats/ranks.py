@@ -17,6 +17,6 @@ def ranks(models: Sequence[str], comparisons: Iterable[Comparison]) -> dict[str,
     compared: set[str] = set()
     for comparison in comparisons:
         compared |= {comparison.a, comparison.b}
-        if comparison.apart:
+        if comparison.significant:
             better[comparison.a if comparison.difference > 0 else comparison.b] += 1
     return {model: 1 + count for model, count in better.items() if model in compared}

@@ -23,17 +23,17 @@ Vector = NDArray[np.float64]
 FEWEST = 6  # variances (the pairs of four models): of three, how far they agree cannot be told, and too much was found
 
 
-def moderate(variances: Vector, freedom: int) -> tuple[Vector, float]:
-    """Variances (k,) known to ``freedom`` degrees of freedom each -> moderated variances and their degrees of freedom."""
+def shrink_variances(variances: Vector, dof: int) -> tuple[Vector, float]:
+    """Variances (k,) known to ``dof`` degrees of freedom each -> the same drawn towards their common one, and the new dof."""
     middle = float(np.median(variances))
     if len(variances) < FEWEST or not middle:
-        return variances, float(freedom)
-    logs = np.log(np.maximum(variances, 1e-5 * middle)) - special.digamma(freedom / 2) + np.log(freedom / 2)
-    excess = float(np.var(logs, ddof=1)) - float(special.polygamma(1, freedom / 2))
+        return variances, float(dof)
+    logs = np.log(np.maximum(variances, 1e-5 * middle)) - special.digamma(dof / 2) + np.log(dof / 2)
+    excess = float(np.var(logs, ddof=1)) - float(special.polygamma(1, dof / 2))
     agreement = 2 * _inverse_trigamma(excess) if excess > 0 else math.inf  # d0 of Smyth's equations
     scatter = 0.0 if math.isinf(agreement) else float(special.digamma(agreement / 2) - np.log(agreement / 2))
-    common, prior = float(np.exp(np.mean(logs) + scatter)), min(agreement, freedom)
-    return (prior * common + freedom * variances) / (prior + freedom), prior + freedom
+    common, prior = float(np.exp(np.mean(logs) + scatter)), min(agreement, dof)
+    return (prior * common + dof * variances) / (prior + dof), prior + dof
 
 
 def _inverse_trigamma(value: float) -> float:

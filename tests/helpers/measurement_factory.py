@@ -5,7 +5,7 @@ from typing import Any
 from record_factory import START, make_record
 
 from leaderboard.records.equivariance import Equivariance
-from leaderboard.records.scale_sweep import Generalisation
+from leaderboard.records.scale_sweep import ScaleSweep
 
 
 def _common(model: str, task: str) -> dict[str, Any]:
@@ -41,4 +41,4 @@ def make_generalisation(model: str = "cnn", task: str = "mnist-scale-28", realiz
         "own_sizes_count": 1000, "own_sizes_wrong": 30,
         "factors": [{"factor": f, "count": 1000, "wrong": w} for f, w in ((0.2, 600), (0.5, 40), (2.0, 700))],
     }  # fmt: skip
-    return Generalisation.model_validate(_common(model, task) | values | changes)
+    return ScaleSweep.model_validate(_common(model, task) | values | changes)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from leaderboard.board.charts.charts import Chart, Mark, digits, limited, mean
 from leaderboard.reading.collection import Collection
 from leaderboard.records.equivariance import Equivariance
-from leaderboard.records.scale_sweep import Generalisation
+from leaderboard.records.scale_sweep import ScaleSweep
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def themes_of(collection: Collection) -> list[Theme]:
     """
     barred = {run.run_id for run in collection.runs if run.smoke or run.altered}
     errors = [item for item in collection.equivariance if item.run_id not in barred]
-    tested = [item for item in collection.generalisation if item.run_id not in barred]
+    tested = [item for item in collection.scale_sweeps if item.run_id not in barred]
     return [*_equivariance(errors), *_generalisation(tested)]
 
 
@@ -79,8 +79,8 @@ def _rows(name: str, title: str, label: str, values: Sequence[tuple[Equivariance
     return Chart(name, "rows", title, label, "", tuple(marks), note=note)
 
 
-def _generalisation(items: Iterable[Generalisation]) -> list[Theme]:
-    groups: defaultdict[tuple[str, str, str, tuple[float, float]], list[Generalisation]] = defaultdict(list)
+def _generalisation(items: Iterable[ScaleSweep]) -> list[Theme]:
+    groups: defaultdict[tuple[str, str, str, tuple[float, float]], list[ScaleSweep]] = defaultdict(list)
     for item in items:
         groups[item.task, item.protocol, item.protocol_digest, item.trained_range].append(item)
     themes = []
@@ -94,7 +94,7 @@ def _generalisation(items: Iterable[Generalisation]) -> list[Theme]:
     return themes
 
 
-def _beyond(items: list[Generalisation], span: tuple[float, float]) -> Chart:
+def _beyond(items: list[ScaleSweep], span: tuple[float, float]) -> Chart:
     errors: defaultdict[str, defaultdict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
     for item in items:
         for at in item.factors:

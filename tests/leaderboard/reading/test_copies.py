@@ -123,10 +123,10 @@ def test_copies_of_a_measurement_count_once_and_must_agree(tmp_path: Path) -> No
         write_measurement(tmp_path, item)
         write_measurement(tmp_path / "laptop", item.model_copy(update={"measured": later}))
     collection = collect(tmp_path)
-    assert (collection.equivariance, collection.generalisation) == ((make_equivariance(),), (make_generalisation(),))
+    assert (collection.equivariance, collection.scale_sweeps) == ((make_equivariance(),), (make_generalisation(),))
     assert len(collection.notes) == 2 and collection.contradictions == ()
     write_measurement(tmp_path / "desk", make_generalisation(own_sizes_wrong=31))
     collection = collect(tmp_path)
-    assert collection.generalisation == ()
+    assert collection.scale_sweeps == ()
     (note,) = collection.contradictions
     assert "was found 3 times and its copies differ: 30 wrong of 1000" in note and "desk/generalisation/" in note

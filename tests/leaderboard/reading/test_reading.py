@@ -133,7 +133,7 @@ def test_measurements_are_used_wherever_they_were_copied_to(tmp_path: Path, plac
     write_measurement(tmp_path / place, make_generalisation())
     write_record(tmp_path / place, make_record())
     collection = collect(tmp_path)
-    assert [len(c) for c in (collection.runs, collection.equivariance, collection.generalisation)] == [1, 1, 1]
+    assert [len(c) for c in (collection.runs, collection.equivariance, collection.scale_sweeps)] == [1, 1, 1]
     assert collection.unreadable == collection.strangers == ()
     assert read_measurements(tmp_path, Equivariance)[0] == [make_equivariance()]
 

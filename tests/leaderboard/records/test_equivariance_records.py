@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from leaderboard.records.equivariance import Equivariance
 from leaderboard.records.measurement import read_measurements, write_measurement
-from leaderboard.records.scale_sweep import Generalisation
+from leaderboard.records.scale_sweep import ScaleSweep
 
 
 def test_read_back_as_written(tmp_path: Path) -> None:
@@ -16,7 +16,7 @@ def test_read_back_as_written(tmp_path: Path) -> None:
     for measurement in (at_start, trained, tested):
         write_measurement(tmp_path, measurement)
     assert read_measurements(tmp_path, Equivariance) == ([at_start, trained], [])
-    assert read_measurements(tmp_path, Generalisation) == ([tested], [])
+    assert read_measurements(tmp_path, ScaleSweep) == ([tested], [])
 
 
 def test_means_keep_the_directions_apart() -> None:

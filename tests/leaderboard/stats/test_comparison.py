@@ -12,7 +12,7 @@ from leaderboard.reading.collection import collect
 from leaderboard.records.store import Record
 from leaderboard.stats.comparison import MOST_MODELS, compare_all, holm, sign_flip
 from leaderboard.stats.ranks import ranks
-from leaderboard.stats.shrinkage import FEWEST, moderate
+from leaderboard.stats.shrinkage import FEWEST, shrink_variances
 
 
 def table(errors: dict[str, list[int]], **options: object) -> list[Record]:
@@ -55,14 +55,14 @@ def test_holm_is_the_reference() -> None:
 def test_what_a_comparison_says() -> None:
     found = compare_all(collect(table(ERRORS)).runs)
     assert [(c.a, c.b) for c in found] == [("a", "b"), ("a", "c"), ("a", "d"), ("b", "c"), ("b", "d"), ("c", "d")]
-    first, apart = found[0], found[1]
+    first, second = found[0], found[1]
     assert first.difference == pytest.approx(np.mean(ERRORS["a"]) / 10 - np.mean(ERRORS["b"]) / 10)
     assert first.difference in first.interval
     assert 0 in first.interval
-    assert not first.apart
-    assert apart.difference == pytest.approx(-6.97, abs=0.01)
-    assert apart.apart
-    assert apart.p_sign_flip == 2 / 2**6
+    assert not first.significant
+    assert second.difference == pytest.approx(-6.97, abs=0.01)
+    assert second.significant
+    assert second.p_sign_flip == 2 / 2**6
     assert {c.n for c in found} == {6}
     assert ranks(list(ERRORS), found) == {"a": 1, "b": 1, "c": 3, "d": 3}
 
@@ -71,7 +71,7 @@ def test_signs_alone_never_separate_ten_models() -> None:
     clear = table({f"m{m}": [20 + 50 * m + r % 2 for r in range(6)] for m in range(10)})
     found = compare_all(collect(clear).runs)
     assert min(holm([c.p_sign_flip or 0 for c in found])) > 0.05
-    assert all(c.apart for c in found)
+    assert all(c.significant for c in found)
     assert [rank for _, rank in sorted(ranks([f"m{m}" for m in range(10)], found).items())] == list(range(1, 11))
 
 
@@ -98,17 +98,17 @@ def test_too_many_models_are_not_compared() -> None:
     assert compare_all(collect([*few, make_record("one-more", wrong=3, test_count=100)]).runs) == ()
 
 
-def test_moderation_draws_towards_the_common_variance() -> None:
+def test_shrinkage_draws_towards_the_common_variance() -> None:
     drawn = stats.chi2.rvs(5, size=45, random_state=0) / 5  # one true variance, 1
-    moderated, freedom = moderate(drawn, 5)
-    assert freedom == 10  # never more than as much again
-    common = 2 * moderated - drawn  # each is drawn half the way to it
+    shrunken, dof = shrink_variances(drawn, 5)
+    assert dof == 10  # never more than as much again
+    common = 2 * shrunken - drawn  # each is drawn half the way to it
     assert common == pytest.approx(np.full(45, common[0]))
     assert common[0] == pytest.approx(1, abs=0.25)  # from 45 variances of 5 degrees of freedom each
-    assert np.array_equal(np.argsort(moderated), np.argsort(drawn))
+    assert np.array_equal(np.argsort(shrunken), np.argsort(drawn))
     unlike = drawn * np.logspace(-3, 3, 45)
-    kept, freedom = moderate(unlike, 5)
-    assert 5 < freedom < 6
+    kept, dof = shrink_variances(unlike, 5)
+    assert 5 < dof < 6
     assert kept[20] == pytest.approx(unlike[20], rel=1)
 
 
@@ -117,15 +117,15 @@ def test_the_prior_is_smyths() -> None:
     random = np.random.default_rng(0)
     true = 2 * 4 / random.chisquare(4, 200_000)
     drawn = true * random.chisquare(5, 200_000) / 5
-    moderated, freedom = moderate(drawn, 5)
-    assert freedom == pytest.approx(9, abs=0.1)
-    assert moderated == pytest.approx((4 * 2 + 5 * drawn) / 9, rel=0.03)
+    shrunken, dof = shrink_variances(drawn, 5)
+    assert dof == pytest.approx(9, abs=0.1)
+    assert shrunken == pytest.approx((4 * 2 + 5 * drawn) / 9, rel=0.03)
 
 
 def test_few_or_no_variances_are_left_alone() -> None:
     for variances in (np.ones(FEWEST - 1) * [1, 2, 3, 4, 5], np.zeros(10)):
-        moderated, freedom = moderate(variances, 5)
-        assert np.array_equal(moderated, variances)
-        assert freedom == 5
-    moderated, _ = moderate(np.array([0.0, 1, 1, 1, 2, 2, 2]), 5)
-    assert np.all(np.isfinite(moderated))
+        shrunken, dof = shrink_variances(variances, 5)
+        assert np.array_equal(shrunken, variances)
+        assert dof == 5
+    shrunken, _ = shrink_variances(np.array([0.0, 1, 1, 1, 2, 2, 2]), 5)
+    assert np.all(np.isfinite(shrunken))

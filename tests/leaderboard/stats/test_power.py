@@ -10,7 +10,7 @@ from scipy import special, stats
 from leaderboard.stats.evidence import Evidence
 from leaderboard.stats.power import MOST, power, realizations_needed
 
-SEEN = Evidence(mean=0.1, n=6, spread=0.01, own_images=0.0, shared_images=0.0, freedom=5)
+SEEN = Evidence(mean=0.1, n=6, variance=0.01, own_images=0.0, shared_images=0.0, dof=5)
 
 
 def test_power_is_that_of_simulated_t_tests() -> None:

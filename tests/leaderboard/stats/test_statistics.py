@@ -66,14 +66,14 @@ def test_the_closed_form_is_the_two_level_bootstrap(same_images: bool) -> None:
     left = difference - difference.mean(axis=0) - difference.mean(axis=1, keepdims=True) + difference.mean()
     crossed = left.var() / left.size if same_images else 0.0
     # 20,000 draws: the variance is known to about 1 %
-    assert (1 - 1 / 6) * evidence.spread / 6 + images + crossed == pytest.approx(drawn.var(), rel=0.05)
+    assert (1 - 1 / 6) * evidence.variance / 6 + images + crossed == pytest.approx(drawn.var(), rel=0.05)
 
 
 def test_a_models_own_mean() -> None:
     wrong, runs = drawn_table(same_images=False)
     evidence, errors = evidence_of(runs["m0"]), 100 * wrong[0].mean(axis=1)
     assert evidence.mean == pytest.approx(errors.mean())
-    assert evidence.spread == pytest.approx(errors.var(ddof=1))
+    assert evidence.variance == pytest.approx(errors.var(ddof=1))
     assert evidence.own_images == pytest.approx((1e4 * wrong[0].var(axis=1) / IMAGES).sum() / 36)
     both = gather(runs, ["m0", "m1"], range(6)).of_model(0)
     assert (both.mean, both.own_images, both.shared_images) == pytest.approx((evidence.mean, evidence.own_images, 0))
@@ -92,9 +92,9 @@ def test_interval_and_p_are_students_where_the_images_say_nothing() -> None:
 
 
 def test_images_are_a_floor_or_are_added() -> None:
-    assert Evidence(0.1, 6, 0.06, 0.0025, 0.0, 5).error == pytest.approx(0.1)
-    assert Evidence(0.1, 6, 0.06, 0.04, 0.0, 5).error == pytest.approx(0.2)
-    assert Evidence(0.1, 6, 0.06, 0.0025, 0.03, 5).error == pytest.approx(0.2)
+    assert Evidence(0.1, 6, 0.06, 0.0025, 0.0, 5).standard_error == pytest.approx(0.1)
+    assert Evidence(0.1, 6, 0.06, 0.04, 0.0, 5).standard_error == pytest.approx(0.2)
+    assert Evidence(0.1, 6, 0.06, 0.0025, 0.03, 5).standard_error == pytest.approx(0.2)
 
 
 def test_one_realization_and_no_doubt_at_all() -> None:
