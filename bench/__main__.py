@@ -4,11 +4,11 @@ import os
 import sys
 
 from bench.cli.catch_all import enter
-from bench.machine.told import told
+from bench.errors import best_effort
 from bench.siblings import put_first
 
 if __name__ == "__main__":
-    if not sys.flags.safe_path and sys.path[:1] == [told(os.getcwd)]:
+    if not sys.flags.safe_path and sys.path[:1] == [best_effort(os.getcwd)]:
         del sys.path[0]
         put_first()
     enter()

@@ -1,4 +1,9 @@
-"""What can go wrong with what the user asked, and how a run stops early."""
+"""What can go wrong with what the user asked, and how a run stops early; and asking what may fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 
 class BenchError(ValueError):
@@ -19,3 +24,14 @@ class Diverged(ArithmeticError):
 
 class NotSaved(BenchError):
     """A run's state could not be written. The run fails, the others go on; repeated, it goes on from the last state saved."""
+
+
+def best_effort(ask: Callable[..., Any], *arguments: Any, otherwise: Any = None) -> Any:
+    """What ``ask(*arguments)`` returns, or ``otherwise`` where it raises an exception of any kind.
+
+    Systems, drivers and the libraries before them refuse in too many ways to name them (pynvml alone has two families).
+    """
+    try:
+        return ask(*arguments)
+    except Exception:
+        return otherwise

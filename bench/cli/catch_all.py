@@ -15,8 +15,8 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from bench.errors import best_effort
 from bench.machine.streams import never_fail
-from bench.machine.told import told
 from bench.scheduling.stop import MORE_TO_DO
 from bench.siblings import HOME, MARKS, stranger
 
@@ -57,7 +57,7 @@ def traced(error: BaseException) -> str:
     """Its message; with BENCH_DEBUG=1 its traceback is shown first."""
     if os.environ.get("BENCH_DEBUG", "0") not in ("", "0"):
         traceback.print_exception(error, file=sys.stderr)
-    return str(told(str, error, otherwise=""))
+    return str(best_effort(str, error, otherwise=""))
 
 
 def told_of(error: BaseException) -> str:
@@ -118,5 +118,5 @@ def _place(frame: FrameType, line: int) -> str:
 
 
 def _short(error: BaseException) -> str:
-    line = " ".join(str(told(str, error, otherwise="")).split())
+    line = " ".join(str(best_effort(str, error, otherwise="")).split())
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"

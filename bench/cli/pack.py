@@ -55,10 +55,9 @@ def pack(
 
 def _say_untracked() -> None:
     from bench.machine.source import ROOT, git
-    from bench.machine.told import told
     from leaderboard.errors import one_line
 
-    listed = told(git, ROOT, "ls-files", "-z", "--others", "--exclude-standard", otherwise="")
+    listed = best_effort(git, ROOT, "ls-files", "-z", "--others", "--exclude-standard", otherwise="")
     names = [name for name in listed.split("\0") if name]
     if names:
         print(f"left out, since git does not know them: {len(names)} files, such as {one_line(names[0])}")

@@ -9,8 +9,8 @@ from typing import Literal
 import psutil
 import torch
 
+from bench.errors import best_effort
 from bench.machine.nvml import card_state
-from bench.machine.told import told
 from leaderboard.records.timing import DeviceState
 
 OTHERS_ALLOWED = 0.05  # of the processors' time
@@ -22,11 +22,11 @@ class BackgroundLoad:
     """From its making on, how much of the processors' time other processes, or other guests of the host, use."""
 
     def __init__(self) -> None:
-        self.began, self.of_others = time.perf_counter(), told(_seconds_of_others)
+        self.began, self.of_others = time.perf_counter(), best_effort(_seconds_of_others)
 
     def share(self) -> float | None:
         """Between 0 and 1, of all processors' time until now; None where the system does not tell."""
-        now = told(_seconds_of_others)
+        now = best_effort(_seconds_of_others)
         if now is None or self.of_others is None:
             return None
         share: float = (now - self.of_others) / (time.perf_counter() - self.began) / (psutil.cpu_count() or 1)

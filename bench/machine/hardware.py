@@ -12,9 +12,9 @@ import numpy
 import psutil
 import torch
 
+from bench.errors import best_effort
 from bench.machine.nvml import card_state
 from bench.machine.source import commit, version
-from bench.machine.told import told
 from leaderboard.records.store import Hardware, Software
 
 NAMELESS = "unknown"  # neither a system that hides its processor nor a card that broke may cost a record
@@ -25,7 +25,7 @@ def describe_hardware(device: torch.device) -> Hardware:
     state = _gpu_state(device) if device.type == "cuda" else _cpu_state()
     return Hardware(
         device="cuda" if device.type == "cuda" else "cpu",
-        cores=told(psutil.cpu_count) or os.cpu_count() or 1,
+        cores=best_effort(psutil.cpu_count) or os.cpu_count() or 1,
         threads=torch.get_num_threads(),
         **state,
     )
@@ -33,18 +33,18 @@ def describe_hardware(device: torch.device) -> Hardware:
 
 def _cpu_state() -> dict[str, Any]:
     nothing = dict.fromkeys(("driver", "clocks_mhz", "power_cap_watts", "other_processes"))
-    return {"name": _cpu_name(), "memory_bytes": told(lambda: psutil.virtual_memory().total, otherwise=0), **nothing}
+    return {"name": _cpu_name(), "memory_bytes": best_effort(lambda: psutil.virtual_memory().total, otherwise=0), **nothing}
 
 
 def _cpu_name() -> str:
-    text = told(Path("/proc/cpuinfo").read_text, "utf-8", "replace", otherwise="")
+    text = best_effort(Path("/proc/cpuinfo").read_text, "utf-8", "replace", otherwise="")
     found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    return found[1].strip() if found else told(platform.processor) or told(platform.machine) or NAMELESS
+    return found[1].strip() if found else best_effort(platform.processor) or best_effort(platform.machine) or NAMELESS
 
 
 def _gpu_state(device: torch.device) -> dict[str, Any]:
     """By CUDA; by the driver alone where CUDA does not answer any more, as after a fault in a kernel."""
-    properties = told(torch.cuda.get_device_properties, device)
+    properties = best_effort(torch.cuda.get_device_properties, device)
     state = card_state(device)
     clocks = {name: value for name, value in (state["clocks_mhz"] or {}).items() if name in ("graphics", "memory")}
     return {
@@ -57,15 +57,15 @@ def _gpu_state(device: torch.device) -> dict[str, Any]:
 
 def describe_software() -> Software:
     """Versions (``cudnn`` as cuDNN counts them, 91900 for 9.19.0), and the version and commit of this suite's source."""
-    on_cuda = told(torch.cuda.is_available, otherwise=False)
+    on_cuda = best_effort(torch.cuda.is_available, otherwise=False)
     git_commit, git_dirty = commit()
     return Software(
         python=platform.python_version(),
         torch=torch.__version__,
         numpy=numpy.__version__,
-        platform=told(platform.platform, otherwise=NAMELESS),
+        platform=best_effort(platform.platform, otherwise=NAMELESS),
         cuda=torch.version.cuda if on_cuda else None,
-        cudnn=told(_cudnn) if on_cuda else None,
+        cudnn=best_effort(_cudnn) if on_cuda else None,
         git_commit=git_commit,
         git_dirty=git_dirty,
         scalebench=version(),

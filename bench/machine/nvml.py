@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from bench.machine.told import told
+from bench.errors import best_effort
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,17 @@ def card_state(device: torch.device) -> dict[str, Any]:
     temperature_celsius; power_cap_watts, default_power_cap_watts; throttle_reasons (names); other_processes (their number,
     this process not among them). Of a MIG instance, what only the whole card knows is the whole card's.
     """
-    index = told(torch.cuda.current_device, otherwise=0) if device.index is None else device.index
-    nvml = told(_library)
-    card = told(find, nvml, index)
-    state = {name: told(_read, read, card) for name, read in _readers(nvml).items()}
+    index = best_effort(torch.cuda.current_device, otherwise=0) if device.index is None else device.index
+    nvml = best_effort(_library)
+    card = best_effort(find, nvml, index)
+    state = {name: best_effort(_read, read, card) for name, read in _readers(nvml).items()}
     clocks = {name: state.pop(name) for name in ("graphics", "graphics_highest", "memory")}
     state["clocks_mhz"] = {name: clock for name, clock in clocks.items() if clock is not None} or None
     # An instance's own processes: the whole card's are those of its neighbours too. By number and not by process id: in a
     # container the driver tells ids that nobody inside knows.
-    running = told(lambda: len(nvml.nvmlDeviceGetComputeRunningProcesses(card.handle)))
+    running = best_effort(lambda: len(nvml.nvmlDeviceGetComputeRunningProcesses(card.handle)))
     state["other_processes"] = None if running is None else max(0, running - has_context(index))
-    return {**state, "driver": told(lambda: str(nvml.nvmlSystemGetDriverVersion()))}
+    return {**state, "driver": best_effort(lambda: str(nvml.nvmlSystemGetDriverVersion()))}
 
 
 def has_context(index: int) -> bool:
@@ -49,7 +49,7 @@ def has_context(index: int) -> bool:
 
     Having initialised CUDA is not enough: a question for a card's name does that, and makes no context on any.
     """
-    return torch.cuda.is_initialized() and bool(told(lambda: torch._C._cuda_hasPrimaryContext(index), otherwise=True))
+    return torch.cuda.is_initialized() and bool(best_effort(lambda: torch._C._cuda_hasPrimaryContext(index), otherwise=True))
 
 
 def throttle_reasons(bits: int) -> list[str]:
@@ -66,14 +66,14 @@ def find(nvml: Any, index: int) -> Card | None:
 
     None: NVML knows no such card, or several of which it may be any.
     """
-    properties = told(torch.cuda.get_device_properties, index)
+    properties = best_effort(torch.cuda.get_device_properties, index)
     looks: list[Callable[[], Any]] = [
         lambda: nvml.nvmlDeviceGetHandleByUUID(f"GPU-{properties.uuid}"),
         lambda: nvml.nvmlDeviceGetHandleByUUID(f"MIG-{properties.uuid}"),
         lambda: nvml.nvmlDeviceGetHandleByPciBusId(_bus_id(properties)),
         lambda: _visible(nvml, _entry(index)),
     ]
-    handle = next((found for look in looks if (found := told(look)) is not None), None)
+    handle = next((found for look in looks if (found := best_effort(look)) is not None), None)
     return None if handle is None else _card(nvml, handle, index)
 
 
@@ -90,7 +90,7 @@ def _bus_id(properties: Any) -> str:
 
 def _card(nvml: Any, handle: Any, index: int) -> Card:
     """Of a card in MIG mode CUDA shows one instance: the one asked for, else the first."""
-    whole = told(lambda: nvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(handle))
+    whole = best_effort(lambda: nvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(handle))
     if whole is not None:
         return Card(handle, whole)
     instances = _instances(nvml, handle)
@@ -99,8 +99,8 @@ def _card(nvml: Any, handle: Any, index: int) -> Card:
 
 
 def _instances(nvml: Any, whole: Any) -> list[Any]:
-    numbers = range(told(lambda: int(nvml.nvmlDeviceGetMaxMigDeviceCount(whole)), otherwise=0))
-    found = [told(nvml.nvmlDeviceGetMigDeviceHandleByIndex, whole, number) for number in numbers]
+    numbers = range(best_effort(lambda: int(nvml.nvmlDeviceGetMaxMigDeviceCount(whole)), otherwise=0))
+    found = [best_effort(nvml.nvmlDeviceGetMigDeviceHandleByIndex, whole, number) for number in numbers]
     return [handle for handle in found if handle is not None]  # numbers may be free
 
 
@@ -114,11 +114,11 @@ def _entry(index: int) -> str:
 
 def _visible(nvml: Any, entry: str) -> Any:
     """The handle of the only card or instance that an entry of CUDA_VISIBLE_DEVICES means; None: there is none, or several."""
-    cards = [told(nvml.nvmlDeviceGetHandleByIndex, i) for i in range(nvml.nvmlDeviceGetCount())]
+    cards = [best_effort(nvml.nvmlDeviceGetHandleByIndex, i) for i in range(nvml.nvmlDeviceGetCount())]
     present = [card for card in cards if card is not None]
     if number := re.match(r"\d+", entry):
         # NVML counts in the order of the bus, and so does CUDA among equal cards; of others it counts the fastest first.
-        alike = len({told(nvml.nvmlDeviceGetName, card) for card in present}) == 1
+        alike = len({best_effort(nvml.nvmlDeviceGetName, card) for card in present}) == 1
         return cards[int(number[0])] if alike or os.environ.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID" else None
     handles = [*present, *(one for card in present for one in _instances(nvml, card))]
     (handle,) = (one for one in handles if _named(nvml, one, entry))
@@ -127,12 +127,12 @@ def _visible(nvml: Any, entry: str) -> Any:
 
 def _named(nvml: Any, handle: Any, entry: str) -> bool:
     """Whether an entry is the beginning of the card's or instance's UUID."""
-    known: bool = told(lambda: str(nvml.nvmlDeviceGetUUID(handle)).startswith(entry), otherwise=False)
+    known: bool = best_effort(lambda: str(nvml.nvmlDeviceGetUUID(handle)).startswith(entry), otherwise=False)
     return known and entry.startswith(("GPU-", "MIG-"))
 
 
 def _read(read: Callable[[Any], Any], card: Any) -> Any:
-    own = told(lambda: read(card.handle))
+    own = best_effort(lambda: read(card.handle))
     return read(card.whole) if own is None else own
 
 

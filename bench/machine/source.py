@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bench.machine.told import told
+from bench.errors import best_effort
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMIT_FILE = "COMMIT"
@@ -22,7 +22,7 @@ GIT_SECONDS = 10.0  # for an answer of git's
 
 def version(root: Path = ROOT) -> str:
     """The suite's version: of the pyproject.toml beside the code, else of the installed package, else "unknown"."""
-    found = told(_in_pyproject, root) or told(importlib.metadata.version, "scalebench")
+    found = best_effort(_in_pyproject, root) or best_effort(importlib.metadata.version, "scalebench")
     return found if isinstance(found, str) else "unknown"
 
 
@@ -42,8 +42,8 @@ def commit(root: Path = ROOT) -> tuple[str | None, bool | None]:
     found = _by_git(root)
     if found is None:
         found = parse_commit(os.environ.get(COMMIT_VARIABLE, ""))
-    if found is None and not told((root / ".git").exists, otherwise=True):
-        found = parse_commit(told((root / COMMIT_FILE).read_text, "ascii", otherwise=""))
+    if found is None and not best_effort((root / ".git").exists, otherwise=True):
+        found = parse_commit(best_effort((root / COMMIT_FILE).read_text, "ascii", otherwise=""))
     return found or (None, None)
 
 
@@ -55,7 +55,7 @@ def parse_commit(text: str) -> tuple[str, bool] | None:
 
 @cache
 def _by_git(root: Path) -> tuple[str, bool] | None:
-    return told(_asked_of_git, root) if told((root / ".git").exists, otherwise=False) else None
+    return best_effort(_asked_of_git, root) if best_effort((root / ".git").exists, otherwise=False) else None
 
 
 def _asked_of_git(root: Path) -> tuple[str, bool] | None:

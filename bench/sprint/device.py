@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
+from bench.errors import best_effort
 from bench.machine.device import choose_device
 from bench.machine.hardware import describe_hardware, describe_software
-from bench.machine.told import told
 
 
 def main(device_name: str, folder: Path) -> None:
@@ -22,7 +22,7 @@ def main(device_name: str, folder: Path) -> None:
     notes = []
     if device.type == "cuda":
         torch.zeros(1, device=device)  # that it computes at all
-        smi = told(_smi)
+        smi = best_effort(_smi)
         notes += [] if smi else ["nvidia-smi says nothing"]
         (folder / "nvidia-smi.txt").write_text(smi or "", encoding="utf-8")
     found = {

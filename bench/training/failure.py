@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.machine.told import told
+from bench.errors import best_effort
 from leaderboard.records.store import Failure
 
 LINES = 12  # of the traceback's end
@@ -18,7 +18,7 @@ def told_of(error: BaseException, model_file: str | None) -> Failure:
     folder = Path(model_file).parent if model_file else None
     return Failure(
         kind=type(error).__name__,
-        message=told(str, error, otherwise=""),
+        message=best_effort(str, error, otherwise=""),
         traceback_tail=_tail(error, folder),
     )
 
@@ -28,7 +28,7 @@ def _tail(error: BaseException, folder: Path | None) -> list[str]:
 
     The end alone may lie in torch altogether: what went wrong there is of no use to whom does not see which line called it.
     """
-    last = "".join(told(traceback.format_exception, error, otherwise=[])).splitlines()[-LINES:]
+    last = "".join(best_effort(traceback.format_exception, error, otherwise=[])).splitlines()[-LINES:]
     frames = [frame for one in _chain(error) for frame in traceback.extract_tb(one.__traceback__)]
     own = [frame for frame in frames if folder is not None and Path(frame.filename).is_relative_to(folder)]
     if not own or any(f'File "{own[-1].filename}", line {own[-1].lineno},' in line for line in last):

@@ -17,13 +17,11 @@ from torch import Tensor
 
 import datasets
 import models
-from bench.errors import Diverged, NotSaved, Stopped
+from bench.errors import Diverged, NotSaved, Stopped, best_effort
 from bench.machine.background_load import OTHERS_ALLOWED
 from bench.machine.device import is_out_of_memory, on, peak_memory, reset_peak_memory
 from bench.machine.hardware import describe_hardware, describe_software
-from bench.machine.told import told
 from bench.plan import Run
-from bench.record import frame
 from bench.training.failure import told_of
 from bench.training.out_of_memory import out_of_memory_advice
 from bench.training.state.checkpoint import FOLDER, Checkpoint
@@ -31,9 +29,7 @@ from bench.training.state.weights import keep_weights
 from bench.training.train import Trained, Watch, train
 from leaderboard.errors import RecordError, one_line
 from leaderboard.records.store import (
-    SCHEMA_VERSION,
     ExecutionUsed,
-    Failure,
     Hardware,
     Metrics,
     Record,
@@ -67,7 +63,7 @@ def execute(run: Run, device: torch.device, results: Path, watch: Watch, jobs: i
     except Stopped:
         raise
     except (Exception, SystemExit) as error:  # a model, the device or the disk may fail in any way; the others go on
-        return _record(run, device, started, told(peak_memory, device), _failed(error, run, device))
+        return _record(run, device, started, best_effort(peak_memory, device), _failed(error, run, device))
     finally:
         with suppress(NotSaved):  # what comes of the run is known without its last state
             checkpoint.finish()
@@ -76,24 +72,6 @@ def execute(run: Run, device: torch.device, results: Path, watch: Watch, jobs: i
     except RecordError as error:  # no reason to lose the result
         watch.say(str(error))
     return record
-
-
-def record_of_loss(run: Run, device: torch.device, kind: str, message: str, tail: list[str]) -> Record:
-    """The record of a run whose process can write none any more."""
-    nothing = dict.fromkeys(("parameters", "metrics", "timings"))
-    outcome = {"status": "failed", "failure": Failure(kind=kind, message=message, traceback_tail=tail), **nothing}
-    return _record(run, device, datetime.now(UTC), None, outcome)
-
-
-def _record(run: Run, device: torch.device, started: datetime, peak: int | None, outcome: dict[str, Any]) -> Record:
-    return Record(
-        schema_version=SCHEMA_VERSION,
-        peak_memory_bytes=peak,
-        software=describe_software(),
-        started=started,
-        finished=max(started, datetime.now(UTC)),  # a clock may have gone backwards
-        **{**frame(run), "hardware": describe_hardware(device), **outcome},
-    )
 
 
 def _hardware(device: torch.device, others_shares: list[float]) -> Hardware:
@@ -105,15 +83,15 @@ def _hardware(device: torch.device, others_shares: list[float]) -> Hardware:
 
 
 def _failed(error: BaseException, run: Run, device: torch.device) -> dict[str, Any]:
-    diverged, failure = isinstance(error, Diverged), told_of(error, told(_file_of, run))
+    diverged, failure = isinstance(error, Diverged), told_of(error, best_effort(_file_of, run))
     kind, message = failure.kind, failure.message
     if diverged:
         kind = "diverged"
     elif isinstance(error, NotSaved):
         kind = "not saved"
-    elif told(is_out_of_memory, error, otherwise=False):
+    elif best_effort(is_out_of_memory, error, otherwise=False):
         traceback.clear_frames(error.__traceback__)  # they hold the very tensors that did not fit
-        advice = told(out_of_memory_advice, run, device, otherwise="it does not fit into memory")
+        advice = best_effort(out_of_memory_advice, run, device, otherwise="it does not fit into memory")
         kind, message = "out of memory", f"{advice} ({one_line(message.partition(chr(10))[0]) or kind})"
     failure = failure.model_copy(update={"kind": kind, "message": message})
     nothing = dict.fromkeys(("parameters", "metrics", "timings"))

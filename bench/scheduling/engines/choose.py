@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from bench.errors import BenchError
-from bench.machine.told import told
+from bench.errors import BenchError, best_effort
 from bench.scheduling.engines.local import Local
 from bench.scheduling.stop import StopRequest
 from models.registry.scan import suggestion
@@ -56,7 +55,7 @@ def check_engine(options: EngineOptions) -> None:
     if name not in ENGINES:
         raise BenchError(f"unknown engine {name!r}{suggestion(name, ENGINES)}; engines: {', '.join(ENGINES)}")
     package = PACKAGES.get(name)
-    if package is not None and told(find_spec, package) is None:
+    if package is not None and best_effort(find_spec, package) is None:
         raise BenchError(f"the engine {name} needs {package}; install it: pip install 'scalebench[{name}]'")
     given = {
         "--jobs": (options.jobs, ("local", "slurm")),

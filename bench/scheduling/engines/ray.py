@@ -17,8 +17,7 @@ import ray
 import torch
 from ray.exceptions import RayActorError, RayError
 
-from bench.errors import BenchError
-from bench.machine.told import told
+from bench.errors import BenchError, best_effort
 from bench.plan import Run
 from bench.scheduling.worker import FarWorker, Job
 from bench.training.run import checkpoint_of
@@ -97,7 +96,7 @@ class RayWorker:
     def resume(self, run: Run, job: Job) -> None:
         """Send the run with its newest checkpoint."""
         files = files_of(Path(job.plugin)) if job.plugin else {}
-        contents = {name: content for name, file in files.items() if (content := told(file.read_bytes)) is not None}
+        contents = {name: content for name, file in files.items() if (content := best_effort(file.read_bytes)) is not None}
         state = checkpoint_of(run, self.results).content()
         self._waiting.append(self._actor.begin_from.remote(job, contents, state))
 

@@ -14,8 +14,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bench.errors import BenchError
-from bench.machine.told import told
+from bench.errors import BenchError, best_effort
 from models.registry.scan import suggestion
 
 EXAMPLE = "such as slurm_partition=gpu or timeout_min=60"
@@ -80,7 +79,7 @@ def _of_sbatch() -> dict[str, str]:
         parameters = inspect.signature(slurm._make_sbatch_string).parameters
         return {name: str(parameters[name].annotation) for name in parameters if name in names}
 
-    found: dict[str, str] = told(ask, otherwise={})
+    found: dict[str, str] = best_effort(ask, otherwise={})
     return found
 
 
