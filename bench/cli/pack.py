@@ -54,6 +54,7 @@ def pack(
 
 
 def _say_untracked() -> None:
+    from bench.errors import best_effort
     from bench.machine.source import ROOT, git
     from leaderboard.errors import one_line
 
