@@ -20,7 +20,7 @@ import models
 from bench.errors import BenchError
 from bench.protocol import Protocol, Realization, Recipe, Settings
 from bench.strict_yaml import read_yaml
-from models.registry.scan import suggestion
+from models.errors import suggestion
 
 PLANS = Path(__file__).parent / "plans"
 

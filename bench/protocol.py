@@ -30,7 +30,7 @@ from bench.strict_yaml import read_yaml
 from bench.values import Flag, Settings
 from leaderboard.errors import one_line
 from leaderboard.records.schema import MEASUREMENTS, Name
-from models.registry.scan import suggestion
+from models.errors import suggestion
 
 __all__ = [
     "EXECUTION", "Adam", "CropFlipCutout", "Data", "LearningRateSteps", "Protocol", "Realization", "Recipe", "Rescaling",

@@ -20,7 +20,7 @@ from leaderboard.reading.reading import Read, Unreadable, read_each
 from leaderboard.records.store import Metrics, Record
 from leaderboard.stats.comparison import by_model, evidence_of
 from leaderboard.stats.evidence import Evidence
-from models.registry.scan import suggestion
+from models.errors import suggestion
 
 # What has to be equal before equal bits can be asked for. The system's kernel, the commit and the number of jobs need not be.
 SURROUNDINGS = {"hardware": ("device", "name", "threads"), "software": ("python", "torch", "numpy", "cuda")}

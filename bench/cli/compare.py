@@ -60,7 +60,7 @@ def compare(
 
 def _check(kind: str, name: str | None, known: Iterable[str], records: str) -> None:
     from bench.errors import BenchError
-    from models.registry.scan import suggestion
+    from models.errors import suggestion
 
     if name is not None and name not in known:
         known = sorted(known)

@@ -15,7 +15,7 @@ def list_things(
 ) -> None:
     """List models (with their options and where they are registered), tasks, protocols or plans."""
     from bench.errors import BenchError
-    from models.registry.scan import suggestion
+    from models.errors import suggestion
 
     kinds = {"models": lambda: _models(task, plugin or []), "tasks": _tasks, "protocols": _protocols, "plans": _plans}
     if what not in kinds:

@@ -14,7 +14,7 @@ import torch
 from bench.errors import BenchError, best_effort
 from bench.scheduling.engines.local import Local
 from bench.scheduling.stop import StopRequest
-from models.registry.scan import suggestion
+from models.errors import suggestion
 
 if TYPE_CHECKING:
     from bench.scheduling.driver import Alone, Engine

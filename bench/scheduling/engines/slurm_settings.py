@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench.errors import BenchError, best_effort
-from models.registry.scan import suggestion
+from models.errors import suggestion
 
 EXAMPLE = "such as slurm_partition=gpu or timeout_min=60"
 LOCAL = "local"
