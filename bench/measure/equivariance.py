@@ -1,6 +1,6 @@
 """Equivariance error: how much it matters whether an image or the response to it is scaled (docs/equivariance.md).
 
-For an image f, a scaling L by a factor s about the centre and a layer Phi, METHODS.md 3.8 (Sosnovik et al. 2020):
+For an image f, a scaling L by a factor s about the centre and a layer Phi, docs/methods.md 3.8 (Sosnovik et al. 2020):
 
     Delta = mean over images of |L Phi(f) - Phi(L f)|^2 / |L Phi(f)|^2        on interior pixels
 

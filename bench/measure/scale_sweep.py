@@ -1,7 +1,7 @@
 """A trained network on test digits that are all of one size, within the training range and outside it.
 
-The digits are the test split's own, drawn from the MNIST originals by the affine that made the data set (METHODS.md 1.1.6),
-once per factor with that one factor for all of them.
+The digits are the test split's own, drawn from the MNIST originals by the affine that made the data set
+(docs/methods.md 1.1, step 6), once per factor with that one factor for all of them.
 """
 
 from __future__ import annotations

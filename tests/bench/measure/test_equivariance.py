@@ -105,7 +105,7 @@ def test_the_error_of_logits_is_that_of_invariance():
 
 
 def test_sesn_comes_closer_the_less_its_filters_are_truncated():
-    # METHODS.md 3.2 E1: scale 2 of an image is scale 1 of its half; without resampling 0.057, 0.006, 0.0002 (here squared).
+    # docs/methods.md 3.2 E1: scale 2 of an image is scale 1 of its half; there 0.057, 0.006, 0.0002 (here squared).
     x = torch.arange(112) - 55.5
 
     def image(scale):
