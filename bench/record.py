@@ -1,6 +1,6 @@
-"""What a record says of a run that is known before training, and that it can be written: checked before anything is trained.
+"""The one maker of runs' records, of those that succeeded and those that failed; and the check, before training, that it can.
 
-What can be run can be recorded. A record is the frame and what training adds to it; here stand-ins take the place of that.
+A record is the run's frame, known beforehand, and what training adds to it. Importing this takes no torch.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
@@ -21,12 +21,17 @@ from leaderboard.records.store import (
     ExecutionUsed,
     Failure,
     Hardware,
+    Metrics,
     ProtocolUsed,
     Record,
     Software,
+    Timings,
     record_path,
     to_json,
 )
+
+if TYPE_CHECKING:
+    import torch
 
 TEMPORARY = 40  # characters by which names get longer while a file is written, set aside or replaced
 
@@ -52,7 +57,7 @@ def check_frames(runs: Iterable[Run], results: Path) -> None:
     name_limit, path_limit = _limits(results)
     for run in runs:
         try:
-            record = Record(**frame(run), **_stand_in(run))
+            record = _stand_in(run)
             same = Record.model_validate_json(to_json(record), strict=True) == record
         except (ValidationError, ValueError) as error:
             raise BenchError(f"{_what(run)}: {_why(error)}; give it another value, or a shorter name") from error
@@ -91,23 +96,66 @@ def _limits(results: Path) -> tuple[int, int]:
         return 255, 32_767
 
 
-def _stand_in(run: Run) -> dict[str, Any]:
-    now, unknown = datetime.now(UTC), dict.fromkeys(("parameters", "metrics", "timings", "peak_memory_bytes"))
-    return {
-        **unknown,
-        "status": "failed",
-        "failure": Failure(kind="", message="", traceback_tail=[]),
-        "execution": ExecutionUsed(
-            cuda_graph=bool(run.recipe.cuda_graph), compile=run.recipe.compile, batch_split=run.recipe.batch_split,
-            channels_last=run.recipe.channels_last, evaluation_batch=run.recipe.evaluation_batch or 1, jobs=1,
-        ),
-        "hardware": Hardware(
-            device="cpu", name="", cores=1, threads=1, memory_bytes=0, driver=None, clocks_mhz=None, power_cap_watts=None,
-            other_processes=None,
-        ),
-        "software": Software(
-            python="", torch="", numpy="", platform="", cuda=None, git_commit=None, git_dirty=None, scalebench=""
-        ),
-        "started": now,
-        "finished": now,
-    }  # fmt: skip
+def succeeded_record(
+    run: Run,
+    *,
+    hardware: Hardware,
+    started: datetime,
+    peak_memory_bytes: int | None,
+    parameters: int,
+    metrics: Metrics,
+    timings: Timings,
+    execution: ExecutionUsed,
+) -> Record:
+    """The record of a run that came to its end."""
+    from bench.machine.hardware import describe_software
+
+    return Record(
+        **frame(run), status="ok", failure=None, parameters=parameters, metrics=metrics, timings=timings, execution=execution,
+        peak_memory_bytes=peak_memory_bytes, hardware=hardware, software=describe_software(), started=started,
+        finished=_now_after(started),
+    )  # fmt: skip
+
+
+def failed_record(
+    run: Run, device: torch.device, kind: str, message: str, tail: list[str], *,
+    started: datetime | None = None, peak_memory_bytes: int | None = None,
+) -> Record:  # fmt: skip
+    """The record of a run that has no result. `kind`: "diverged", or what kept it from one; `tail`: of a traceback."""
+    from bench.machine.hardware import describe_hardware, describe_software
+
+    started = started or datetime.now(UTC)
+    return _failed(
+        run, "diverged" if kind == "diverged" else "failed", Failure(kind=kind, message=message, traceback_tail=tail),
+        describe_hardware(device), describe_software(), started, peak_memory_bytes=peak_memory_bytes,
+    )  # fmt: skip
+
+
+def _failed(
+    run: Run, status: Literal["failed", "diverged"], failure: Failure, hardware: Hardware, software: Software,
+    started: datetime, *, execution: ExecutionUsed | None = None, peak_memory_bytes: int | None = None,
+) -> Record:  # fmt: skip
+    return Record(
+        **frame(run), status=status, failure=failure, parameters=None, metrics=None, timings=None, execution=execution,
+        peak_memory_bytes=peak_memory_bytes, hardware=hardware, software=software, started=started,
+        finished=_now_after(started),
+    )  # fmt: skip
+
+
+def _now_after(started: datetime) -> datetime:
+    return max(started, datetime.now(UTC))  # a clock may have gone backwards
+
+
+def _stand_in(run: Run) -> Record:
+    """The run's record as it would be if it failed, of a machine that nobody asked."""
+    execution = ExecutionUsed(
+        cuda_graph=bool(run.recipe.cuda_graph), compile=run.recipe.compile, batch_split=run.recipe.batch_split,
+        channels_last=run.recipe.channels_last, evaluation_batch=run.recipe.evaluation_batch or 1, jobs=1,
+    )  # fmt: skip
+    hardware = Hardware(
+        device="cpu", name="", cores=1, threads=1, memory_bytes=0, driver=None, clocks_mhz=None, power_cap_watts=None,
+        other_processes=None,
+    )  # fmt: skip
+    software = Software(python="", torch="", numpy="", platform="", cuda=None, git_commit=None, git_dirty=None, scalebench="")
+    failure = Failure(kind="", message="", traceback_tail=[])
+    return _failed(run, "failed", failure, hardware, software, datetime.now(UTC), execution=execution)

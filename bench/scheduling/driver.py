@@ -12,12 +12,13 @@ import torch
 
 from bench.errors import BenchError, NotSaved, Stopped
 from bench.plan import Run
+from bench.record import failed_record
 from bench.scheduling.display import Display
 from bench.scheduling.estimate import Estimates
 from bench.scheduling.queue import Queue
 from bench.scheduling.stop import StopRequest
 from bench.scheduling.worker import Job
-from bench.training.run import checkpoint_of, record_of_loss
+from bench.training.run import checkpoint_of
 from bench.training.state.weights import weights_path
 from leaderboard.errors import RecordError, one_line
 from leaderboard.records.atomic import write_atomically
@@ -210,13 +211,13 @@ class Driver:
         return self._finish(queue, run, "process died", message["died"], message.get("last_words", []))
 
     def _finish(self, queue: Queue, run: Run, kind: str, why: str, tail: list[str]) -> Record:
-        return self._written(queue, run, record_of_loss(run, self.engine.device, kind, one_line(why), tail), 0.0)
+        return self._written(queue, run, failed_record(run, self.engine.device, kind, one_line(why), tail), 0.0)
 
     def _written(self, queue: Queue, run: Run, record: Record, seconds: float) -> Record:
         try:
             record = queue.finish(run, record)
         except RecordError as error:  # shown in the summary, if nowhere else
-            record = record_of_loss(run, self.engine.device, "not saved", str(error), [])
+            record = failed_record(run, self.engine.device, "not saved", str(error), [])
         self.estimates.learn(record)
         self.display.finished(record, f"in {seconds:.0f} s")
         return record

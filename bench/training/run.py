@@ -10,7 +10,6 @@ import traceback
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,6 +21,7 @@ from bench.machine.background_load import OTHERS_ALLOWED
 from bench.machine.device import is_out_of_memory, on, peak_memory, reset_peak_memory
 from bench.machine.hardware import describe_hardware, describe_software
 from bench.plan import Run
+from bench.record import failed_record, succeeded_record
 from bench.training.failure import told_of
 from bench.training.out_of_memory import out_of_memory_advice
 from bench.training.state.checkpoint import FOLDER, Checkpoint
@@ -57,13 +57,11 @@ def execute(run: Run, device: torch.device, results: Path, watch: Watch, jobs: i
         with on(device):
             reset_peak_memory(device)
             trained = train(run, device, checkpoint, watch)
-            outcome = _succeeded(run, trained, time.perf_counter() - clock, jobs)
-            outcome["hardware"] = _hardware(device, trained.progress.others_shares)
-            record = _record(run, device, started, peak_memory(device), outcome)
+            record = _succeeded(run, device, trained, started, time.perf_counter() - clock, jobs)
     except Stopped:
         raise
     except (Exception, SystemExit) as error:  # a model, the device or the disk may fail in any way; the others go on
-        return _record(run, device, started, best_effort(peak_memory, device), _failed(error, run, device))
+        return _failed(run, device, error, started)
     finally:
         with suppress(NotSaved):  # what comes of the run is known without its last state
             checkpoint.finish()
@@ -82,10 +80,11 @@ def _hardware(device: torch.device, others_shares: list[float]) -> Hardware:
     return hardware.model_copy(update={"other_processes": int(statistics.median(others_shares) > OTHERS_ALLOWED)})
 
 
-def _failed(error: BaseException, run: Run, device: torch.device) -> dict[str, Any]:
-    diverged, failure = isinstance(error, Diverged), told_of(error, best_effort(_file_of, run))
+def _failed(run: Run, device: torch.device, error: BaseException, started: datetime) -> Record:
+    peak = best_effort(peak_memory, device)
+    failure = told_of(error, best_effort(_file_of, run))
     kind, message = failure.kind, failure.message
-    if diverged:
+    if isinstance(error, Diverged):
         kind = "diverged"
     elif isinstance(error, NotSaved):
         kind = "not saved"
@@ -93,9 +92,7 @@ def _failed(error: BaseException, run: Run, device: torch.device) -> dict[str, A
         traceback.clear_frames(error.__traceback__)  # they hold the very tensors that did not fit
         advice = best_effort(out_of_memory_advice, run, device, otherwise="it does not fit into memory")
         kind, message = "out of memory", f"{advice} ({one_line(message.partition(chr(10))[0]) or kind})"
-    failure = failure.model_copy(update={"kind": kind, "message": message})
-    nothing = dict.fromkeys(("parameters", "metrics", "timings"))
-    return {"status": "diverged" if diverged else "failed", "failure": failure, **nothing}
+    return failed_record(run, device, kind, message, failure.traceback_tail, started=started, peak_memory_bytes=peak)
 
 
 def _file_of(run: Run) -> str | None:
@@ -104,7 +101,7 @@ def _file_of(run: Run) -> str | None:
     return model.plugin or sys.modules[model.module].__file__
 
 
-def _succeeded(run: Run, trained: Trained, seconds: float, jobs: int) -> dict[str, Any]:
+def _succeeded(run: Run, device: torch.device, trained: Trained, started: datetime, seconds: float, jobs: int) -> Record:
     progress = trained.progress
     wrong = trained.answers != trained.labels
     indices = wrong.nonzero().flatten()
@@ -132,10 +129,16 @@ def _succeeded(run: Run, trained: Trained, seconds: float, jobs: int) -> dict[st
         evaluation_batch=trained.evaluation_batch,
         jobs=jobs,
     )
-    return {
-        "status": "ok", "parameters": trained.parameters, "metrics": metrics, "timings": timings, "failure": None,
-        "execution": execution,
-    }  # fmt: skip
+    return succeeded_record(
+        run,
+        hardware=_hardware(device, progress.others_shares),
+        started=started,
+        peak_memory_bytes=peak_memory(device),
+        parameters=trained.parameters,
+        metrics=metrics,
+        timings=timings,
+        execution=execution,
+    )
 
 
 def _error_by_scale(run: Run, wrong: Tensor) -> list[ScaleBin]:

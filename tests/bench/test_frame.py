@@ -17,8 +17,7 @@ from bench.cli.main import main
 from bench.errors import BenchError
 from bench.plan import PlanPart, Run, plan_runs
 from bench.protocol import Protocol, load_protocol
-from bench.record import check_frames, frame
-from bench.training.run import record_of_loss
+from bench.record import check_frames, failed_record, frame
 from leaderboard.errors import RecordError, one_line
 from leaderboard.records.store import read_record, write_record
 
@@ -41,7 +40,7 @@ def renamed(**changes):
 
 
 def test_the_frame_is_what_the_record_will_say():
-    record = record_of_loss(RUN, torch.device("cpu"), "kind", "message", [])
+    record = failed_record(RUN, torch.device("cpu"), "kind", "message", [])
     said = frame(RUN)
     assert {name: getattr(record, name) for name in said} == said
     assert set(said) == {"run_id", "model", "task", "realization", "source", "protocol", "data", "seeds", "command"}
@@ -90,7 +89,7 @@ def test_what_passes_can_be_written_and_read(tmp_path_factory, model, protocol, 
     except BenchError as error:
         assert "".join(str(error).split(" ")) == one_line(error, 1000).replace(" ", "")
         return
-    record = record_of_loss(run, torch.device("cpu"), "kind", "message", [])
+    record = failed_record(run, torch.device("cpu"), "kind", "message", [])
     assert read_record(write_record(folder, record)) == record
 
 
@@ -100,7 +99,7 @@ def test_a_path_that_the_file_system_cannot_hold_is_known_before_training(tmp_pa
     assert "its path is" in message
     assert "shorter --results DIR" in message
     with pytest.raises((RecordError, OSError)):
-        write_record(deep, record_of_loss(RUN, torch.device("cpu"), "kind", "message", []))
+        write_record(deep, failed_record(RUN, torch.device("cpu"), "kind", "message", []))
     monkeypatch.setattr(frames, "_limits", lambda results: (50, 4096))  # an encrypted folder's names are shorter, say
     assert "its file's name is" in refusal([RUN], tmp_path)
 

@@ -20,7 +20,7 @@ from bench.errors import BenchError
 from bench.measure.timing import Asked
 from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
-from bench.training.run import record_of_loss
+from bench.record import failed_record
 from bench.training.state.weights import trained_network, weights_path
 from bench.verify import find_record
 from leaderboard.records.store import write_record
@@ -85,7 +85,7 @@ def place(tmp_path, monkeypatch):
     def fail(todo, *others):
         asked.append(todo)
         return bench.scheduling.session.Work(
-            [record_of_loss(run, torch.device("cpu"), "kind", "message", []) for run in todo], stopped=False
+            [failed_record(run, torch.device("cpu"), "kind", "message", []) for run in todo], stopped=False
         )
 
     monkeypatch.chdir(tmp_path)
@@ -152,7 +152,7 @@ def failed(tmp_path):
     run = plan_runs([PlanPart(models=["cnn"], tasks=["mnist-scale-28"])], [1], load_protocol("quick"), ("--protocol", "quick"))[
         0
     ]
-    record = record_of_loss(run, torch.device("cpu"), "kind", "message", [])
+    record = failed_record(run, torch.device("cpu"), "kind", "message", [])
     root = tmp_path / "else where"
     write_record(root, record)
     return root, record
@@ -184,7 +184,7 @@ def test_weights_that_are_missing_or_damaged_are_made_where_they_belong(failed):
 def test_compare_says_how_to_make_what_it_would_read(tmp_path, capsys, task, protocol):
     root = tmp_path / "else where"
     for run in plan_runs([PlanPart(models=["cnn", "sesn-b", "dss*"], tasks=["*"])], [0], load_protocol("quick")):
-        write_record(root, record_of_loss(run, torch.device("cpu"), "kind", "message", []))
+        write_record(root, failed_record(run, torch.device("cpu"), "kind", "message", []))
     pair = ["cnn", "sesn-b"] if task == "stl10+" else ["cnn", "dss-scalar"]
     with pytest.raises(SystemExit):
         main(["compare", *pair, "--records", str(root), *([] if task is None else ["--task", task])])

@@ -20,6 +20,7 @@ import torch
 from bench.errors import BenchError, Stopped
 from bench.machine.streams import never_fail
 from bench.plan import Run
+from bench.record import failed_record
 from bench.scheduling.display import Display
 from bench.scheduling.driver import Driver
 from bench.scheduling.engines.local import Local
@@ -27,7 +28,6 @@ from bench.scheduling.engines.slurm_settings import parse_settings
 from bench.scheduling.estimate import Estimates
 from bench.scheduling.queue import Queue
 from bench.scheduling.stop import StopRequest
-from bench.training.run import record_of_loss
 from leaderboard.errors import one_line
 from leaderboard.records.store import Record
 
@@ -95,7 +95,7 @@ class Slurm:
             raise Stopped
         for run in queue.pending.values():
             why = f"no job left a record; see {one_line(self.results / '.slurm')}"
-            yield record_of_loss(run, torch.device("cpu"), "job ended", why, [])
+            yield failed_record(run, torch.device("cpu"), "job ended", why, [])
 
     def _submit(self, runs: Sequence[Run]) -> list[submitit.Job[int]]:
         settings = parse_settings(self.settings)

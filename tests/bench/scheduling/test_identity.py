@@ -18,12 +18,13 @@ import models
 import models.registry.content
 from bench.plan import PlanPart, Run, plan_runs
 from bench.protocol import load_protocol
+from bench.record import failed_record
 from bench.scheduling import child, worker
 from bench.scheduling.engines.local import Local
 from bench.scheduling.other_code import done, other_code
 from bench.scheduling.worker import FarWorker, Job, Worker
 from bench.training.failure import LINES, told_of
-from bench.training.run import execute, record_of_loss
+from bench.training.run import execute
 from bench.training.train import Watch
 
 TASK, CPU = "mnist-scale-28", torch.device("cpu")
@@ -83,8 +84,8 @@ def test_the_process_that_trains_has_the_same_run(tiny, tmp_path, own_registry):
 def test_a_record_holds_the_code(tiny, tmp_path, own_registry):
     plugin(tmp_path)
     run, cnn = planned(tiny, "own-net")[0], planned(tiny, "cnn")[0]
-    assert record_of_loss(run, CPU, "lost", "", []).source == run.source
-    assert record_of_loss(cnn, CPU, "lost", "", []).source is None
+    assert failed_record(run, CPU, "lost", "", []).source == run.source
+    assert failed_record(cnn, CPU, "lost", "", []).source is None
 
 
 def job_of(run):
@@ -223,7 +224,7 @@ def test_a_worker_elsewhere_gets_the_plugin_with_the_files_beside_it(tiny, tmp_p
 
 
 def ok(run, **software):
-    record = record_of_loss(run, CPU, "lost", "", [])
+    record = failed_record(run, CPU, "lost", "", [])
     used = record.software.model_copy(update={"git_commit": "a" * 40, "git_dirty": False, **software})
     return record.model_copy(update={"status": "ok", "software": used})
 

@@ -208,7 +208,7 @@ def test_a_clock_that_goes_backwards(tiny, plugin, tmp_path, monkeypatch):
             cls.hour -= 1
             return datetime(2026, 1, 1, cls.hour, tzinfo=tz)
 
-    monkeypatch.setattr("bench.training.run.datetime", Backwards)
+    monkeypatch.setattr("bench.record.datetime", Backwards)
     record = execute(one_run(tiny), CPU, tmp_path, Watch())
     assert record.status == "ok"
     assert record.finished == record.started
