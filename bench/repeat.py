@@ -13,7 +13,7 @@ import datasets
 import models
 from bench.errors import BenchError
 from bench.machine.device import choose_device
-from bench.machine.same_code import model_of
+from bench.machine.source import model_of
 from bench.plan import Run
 from bench.protocol import EXECUTION, Protocol, Recipe
 from bench.settings import misfits

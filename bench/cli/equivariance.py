@@ -42,7 +42,7 @@ def equivariance(
     pairs = match_models(model or ["*"], match_tasks(task or ["*"])) if not run else []
 
     from bench.cli.measuring import Attempts
-    from bench.machine.same_code import model_of, name_at_initialisation
+    from bench.machine.source import model_of, name_at_initialisation
     from bench.machine.writable import check_writable
     from bench.measure.apart import apart
     from bench.training.state.weights import find_run

@@ -31,7 +31,7 @@ def generalise(
 
     from bench.cli.measuring import Attempts
     from bench.machine.device import choose_device
-    from bench.machine.same_code import model_of
+    from bench.machine.source import model_of
     from bench.machine.writable import check_writable
     from bench.measure.apart import apart
     from bench.training.state.weights import find_run

@@ -1,4 +1,7 @@
-"""Which version and commit of this suite is running. What cannot be told is unknown, and never an error."""
+"""Which code a result is of: the suite's version and commit, and a plugin's or package's own.
+
+What cannot be told of the suite is unknown, and never an error.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bench.errors import best_effort
+import models
+from bench.errors import BenchError, best_effort
+from leaderboard.records.store import Record
+from models import ModelInfo
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMIT_FILE = "COMMIT"
@@ -92,3 +98,23 @@ def git(root: Path, *arguments: str) -> str:
         )
         answer.seek(0)
         return os.fsdecode(answer.read()).strip()
+
+
+def model_of(record: Record) -> ModelInfo:
+    """What is known here of a record's model. Built-in code may differ: its commit stands in the record.
+
+    Raises ModelError: no such model, or --plugin was forgotten; BenchError: a plugin or package whose code is another by now.
+    """
+    model = models.info(record.model, record.task)
+    if record.source and record.source != model.source:
+        raise BenchError(
+            f"{record.run_id}: the code of {record.model} ({model.origin}) is not that of the record, SHA-256 "
+            f"{record.source[:12]} then, {model.source[:12] or 'none'} now; give the file as it was: --plugin FILE"
+        )
+    return model
+
+
+def name_at_initialisation(model: str, task: str, seed: int) -> str:
+    """What a measurement of a network as it is built is called; of a plugin's or package's by its code, too."""
+    source = models.info(model, task).source
+    return f"initialisation-seed{seed}" + (f"-{source[:10]}" if source else "")

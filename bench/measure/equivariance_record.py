@@ -12,7 +12,7 @@ import datasets
 import models
 from bench.machine.device import set_numerics
 from bench.machine.hardware import describe_hardware, describe_software
-from bench.machine.same_code import name_at_initialisation
+from bench.machine.source import name_at_initialisation
 from bench.measure.equivariance import SHIFT, Errors, canvas_of, measure
 from bench.measure.probe_images import FACTORS, REFERENCE_SCALE, Pictures, load_pictures
 from bench.training.outputs import logits

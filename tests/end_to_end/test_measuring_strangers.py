@@ -9,7 +9,7 @@ from tiny import TINY
 
 import models
 from bench.cli.main import main
-from bench.machine.same_code import name_at_initialisation
+from bench.machine.source import name_at_initialisation
 from leaderboard.records.store import read_record
 from models.registry import lookup as registry
 

@@ -239,8 +239,8 @@ def test_the_version_is_that_of_the_files_else_of_the_package_else_unknown(root,
 
 def test_from_a_folder_of_files_without_git_or_installation(tmp_path):
     """Run as a rented machine runs it: PYTHONPATH, no metadata in sight, no git on PATH."""
-    shutil.copytree(ROOT / "bench", tmp_path / "bench", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "leaderboard", tmp_path / "leaderboard", ignore=shutil.ignore_patterns("__pycache__"))
+    for package in ("bench", "leaderboard", "models"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copyfile(ROOT / "pyproject.toml", tmp_path / "pyproject.toml")
     (tmp_path / "COMMIT").write_text(f"{COMMIT}-dirty\n")
     code = (
