@@ -72,12 +72,6 @@ def _asked_of_git(root: Path) -> tuple[str, bool] | None:
     return head, bool(git(root, "status", "--porcelain", "--untracked-files=no"))
 
 
-def child_environment() -> dict[str, str]:
-    """For a process of this suite's that is started from anywhere: it finds these packages, and then what this one would."""
-    paths = filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])
-    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
-
-
 def _environment() -> dict[str, str]:
     """For git. GIT_DIR and its like name another repository; GIT_CONFIG_* stay, for they may say that this folder is safe."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name.startswith("GIT_CONFIG_")}

@@ -20,8 +20,8 @@ from bench.errors import BenchError
 from bench.machine.background_load import BackgroundLoad, gpu_state, taints
 from bench.machine.device import autocast, choose_device, on, peak_memory, reset_peak_memory, reuse_memory, set_numerics
 from bench.machine.hardware import describe_hardware, describe_software
-from bench.measure.apart import apart
 from bench.measure.counting import count
+from bench.measure.isolated import isolated
 from bench.measure.sampling import WARM_UP, copy_rate, latencies, matmul_rate, samples, seconds
 from bench.measure.timed_step import TimedStep, timed_run
 from bench.plan import Run
@@ -66,7 +66,7 @@ class Asked:
 def time_model(asked: Asked) -> Timing:
     """Time one model in a fresh process. Raises BenchError: it failed, or the process did."""
     plugin = models.info(asked.model, asked.task).plugin
-    return apart(Timing, asked.what, "bench.measure.timing:measure", plugin, asked=asdict(asked))
+    return isolated(Timing, asked.what, "bench.measure.timing:measure", plugin, asked=asdict(asked))
 
 
 def time_here(asked: Asked) -> Timing:

@@ -6,9 +6,7 @@ import contextlib
 import json
 import platform
 import queue
-import signal
 import subprocess
-import sys
 import tempfile
 import threading
 from collections import deque
@@ -17,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.machine.source import child_environment
+from bench.machine.processes import ended_by, python, start
 from bench.plan import Run
 from bench.training.state.checkpoint import FOLDER, Checkpoint
 from bench.training.state.weights import weights_path
@@ -62,15 +60,7 @@ class Worker:
         self._said: queue.Queue[dict[str, Any]] = queue.Queue()
         last_words: deque[str] = deque(maxlen=LAST_WORDS)
         try:
-            # -P: a folder named datasets where the user stands is not ours. A session of its own: Ctrl-C comes to the parent.
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "bench.scheduling.child"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=child_environment(),
-                start_new_session=True,
-            )
+            self._process = start(python("bench.scheduling.child"), stderr=subprocess.PIPE)
         except OSError as error:
             raise BenchError(NOT_STARTED.format(error.strerror or error)) from error
         errors = threading.Thread(target=_read_errors, args=(self._process, last_words), daemon=True)
@@ -151,12 +141,10 @@ def _read_errors(process: subprocess.Popen[bytes], last_words: deque[str]) -> No
 
 
 def _how(code: int) -> str:
-    if code >= 0:
+    name = ended_by(code)
+    if name is None:
         return f"its process ended with exit code {code}"
-    with contextlib.suppress(ValueError):
-        name = signal.Signals(-code).name
-        return f"its process was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-    return f"its process was ended by signal {-code}"
+    return f"its process was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
 
 
 class FarWorker(Worker):

@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from bench.machine.source import child_environment
+from bench.machine.processes import start
 from bench.scheduling.stop import MORE_TO_DO
 from leaderboard.errors import one_line
 
@@ -24,11 +23,6 @@ PAUSE = 0.05
 
 # Given the seconds that are left to the step; nothing: these are too few to begin with.
 Command = Callable[[float], list[str]]
-
-
-def bench(*words: str) -> list[str]:
-    """The command line of a verb, with this Python. -P: a folder named datasets where the user stands is not ours."""
-    return [sys.executable, "-P", "-m", "bench", *words]
 
 
 @dataclass(frozen=True)
@@ -100,11 +94,8 @@ def _worse(one: str, other: str) -> str:
 
 
 def _run(call: list[str], seconds: float, log: int, stop: Callable[[], bool], ask: signal.Signals) -> str:
-    environment = child_environment() | {"PYTHONUNBUFFERED": "1"}
     try:  # a session of its own: Ctrl-C comes to this process alone, and all that it starts can be ended together
-        process = subprocess.Popen(
-            call, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
-        )
+        process = start(call, stdin=subprocess.DEVNULL, stdout=log, stderr=log, PYTHONUNBUFFERED="1")
     except OSError as error:
         return f"failed: {call[0]}: {error.strerror}"
     deadline = time.monotonic() + seconds

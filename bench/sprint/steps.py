@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from bench.machine.processes import python
 from bench.machine.source import ROOT
 from bench.sprint import learnt
-from bench.sprint.step import Command, Step, bench
+from bench.sprint.step import Command, Step
 
 WINDING_UP = 15.0  # seconds in which `bench run` starts, and ends after its time budget
 PACKING = 0.03  # of the budget, kept for the table and the files to bring back
@@ -27,10 +28,10 @@ def steps_of(folder: Path, device: str, tasks: Sequence[str], protocol: str) -> 
     rounds = [tuple(tasks)] if tasks else ROUNDS
     family = "stl10+" if rounds[0][0].startswith("stl10") else "mnist-scale"
     task, (cheap, usual, slowest) = rounds[0][0], MODELS[family]
-    trial = [sys.executable, "-P", "-m", "bench.scheduling.engines.trial", device, str(results), family]
+    trial = python("bench.scheduling.engines.trial", device, str(results), family)
     timed = tasks or ("mnist-scale-28", "mnist-scale-56")  # what '+' adds is not timed
     return [
-        Step("device", [_always([sys.executable, "-P", "-m", "bench.sprint.device", device, str(folder)])], 0.06,
+        Step("device", [_always(python("bench.sprint.device", device, str(folder)))], 0.06,
              lambda log: learnt.device(folder / "device.json"), again=True),
         Step("gpu tests", _tests(), 0.12, learnt.tests, ask=signal.SIGINT),
         Step("plain and graphed", _compared(cheap, task, folder, on, cuda), 0.10, lambda log: learnt.compared(folder, cuda)),
@@ -63,15 +64,15 @@ def _compared(model: str, task: str, folder: Path, on: tuple[str, str], cuda: bo
     """On the CPU, which has no graphs, the same run twice."""
     ways = {"plain": ["--no-cuda-graph"] if cuda else [], "graphed" if cuda else "again": []}
     asked = ("run", "--model", model, "--task", task, "--protocol", "quick", *on)
-    return [_always(bench(*asked, *way, "--results", str(folder / "quick" / name))) for name, way in ways.items()]
+    return [_always(python("bench", *asked, *way, "--results", str(folder / "quick" / name))) for name, way in ways.items()]
 
 
 def _profile(model: str, task: str, folder: Path, on: tuple[str, str]) -> Command:
-    return _always(bench("profile", model, "--task", task, *on, "--output", str(folder / "profiles")))
+    return _always(python("bench", "profile", model, "--task", task, *on, "--output", str(folder / "profiles")))
 
 
 def _timed(task: str, results: Path, on: tuple[str, str]) -> Command:
-    return _always(bench("time", "--task", task, "--together", *on, "--records", str(results)))
+    return _always(python("bench", "time", "--task", task, "--together", *on, "--records", str(results)))
 
 
 def _runs(tasks: Sequence[str], protocol: str, results: Path, on: tuple[str, str], cuda: bool) -> Command:
@@ -83,6 +84,6 @@ def _runs(tasks: Sequence[str], protocol: str, results: Path, on: tuple[str, str
         if budget < WINDING_UP:
             return []
         asked = ["--protocol", protocol, "--time-budget", f"{budget}s"]
-        return bench("run", *words, *asked, *on, *jobs, "--results", str(results))
+        return python("bench", "run", *words, *asked, *on, *jobs, "--results", str(results))
 
     return command

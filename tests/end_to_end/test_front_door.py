@@ -96,7 +96,7 @@ def test_a_users_script_finds_the_packages_where_no_other_has_their_name(site, t
 def test_children_find_what_the_command_found(site, tmp_path):
     strangers(tmp_path, "package")
     code = (
-        "import subprocess, bench.machine.source as s, sys; sys.exit(subprocess.run([sys.executable, '-P', '-c', "
+        "import subprocess, bench.machine.processes as s, sys; sys.exit(subprocess.run([sys.executable, '-P', '-c', "
         "'import bench, datasets, models; print(datasets.__file__, models.__file__)'], env=s.child_environment()).returncode)"
     )
     done = python(tmp_path, "-P", "-c", START + "import scalebench; " + code, site, path=[tmp_path])

@@ -145,7 +145,7 @@ def test_profile_of_one_that_fails(capsys):
 def test_runs_are_measured_and_verified_each_in_a_process_of_its_own(capsys):
     assert call(capsys, *RUN, "--model", "zz-net", "--model", "silent-net")[0] == 0
     ids = sorted(read_record(path).run_id for path in Path("results/tiny").rglob("*.json"))
-    code, out, errors = call(capsys, "generalise", *ids, "--plugin", "strange_nets.py", "--images", 20, "--device", "cpu")
+    code, out, errors = call(capsys, "scale-sweep", *ids, "--plugin", "strange_nets.py", "--images", 20, "--device", "cpu")
     assert (code, errors) == (0, []) and all(f"{run_id}: error %" in out for run_id in ids)
     code, out, _ = call(capsys, "verify", ids[0], "--records", "results", "--plugin", "strange_nets.py")
     assert (code, "agrees bitwise" in out) == (0, True)
@@ -162,7 +162,7 @@ def test_a_run_of_other_code_is_neither_measured_nor_repeated(capsys):
     (path,) = Path("results/tiny").rglob("*.json")
     path.write_text(json.dumps({**json.loads(path.read_text()), "source": "0" * 64}))
     for words in (
-        ("generalise", path.stem),
+        ("scale-sweep", path.stem),
         ("equivariance", "--run", path.stem),
         ("verify", path.stem, "--records", "results"),
     ):
@@ -191,7 +191,7 @@ def test_a_place_that_cannot_be_written_is_said_before_anything_is_measured(tmp_
     monkeypatch.chdir(tmp_path)
     Path("a-file").touch()
     Path("a-link").symlink_to("a-file")
-    monkeypatch.setattr("bench.measure.apart.apart", None)
+    monkeypatch.setattr("bench.measure.isolated.isolated", None)
     code, _, errors = call(capsys, *arguments, place)
     assert (code, len(errors)) == (2, 1)
     assert "cannot be written: " in errors[0] and f"try {arguments[-1]} DIR" in errors[0]

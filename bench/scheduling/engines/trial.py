@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from bench.errors import BenchError
+from bench.machine.processes import python
 from bench.scheduling.engines.tryer import Tryer
 from leaderboard.errors import RecordError
 from leaderboard.records.atomic import write_atomically
@@ -28,7 +29,7 @@ CLOSE = 0.97  # of the best rate: fewer processes are better where they do as mu
 SECONDS_TO_PREPARE = 90.0
 ROOM = 1.5  # a run holds its data and large evaluation batches besides what the trial's steps hold
 KEPT = ".jobs.json"
-PROCESS = (sys.executable, "-P", "-m", "bench.scheduling.engines.trial_process")
+PROCESS = python("bench.scheduling.engines.trial_process")
 
 
 @dataclass

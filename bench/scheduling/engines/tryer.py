@@ -11,7 +11,7 @@ from threading import Thread
 from typing import Any
 
 from bench.errors import BenchError
-from bench.machine.source import child_environment
+from bench.machine.processes import start
 from leaderboard.errors import one_line
 
 
@@ -20,14 +20,7 @@ class Tryer:
 
     def __init__(self, call: Sequence[str], stop: Callable[[], bool]) -> None:
         self.stop = stop
-        self.process = subprocess.Popen(
-            call,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=child_environment(),
-            start_new_session=True,
-        )
+        self.process = start(call, stderr=subprocess.DEVNULL)
         self.answers: queue.Queue[bytes] = queue.Queue()
         Thread(target=self._read, daemon=True).start()
 

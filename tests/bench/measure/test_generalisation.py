@@ -1,7 +1,5 @@
 """The weights of a finished run: kept as they were tested, read back strictly, tested again on digits of one size."""
 
-import re
-
 import pytest
 import torch
 from tiny import TINY
@@ -14,8 +12,9 @@ from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
 from bench.training.evaluate import predict
 from bench.training.run import execute
-from bench.training.state.weights import LARGEST, find_run, keep_weights, trained_network, weights_path
+from bench.training.state.weights import LARGEST, keep_weights, trained_network, weights_path
 from bench.training.train import Watch
+from bench.verify import find_record
 from datasets.augment import scale_affine
 from leaderboard.errors import RecordError
 from leaderboard.records.store import write_record
@@ -37,21 +36,21 @@ def finished(plugin, tmp_path_factory):
 def test_the_kept_weights_are_those_that_were_tested(finished):
     folder, record = finished
     images, labels = datasets.load("mnist-scale-28", 1, "test")
-    answers = predict(trained_network(folder, find_run(folder, record.run_id), CPU), images[:60])
+    answers = predict(trained_network(folder, find_record([folder], record.run_id), CPU), images[:60])
     wrong = [(i, int(a)) for i, (a, label) in enumerate(zip(answers, labels, strict=False)) if a != label]
     assert wrong == record.metrics.wrong_answers
 
 
 def test_errors_by_factor(finished):
     folder, record = finished
-    found = generalise(folder, record, CPU, "bench generalise", factors=(0.2, 1.0, 2.0))
+    found = generalise(folder, record, CPU, "bench scale-sweep", factors=(0.2, 1.0, 2.0))
     assert (found.own_sizes_count, found.own_sizes_wrong) == (60, len(record.metrics.wrong_answers))
     assert [(at.factor, at.count) for at in found.factors] == [(0.2, 60), (1.0, 60), (2.0, 60)]
     # Factor 1 is the original digit, but for the half pixel between its middle and the affine's fixed point: none at factor 1.
     originals, labels = datasets.load_originals("mnist-scale-28", 1, "test")
     answers = predict(trained_network(folder, record, CPU), originals[:60])
     assert found.factors[1].wrong == int((answers != labels[:60]).sum())
-    fewer = generalise(folder, record, CPU, "bench generalise", 20, factors=(1.0,))
+    fewer = generalise(folder, record, CPU, "bench scale-sweep", 20, factors=(1.0,))
     assert (fewer.own_sizes_count, fewer.factors[0].count) == (20, 20)
     assert fewer.own_sizes_wrong == sum(index < 20 for index, _ in record.metrics.wrong_answers)
 
@@ -126,5 +125,7 @@ def test_weights_that_cannot_be_used_say_so_in_one_line(finished, tmp_path, cont
 
 def test_unknown_run(finished):
     folder, record = finished
-    with pytest.raises(BenchError, match=f"no finished run 'x'.*{re.escape(record.run_id)}"):
-        find_run(folder, "x")
+    with pytest.raises(BenchError, match="no record of a run 'x'"):
+        find_record([folder], "x")
+    with pytest.raises(BenchError, match=f"did you mean '{record.run_id}'"):
+        find_record([folder], record.run_id[:-1])

@@ -9,9 +9,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import traceback
@@ -25,15 +22,15 @@ from pydantic_core import to_json
 import datasets
 import models
 from bench.errors import BenchError
-from bench.machine.source import child_environment
+from bench.machine.processes import ended_by, python, start, take_streams
 from leaderboard.errors import RecordError, one_line
-from models.errors import said
+from models.errors import said as words_of
 
 T = TypeVar("T")
 OURS = (BenchError, models.ModelError, datasets.DataError, RecordError)  # their messages say it all
 
 
-def apart(kind: type[T], what: str, function: str, plugin: str = "", **arguments: Any) -> T:
+def isolated(kind: type[T], what: str, function: str, plugin: str = "", **arguments: Any) -> T:
     """Call `function` ("module:name") in a fresh process and return what it returns, of this kind.
 
     `what` is done there, for messages ("timing cnn"). `plugin`: a file of models to load there, and no other. Arguments travel
@@ -42,14 +39,10 @@ def apart(kind: type[T], what: str, function: str, plugin: str = "", **arguments
     """
     asked = to_json({"function": function, "plugin": plugin, "arguments": arguments})
     debugging = os.environ.get("BENCH_DEBUG", "0") not in ("", "0")
-    call = [sys.executable, "-P", "-m", "bench.measure.apart"]
     with (
         tempfile.TemporaryFile() as errors,
-        subprocess.Popen(
-            call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=None if debugging else errors,
-            env=child_environment(), start_new_session=True,
-        ) as process,
-    ):  # fmt: skip
+        start(python("bench.measure.isolated"), stderr=None if debugging else errors) as process,
+    ):
         assert process.stdin is not None and process.stdout is not None
         try:
             with suppress(OSError):  # it died: then there is no answer
@@ -60,31 +53,23 @@ def apart(kind: type[T], what: str, function: str, plugin: str = "", **arguments
             process.kill()  # it has answered, or is not wanted any more
             code = process.wait()
         errors.seek(0)
-        words = errors.read().decode("utf-8", "replace").strip().splitlines()
+        stderr = errors.read().decode("utf-8", "replace").strip().splitlines()
     try:
-        told = json.loads(answer)
-        if "result" in told:
-            return TypeAdapter(kind).validate_python(told["result"])
-        reason = told["error"]
+        said = json.loads(answer)
+        if "result" in said:
+            return TypeAdapter(kind).validate_python(said["result"])
+        reason = said["error"]
     except (ValueError, ValidationError):
-        reason, told = f"its process {_end(code)}{': ' if words else ''}{one_line(words[-1]) if words else ''}", {}
-    if told.get("data"):
+        how = f"was ended by {name}" if (name := ended_by(code)) else f"ended itself with exit code {code}"
+        said, reason = {}, f"its process {how}{f': {one_line(stderr[-1])}' if stderr else ''}"
+    if said.get("data"):
         raise datasets.DataError(reason)
     raise BenchError(f"{what} failed: {reason}")
 
 
-def _end(code: int) -> str:
-    with suppress(ValueError):
-        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended itself with exit code {code}"
-    return f"ended with exit code {code}"
-
-
 def main() -> None:
     """Do what the first line of the input asks; the answer is one line on the output."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a model prints is no answer
-    orders = os.fdopen(os.dup(0), "rb")
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # a model that asks for input gets none
+    orders, answers = take_streams()
     asked = json.loads(orders.readline())
     threading.Thread(target=_end_with_parent, args=(orders,), daemon=True).start()
     try:
@@ -113,7 +98,7 @@ def _reason(error: BaseException, plugin: str) -> str:
     if isinstance(error, OURS):
         return one_line(error)
     own = [f for f in traceback.extract_tb(error.__traceback__) if plugin and Path(f.filename).parent == Path(plugin).parent]
-    return one_line(said(error) + (f" ({Path(own[-1].filename).name}:{own[-1].lineno}: {own[-1].line})" if own else ""))
+    return one_line(words_of(error) + (f" ({Path(own[-1].filename).name}:{own[-1].lineno}: {own[-1].line})" if own else ""))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from bench.errors import BenchError, Stopped
-from bench.measure.apart import apart
+from bench.measure.isolated import isolated
 from datasets import DataError
 from leaderboard.errors import one_line
 
@@ -114,12 +114,12 @@ def _deeds(tmp_path, monkeypatch):
 
 def test_what_is_returned_comes_back_and_what_is_printed_does_not(tmp_path):
     asked = Pair(str(tmp_path), [0.1, 1e-300, 3.0])
-    assert apart(Pair, "a test", "deeds:same", pair=asked, names=["a", "é"]) == asked
-    assert apart(str, "a test", "deeds:read") == "nothing"
+    assert isolated(Pair, "a test", "deeds:same", pair=asked, names=["a", "é"]) == asked
+    assert isolated(str, "a test", "deeds:read") == "nothing"
 
 
 def test_every_call_has_a_process_of_its_own():
-    assert len({os.getpid(), apart(int, "a test", "deeds:process"), apart(int, "a test", "deeds:process")}) == 3
+    assert len({os.getpid(), isolated(int, "a test", "deeds:process"), isolated(int, "a test", "deeds:process")}) == 3
 
 
 @pytest.mark.parametrize(
@@ -138,18 +138,18 @@ def test_every_call_has_a_process_of_its_own():
 )
 def test_a_failure_is_one_line(deed, said):
     with pytest.raises(BenchError) as caught:
-        apart(int, "a test", f"deeds:{deed}")
+        isolated(int, "a test", f"deeds:{deed}")
     assert str(caught.value) == one_line(caught.value) and str(caught.value).startswith(said)
 
 
 def test_data_that_are_not_there_are_no_fault_of_the_model():
     with pytest.raises(DataError, match=r"^no data there$"):
-        apart(int, "a test", "deeds:lacks_data")
+        isolated(int, "a test", "deeds:lacks_data")
 
 
 def test_an_answer_of_another_kind_is_a_failure():
     with pytest.raises(BenchError, match="a test failed"):
-        apart(Pair, "a test", "deeds:wrong")
+        isolated(Pair, "a test", "deeds:wrong")
 
 
 def wait_for(path):
@@ -189,7 +189,7 @@ def test_a_stop_ends_the_process_too(tmp_path):
     thread.start()
     try:
         with pytest.raises(Stopped):
-            apart(int, "a test", "deeds:sleeps", path=str(tmp_path / "process"))
+            isolated(int, "a test", "deeds:sleeps", path=str(tmp_path / "process"))
     finally:
         signal.signal(signal.SIGUSR1, before)
         thread.join()
@@ -197,7 +197,7 @@ def test_a_stop_ends_the_process_too(tmp_path):
 
 
 def test_a_killed_parent_leaves_no_process(tmp_path):
-    code = "import sys; from bench.measure.apart import apart; apart(int, 'a test', 'deeds:sleeps', path=sys.argv[1])"
+    code = "import sys; from bench.measure.isolated import isolated; isolated(int, 'a test', 'deeds:sleeps', path=sys.argv[1])"
     parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "process")])
     child = wait_for(tmp_path / "process")
     parent.kill()
