@@ -12,7 +12,7 @@ from leaderboard.records.schema import Record
 DEFAULTS: Mapping[str, object] = {"results": Path("results"), "device": "auto", "engine": "local"}
 
 
-def words(options: Mapping[str, object]) -> list[str]:
+def option_words(options: Mapping[str, object]) -> list[str]:
     """{"jobs": 2, "slurm": ["a=1"], "compile": False} as --jobs 2 --slurm a=1 --no-compile; None is left out."""
     found: list[str] = []
     for name, value in options.items():
@@ -27,10 +27,10 @@ def words(options: Mapping[str, object]) -> list[str]:
 
 def with_options(command: str, options: Mapping[str, object]) -> str:
     """A run's command with what repeats it in this place; options at their defaults need not be typed."""
-    further = words({name: value for name, value in options.items() if value != DEFAULTS.get(name)})
+    further = option_words({name: value for name, value in options.items() if value != DEFAULTS.get(name)})
     return " ".join([command, *map(shlex.quote, further)])
 
 
-def again(record: Record, results: Path) -> str:
+def repeat_command(record: Record, results: Path) -> str:
     """What to type to do a record's run again in the results folder that it is from."""
     return with_options(record.command, {"results": results})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.commands import again
+from bench.commands import repeat_command
 from bench.errors import BenchError
 from bench.protocol import EXECUTION
 from leaderboard.board.tables import build_sections
@@ -57,8 +57,8 @@ def find_record(roots: Sequence[Path], run_id: str) -> Record:
     record = the_record(copies)
     if record.metrics is None:
         root = next(root for root in roots if copies[0].path.is_relative_to(root))
-        command = again(record, root)
-        raise BenchError(f"{run_id} is {record.status}: there are no numbers to agree with; to run it again: {command}")
+        command = repeat_command(record, root)
+        raise BenchError(f"{run_id} is {record.status}: it has no result; to run it again: {command}")
     return record
 
 

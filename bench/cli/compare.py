@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.options import RecordsRead
+
 if TYPE_CHECKING:
     from leaderboard.board.tables import Section, Table
     from leaderboard.stats.comparison import Comparison
@@ -19,7 +21,7 @@ def compare(
     b: Annotated[str, typer.Argument(help="Another one.")],
     task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Only this protocol.")] = None,
-    records: Annotated[list[Path] | None, typer.Option(help="Folder of records. Repeatable. Default: records.")] = None,
+    records: RecordsRead = None,
 ) -> None:
     """Say how far apart two models are, how sure that is, and how many realizations would settle it."""
     import datasets

@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.options import SixRealizations
+
 
 def data(
     task: Annotated[str, typer.Option(help="Tasks whose data to prepare; a glob.")] = "*",
-    realizations: Annotated[str, typer.Option(help="Which of the six realizations, e.g. 0-5 or 0,2.")] = "0-5",
+    realizations: SixRealizations = "0-5",
     test_size: Annotated[
         int | None, typer.Option(help="mnist-scale: 50000, the published split (default), or 48000, the other in circulation.")
     ] = None,

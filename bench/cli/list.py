@@ -7,27 +7,28 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.options import Plugin, load_plugins
 
-def list_things(
+
+def list_known(
     what: Annotated[str, typer.Argument(help="models, tasks, protocols or plans")] = "models",
     task: Annotated[str | None, typer.Option(help="Only models that have a network for this task.")] = None,
-    plugin: Annotated[list[Path] | None, typer.Option(help="A Python file that registers models; may be repeated.")] = None,
+    plugin: Plugin = None,
 ) -> None:
     """List models (with their options and where they are registered), tasks, protocols or plans."""
     from bench.errors import BenchError
     from models.errors import suggestion
 
-    kinds = {"models": lambda: _models(task, plugin or []), "tasks": _tasks, "protocols": _protocols, "plans": _plans}
+    kinds = {"models": lambda: _models(task, plugin), "tasks": _tasks, "protocols": _protocols, "plans": _plans}
     if what not in kinds:
         raise BenchError(f"cannot list {what!r}{suggestion(what, kinds)}; try: bench list {' | '.join(kinds)}")
     kinds[what]()
 
 
-def _models(task: str | None, plugins: list[Path]) -> None:
+def _models(task: str | None, plugins: list[Path] | None) -> None:
     import models
 
-    for plugin in plugins:
-        models.load_plugin(plugin)
+    load_plugins(plugins)
     wanted = set(models.list_models(task))
     for model in models.infos():
         if model.name in wanted and (task is None or model.supports(task)):

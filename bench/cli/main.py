@@ -4,27 +4,46 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import typer
 
-import datasets
-import leaderboard
-import models
-from bench.cli import compare, data, run, verify
-from bench.cli import equivariance as equivariance_verb
-from bench.cli import leaderboard as leaderboard_verb
-from bench.cli import list as list_verb
-from bench.cli import pack as pack_verb
-from bench.cli import profile as profile_verb
-from bench.cli import scale_sweep as generalise_verb
-from bench.cli import sprint as sprint_verb
-from bench.cli import time as time_verb
-from bench.cli import timings as timings_verb
 from bench.cli.catch_all import complain, told_of, traced
+from bench.cli.compare import compare
+from bench.cli.data import data
+from bench.cli.equivariance import equivariance
+from bench.cli.leaderboard import leaderboard
+from bench.cli.list import list_known
+from bench.cli.pack import pack
+from bench.cli.profile import profile
+from bench.cli.run import run
+from bench.cli.scale_sweep import scale_sweep
+from bench.cli.sprint import sprint
+from bench.cli.time import time_models
+from bench.cli.timings import timings
+from bench.cli.verify import verify
 from bench.errors import BenchError, Stopped
 from bench.machine.streams import never_fail
 from bench.scheduling.stop import MORE_TO_DO, heeded
+from datasets import DataError
+from leaderboard import RecordError
+from models import ModelError
+
+VERBS: dict[str, Callable[..., object]] = {  # in the order of `bench --help`
+    "run": run,
+    "data": data,
+    "time": time_models,
+    "equivariance": equivariance,
+    "scale-sweep": scale_sweep,
+    "timings": timings,
+    "profile": profile,
+    "list": list_known,
+    "leaderboard": leaderboard,
+    "compare": compare,
+    "verify": verify,
+    "pack": pack,
+    "sprint": sprint,
+}
 
 app = typer.Typer(
     name="bench",
@@ -33,19 +52,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("run")(run.run)
-app.command("data")(data.data)
-app.command("time")(time_verb.time_models)
-app.command("equivariance")(equivariance_verb.equivariance)
-app.command("generalise")(generalise_verb.generalise)
-app.command("timings")(timings_verb.timings)
-app.command("profile")(profile_verb.profile)
-app.command("list")(list_verb.list_things)
-app.command("leaderboard")(leaderboard_verb.leaderboard)
-app.command("compare")(compare.compare)
-app.command("verify")(verify.verify)
-app.command("pack")(pack_verb.pack)
-app.command("sprint")(sprint_verb.sprint)
+for _name, _verb in VERBS.items():
+    app.command(_name)(_verb)
+app.command("generalise", hidden=True)(scale_sweep)  # its name in version 0.1; goes with the next
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -63,13 +72,13 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
     if not given:
         given = ["--help"]
     try:
-        _refuse_nothing(given)
+        _refuse_empty_words(given)
         with heeded():
             result = app(args=given, prog_name="bench", standalone_mode=False)
     except typer.TyperException as error:
         verb = f" {given[0]}" if given[0] in [command.name for command in app.registered_commands] else ""
         return complain(f"{_message(error)}; see bench{verb} --help")
-    except (BenchError, models.ModelError, datasets.DataError, leaderboard.RecordError) as error:
+    except (BenchError, ModelError, DataError, RecordError) as error:
         return complain(traced(error))
     except Stopped as stopped:
         return complain(f"stopped ({stopped}); what is done is saved, the same command goes on from here", MORE_TO_DO)
@@ -80,13 +89,13 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _refuse_nothing(given: Sequence[str]) -> None:
+def _refuse_empty_words(given: Sequence[str]) -> None:
     """Raises BenchError: a word is empty, which no verb has a use for; as a path it would mean this folder."""
     for before, word in zip(["bench", *given], given, strict=False):
-        nothing = re.fullmatch(r"(?:(--[a-z-]+)=)?\s*", word)
-        if nothing:
+        empty = re.fullmatch(r"(?:(--[a-z-]+)=)?\s*", word)
+        if empty:
             raise BenchError(
-                f"what follows {nothing[1] or before} is empty, as an unset variable is; give it a value or leave it out"
+                f"what follows {empty[1] or before} is empty, as an unset variable is; give it a value or leave it out"
             )
 
 

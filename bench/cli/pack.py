@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.options import SixRealizations
+
 
 def pack(
     folder: Annotated[Path, typer.Argument(help="A new folder, or that of an earlier pack.")],
@@ -23,7 +25,7 @@ def pack(
     wheel: Annotated[list[Path] | None, typer.Option(help="A wheel of your own to take along. Repeatable.")] = None,
     task: Annotated[list[str] | None, typer.Option(help="Tasks whose data to take; a glob. Repeatable.")] = None,
     stl10: Annotated[bool, typer.Option("--stl10", help="Also the data of stl10+, 360 MB.")] = False,
-    realizations: Annotated[str, typer.Option(help="Which of the six realizations, e.g. 0-5 or 0,2.")] = "0-5",
+    realizations: SixRealizations = "0-5",
 ) -> None:
     """Pack the suite with its commit, Python packages and verified data into a few files of less than 40 MB."""
     from bench.errors import BenchError

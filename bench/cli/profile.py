@@ -7,25 +7,25 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.options import BatchSize, Device, Plugin, Precision, check_precision, load_plugins
+
 
 def profile(
     model: Annotated[str, typer.Argument(help="Model name; options as NAME@OPTION=VALUE.")],
     task: Annotated[str, typer.Option(help="Task name.")] = "mnist-scale-28",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    batch_size: Annotated[int, typer.Option(min=2, max=65_536, help="Images per step.")] = 128,
-    precision: Annotated[str, typer.Option(help="float32, tf32 or bf16.")] = "float32",
+    device: Device = "auto",
+    batch_size: BatchSize = 128,
+    precision: Precision = "float32",
     rows: Annotated[int, typer.Option(min=1, help="Operators to show.")] = 15,
-    plugin: Annotated[list[Path] | None, typer.Option(help="A Python file that registers models. Repeatable.")] = None,
+    plugin: Plugin = None,
     output: Annotated[Path, typer.Option(help="Where the trace file goes.")] = Path("results/profiles"),
 ) -> None:
     """Profile one training step: operators by their own time, kernels, memory; and a trace to look at in a browser."""
     import models
-    from bench.cli.time import check_precision
     from bench.errors import BenchError
     from bench.plan import match_models, match_tasks
 
-    for file in plugin or []:
-        models.load_plugin(file)
+    load_plugins(plugin)
     check_precision(precision)
     pairs = match_models([model], match_tasks([task]))
     if len(pairs) != 1:
@@ -35,7 +35,7 @@ def profile(
 
     from bench.machine.device import check_tf32, choose_device
     from bench.machine.writable import check_writable
-    from bench.measure.apart import apart
+    from bench.measure.isolated import isolated
     from bench.measure.profiling import Profile
 
     (name, on), chosen = pairs[0], choose_device(device)
@@ -44,7 +44,7 @@ def profile(
     trace = output / f"{name}_{on}_{chosen.type}_{precision}_b{batch_size}.json.gz"
     where = models.info(name, on).plugin
     asked = {"model": name, "task": on, "device": str(chosen), "batch_size": batch_size, "precision": precision, "trace": trace}
-    found = apart(Profile, f"profiling {name} on {on}", "bench.measure.profiling:profile_model", where, **asked)
+    found = isolated(Profile, f"profiling {name} on {on}", "bench.measure.profiling:profile_model", where, **asked)
     total = sum(operator.seconds for operator in found.operators)
     print(
         f"{name} on {on}, {chosen}, {precision}, batch {batch_size}: {1000 * found.seconds:.1f} ms a step without the profiler"

@@ -86,7 +86,7 @@ def run(
     for part in parts:
         match_models(part.models, match_tasks(part.tasks))
 
-    from bench.commands import with_options, words
+    from bench.commands import option_words, with_options
     from bench.machine.device import choose_device
     from bench.machine.hardware import describe_hardware
     from bench.scheduling import other_code
@@ -111,7 +111,7 @@ def run(
         "evaluation_batch": evaluation_batch,
     }
     chosen = chosen.with_settings(**execution)
-    repeat = words({"protocol": protocol, "plugin": plugin, **execution})
+    repeat = option_words({"protocol": protocol, "plugin": plugin, **execution})
     runs = plan_runs(parts, numbers, chosen, tuple(repeat))
     _check(runs, chosen_device, results, on_cuda=chosen_device.type == "cuda" or options.gpus(chosen_device) > 0)
 

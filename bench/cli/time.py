@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.options import BatchSize, Device, Plugin, Precision, Task, check_precision, load_plugins
+
 if TYPE_CHECKING:
     from leaderboard.records.timing import Timing
 
@@ -16,10 +18,10 @@ if TYPE_CHECKING:
 def time_models(
     everything: Annotated[bool, typer.Option("--all", help="Every model on mnist-scale-28 and mnist-scale-56.")] = False,
     model: Annotated[list[str] | None, typer.Option(help="Model name or glob. Repeatable.")] = None,
-    task: Annotated[list[str] | None, typer.Option(help="Task name or glob. Repeatable.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    batch_size: Annotated[int, typer.Option(min=2, max=65_536, help="Images per step.")] = 128,
-    precision: Annotated[str, typer.Option(help="float32, tf32 or bf16.")] = "float32",
+    task: Task = None,
+    device: Device = "auto",
+    batch_size: BatchSize = 128,
+    precision: Precision = "float32",
     repeats: Annotated[
         int | None, typer.Option(min=1, help="Samples of each quantity. Default: 5 on the CPU, 50 on CUDA.")
     ] = None,
@@ -27,22 +29,20 @@ def time_models(
     together: Annotated[
         bool, typer.Option("--together", help="All models in one process: no start for each, but no fresh memory either.")
     ] = False,
-    plugin: Annotated[list[Path] | None, typer.Option(help="A Python file that registers models. Repeatable.")] = None,
+    plugin: Plugin = None,
     records: Annotated[Path, typer.Option(help="Where the timings' records go.")] = Path("results"),
 ) -> int:
     """Time the training step and inference of models, each in a process of its own, and keep the raw samples.
 
     A model that fails costs itself alone; the exit code is then 1.
     """
-    import models
-    from bench.cli.measuring import Attempts
+    from bench.cli.keep_going import KeepGoing
     from bench.errors import BenchError
     from bench.machine.writable import check_writable
     from bench.plan import match_models, match_tasks
     from models.registry.lookup import strangers_ran
 
-    for file in plugin or []:
-        models.load_plugin(file)
+    load_plugins(plugin)
     if not (everything or model or task):
         raise BenchError("say what to time: --all, --model NAME or --task NAME (see `bench list models`)")
     check_precision(precision)
@@ -59,10 +59,10 @@ def time_models(
     check_writable(records, "--records")
     header = f"{'step ms':>21} {'images/s':>9} {'latency ms':>11} {'peak MB':>8} {'GFLOP':>7} {'matmul':>7} {'copy':>5}"
     print(f"{'model':<16} {'task':<16}{header}", flush=True)
-    attempts, timings, timer = Attempts(records), [], time_here if together else time_model
+    session, timings, timer = KeepGoing(records), [], time_here if together else time_model
     for name, on in pairs:
         asked = Asked(name, on, str(chosen), batch_size, precision, repeats, compiled, plugins, together)
-        if (timing := attempts.measure(partial(timer, asked))) is not None:
+        if (timing := session.measure(partial(timer, asked))) is not None:
             timings.append(timing)
             print(_line(timing), flush=True)
     if not timings:
@@ -72,18 +72,7 @@ def time_models(
     print(f"{timings[0].warm_up};")
     print("matmul, copy: the step's counted operations and bytes per second, as a part of a large matrix product's and copy's")
     print(f"records: {records / 'timings'}; {sum(bool(timing.tainted) for timing in timings)} of {len(timings)} tainted")
-    return attempts.exit_code
-
-
-def check_precision(precision: str) -> None:
-    """Raises BenchError: a precision that there is not."""
-    from typing import get_args
-
-    from bench.errors import BenchError
-    from leaderboard.records.timing import Precision
-
-    if precision not in get_args(Precision):
-        raise BenchError(f"precision {precision!r} is none; allowed: --precision {' or '.join(get_args(Precision))}")
+    return session.exit_code
 
 
 def _line(timing: Timing) -> str:

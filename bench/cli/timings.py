@@ -9,12 +9,14 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.options import Task
+
 
 def timings(
     records: Annotated[
         list[Path] | None, typer.Option(help="Folder with timings. Repeatable. Default: records and results.")
     ] = None,
-    task: Annotated[list[str] | None, typer.Option(help="Task name or glob. Repeatable.")] = None,
+    task: Task = None,
     baseline: Annotated[
         str | None, typer.Option(help="Device, or a part of its name, to compare with. Default: the one with most timings.")
     ] = None,

@@ -9,12 +9,14 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.options import Plugin, RecordsRead, load_plugins
+
 
 def verify(
     run_id: Annotated[str, typer.Argument(help="The run's id, as the board and its record name it.")],
-    records: Annotated[list[Path] | None, typer.Option(help="Folder of records. Repeatable. Default: records.")] = None,
+    records: RecordsRead = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N. Default: the record's.")] = None,
-    plugin: Annotated[list[Path] | None, typer.Option(help="A Python file that registers models. Repeatable.")] = None,
+    plugin: Plugin = None,
 ) -> int:
     """Repeat a run from its record into a scratch folder; exit 0 if it agrees, 1 if it does not."""
     from bench.verify import find_record
@@ -22,23 +24,21 @@ def verify(
     roots = records or [Path("records")]
     record = find_record(roots, run_id)  # a mistyped id is answered before torch is imported
 
-    import models
     from bench.errors import BenchError
     from bench.machine.device import choose_device
-    from bench.measure.apart import apart
+    from bench.measure.isolated import isolated
     from bench.repeat import rebuild
     from bench.verify import judge, spread_of_runs
     from leaderboard.records.store import Record
 
-    for path in plugin or []:
-        models.load_plugin(path)
+    load_plugins(plugin)
     run, chosen = rebuild(record), choose_device(device or record.hardware.device)
     seconds = record.timings.total_seconds if record.timings else 0
     print(f"repeating {record.run_id} on {chosen}; it took {seconds:.0f} s when it was recorded")
     try:
         with TemporaryDirectory(prefix="bench-verify-") as scratch:
             asked = {"record": record, "device": str(chosen), "scratch": scratch}
-            again = apart(Record, f"repeating {record.run_id}", "bench.repeat:repeated", run.plugin, **asked)
+            again = isolated(Record, f"repeating {record.run_id}", "bench.repeat:repeated", run.plugin, **asked)
     except BenchError as error:  # the model ended its process
         print(f"bench: {error}", file=sys.stderr)
         return 1

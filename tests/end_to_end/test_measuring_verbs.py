@@ -1,4 +1,4 @@
-"""`bench equivariance` and `bench generalise` as typed, from a run to the board."""
+"""`bench equivariance` and `bench scale-sweep` as typed, from a run to the board."""
 
 import json
 
@@ -17,12 +17,12 @@ def test_from_a_run_to_measurements_on_the_board(workplace):  # noqa: F811 (the 
     (weights,) = (workplace / "results" / "weights").iterdir()
     run_id = weights.stem
 
-    tested = bench(workplace, "generalise", run_id, *PLUGIN, "--images", "40")
+    tested = bench(workplace, "scale-sweep", run_id, *PLUGIN, "--images", "40")
     assert tested.returncode == 0, tested.stderr
     (path,) = (workplace / "results" / "generalisation").rglob("*.json")
     measured = json.loads(path.read_text())
     assert (measured["run_id"], measured["own_sizes_count"], len(measured["factors"])) == (run_id, 40, 14)
-    assert measured["command"] == f"bench generalise {run_id} --plugin my_net.py --images 40"
+    assert measured["command"] == f"bench scale-sweep {run_id} --plugin my_net.py --images 40"
 
     for what in (["--run", run_id], ["--model", "tiny-net", "--task", "mnist-scale-28"]):
         done = bench(workplace, "equivariance", *what, *PLUGIN, "--images", "20")
@@ -45,9 +45,9 @@ def test_from_a_run_to_measurements_on_the_board(workplace):  # noqa: F811 (the 
         (["equivariance", "--run", "x", "--model", "cnn"], "leave out --model"),
         (["equivariance", "--model", "ccnn", "--task", "mnist-scale-28"], "did you mean 'cnn'"),
         (["equivariance", "--run", "x", "--results", "nowhere"], "no folder of records"),
-        (["generalise"], "Missing argument"),
-        (["generalise", "x", "--results", "."], "no finished run 'x'"),
-        (["generalise", "x", "--images", "0"], "--images"),
+        (["scale-sweep"], "Missing argument"),
+        (["scale-sweep", "x", "--results", "."], "no record of a run 'x'"),
+        (["scale-sweep", "x", "--images", "0"], "--images"),
     ],
 )
 def test_mistakes_are_answered_in_one_line(tmp_path, monkeypatch, capsys, arguments, said):

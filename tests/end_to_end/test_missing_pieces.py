@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli import list as list_verb
 from bench.cli.catch_all import told_of
 from bench.cli.main import main
 
@@ -17,7 +16,7 @@ NEED_TORCH = (
     "data --task mnist-scale-28 --realizations 0",
     "time --model cnn",
     "equivariance --model cnn --task mnist-scale-28",
-    "generalise RUN",
+    "scale-sweep RUN",
     "profile cnn",
     "verify RUN --records RECORDS",
     "sprint --budget 9m",
@@ -127,7 +126,7 @@ class Unspeakable(Exception):
 )
 def test_what_nobody_foresaw_is_one_line(monkeypatch, capsys, error, said):
     monkeypatch.delenv("BENCH_DEBUG", raising=False)
-    monkeypatch.setattr(list_verb, "_tasks", raises(error))
+    monkeypatch.setattr("bench.cli.list._tasks", raises(error))
     with pytest.raises(SystemExit) as ended:
         main(["list", "tasks"])
     line = capsys.readouterr().err
@@ -139,7 +138,7 @@ def test_what_nobody_foresaw_is_one_line(monkeypatch, capsys, error, said):
 @pytest.mark.parametrize(("value", "shown"), [("1", True), ("yes", True), ("0", False), ("", False)])
 def test_bench_debug_shows_the_traceback(monkeypatch, capsys, value, shown):
     monkeypatch.setenv("BENCH_DEBUG", value)
-    monkeypatch.setattr(list_verb, "_tasks", raises(ValueError("boom")))
+    monkeypatch.setattr("bench.cli.list._tasks", raises(ValueError("boom")))
     with pytest.raises(SystemExit):
         main(["list", "tasks"])
     text = capsys.readouterr().err

@@ -15,7 +15,7 @@ import bench.scheduling.session
 import bench.settings
 import datasets
 from bench.cli.main import app, main
-from bench.commands import again
+from bench.commands import repeat_command
 from bench.errors import BenchError
 from bench.measure.timing import Asked
 from bench.plan import PlanPart, plan_runs
@@ -163,7 +163,7 @@ def test_verify_names_the_folder_of_the_failed_run(failed):
     with pytest.raises(BenchError) as caught:
         find_record([Path("records"), root], record.run_id)
     words = command_in(str(caught.value), "to run it again: ")
-    assert words == shlex.split(again(record, root))
+    assert words == shlex.split(repeat_command(record, root))
     verb, after = parse(words)
     assert (verb, after["results"], after["realizations"], list(after["model"])) == ("run", root, "1", ["cnn"])
 

@@ -14,13 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.commands import again
+from bench.commands import repeat_command
 from bench.errors import BenchError
 from bench.training.network import FEW, blank_images, built, try_out
 from bench.training.state.network_state import State, form_of, mapped, restore
-from leaderboard.reading.copies import the_record
-from leaderboard.reading.ours import RUN
-from leaderboard.reading.reading import Read, read_each
 from leaderboard.records.atomic import write_atomically
 from leaderboard.records.store import Record
 
@@ -47,17 +44,6 @@ def keep_weights(results: Path, run_id: str, weights: State, form: str) -> None:
     write_atomically(weights_path(results, run_id), content.getvalue())
 
 
-def find_run(results: Path, run_id: str) -> Record:
-    """The record of a finished run. Raises BenchError: there is none of that id; RecordError: no such folder, or copies that
-    contradict each other."""
-    found = [one for one in read_each([results], {RUN: Record}) if isinstance(one, Read) and one.item.status == "ok"]
-    copies = [one for one in found if one.item.run_id == run_id]
-    if copies:
-        return the_record(copies)
-    known = ", ".join(one.item.run_id for one in found[:5]) or "none"
-    raise BenchError(f"no finished run {run_id!r} under {str(results)!r}; there: {known}{', ...' if len(found) > 5 else ''}")
-
-
 def trained_network(results: Path, record: Record, device: torch.device) -> nn.Module:
     """The run's network with the weights that were tested, in evaluation mode.
 
@@ -67,7 +53,7 @@ def trained_network(results: Path, record: Record, device: torch.device) -> nn.M
     if not path.exists():
         raise BenchError(
             f"{path} does not exist: this run's weights were not kept; to make them, move its record away and do it again: "
-            f"{again(record, results)}"
+            f"{repeat_command(record, results)}"
         )
     recipe = record.protocol.recipe
     pixels = recipe["data"].get("central_pixels")
@@ -86,6 +72,8 @@ def trained_network(results: Path, record: Record, device: torch.device) -> nn.M
             restore(network, stored["weights"], partial(try_out, images=images))
     except Exception as error:  # torch raises many kinds for a damaged file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BenchError(f"the weights {path} cannot be used: {reason}; do the run again: {again(record, results)}") from error
+        raise BenchError(
+            f"the weights {path} cannot be used: {reason}; do the run again: {repeat_command(record, results)}"
+        ) from error
     network.eval()  # not chained: a network's own `eval` or `train` may forget to return it
     return network

@@ -1,4 +1,4 @@
-"""What the measuring verbs share: of several measurements one that fails costs itself alone."""
+"""Of several measurements one that fails does not stop the others: what the measuring verbs share."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ M = TypeVar("M", bound=Measurement)
 
 
 @dataclass
-class Attempts:
-    """Measurements one by one, each kept under `records` at once. `exit_code`: 1 after any of them failed."""
+class KeepGoing:
+    """Measurements one by one, each written under `records` at once. `exit_code`: 1 after any of them failed."""
 
     records: Path
     exit_code: int = 0
