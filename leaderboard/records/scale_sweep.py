@@ -1,4 +1,4 @@
-"""The error of a trained network on test digits of sizes it never saw: what `bench generalise` leaves behind."""
+"""The error of a trained network on test digits of sizes it never saw: what `bench scale-sweep` leaves behind."""
 
 from __future__ import annotations
 

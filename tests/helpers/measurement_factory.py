@@ -36,7 +36,7 @@ def make_generalisation(model: str = "cnn", task: str = "mnist-scale-28", realiz
     """Three factors, 1000 digits each."""
     run_id = f"{model}_{task}_r{realization}_short_d1"
     values = {
-        "name": run_id, "command": f"bench generalise {run_id}", "run_id": run_id, "realization": realization,
+        "name": run_id, "command": f"bench scale-sweep {run_id}", "run_id": run_id, "realization": realization,
         "protocol": "short", "protocol_digest": "d1", "trained_range": (0.3, 1.0),
         "own_sizes_count": 1000, "own_sizes_wrong": 30,
         "factors": [{"factor": f, "count": 1000, "wrong": w} for f, w in ((0.2, 600), (0.5, 40), (2.0, 700))],
