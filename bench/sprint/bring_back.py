@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.packing.parts import split_file
-from bench.training.state.checkpoint import FOLDER as CHECKPOINTS
+from bench.results import CHECKPOINTS
 
 FOLDER = "bring-back"
 ARCHIVE = "sprint.tar.gz"

@@ -24,7 +24,7 @@ from bench.plan import Run
 from bench.record import failed_record, succeeded_record
 from bench.training.failure import told_of
 from bench.training.out_of_memory import out_of_memory_advice
-from bench.training.state.checkpoint import FOLDER, Checkpoint
+from bench.training.state.checkpoint import Checkpoint
 from bench.training.state.weights import keep_weights
 from bench.training.train import Trained, Watch, train
 from leaderboard.errors import RecordError, one_line
@@ -40,18 +40,13 @@ from leaderboard.records.store import (
 SCALE_BINS = 7  # of width 0.1 from 0.3 to 1.0, the range of the digits' scale factors
 
 
-def checkpoint_of(run: Run, results: Path) -> Checkpoint:
-    """Where the state of an unfinished run is kept."""
-    return Checkpoint(results / FOLDER, run.id)
-
-
 def execute(run: Run, device: torch.device, results: Path, watch: Watch, jobs: int = 1) -> Record:
     """Do one run and return its record, whatever becomes of it. `jobs`: how many runs go side by side, for the record.
 
     Raises Stopped: the state is saved.
     """
     started, clock = datetime.now(UTC), time.perf_counter()
-    checkpoint = checkpoint_of(run, results)
+    checkpoint = Checkpoint(results, run.id)
     describe_software()  # kept by the process: of the code as it was loaded, not as it is when the run ends
     try:
         with on(device):

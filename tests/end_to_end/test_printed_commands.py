@@ -10,9 +10,9 @@ import pytest
 import torch
 from typer.main import get_command
 
+import bench.request
 import bench.scheduling.engines.choose
 import bench.scheduling.session
-import bench.settings
 import datasets
 from bench.cli.main import app, main
 from bench.commands import repeat_command
@@ -21,7 +21,8 @@ from bench.measure.timing import Asked
 from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
 from bench.record import failed_record
-from bench.training.state.weights import trained_network, weights_path
+from bench.results import weights_path
+from bench.training.state.weights import trained_network
 from bench.verify import find_record
 from leaderboard.records.store import write_record
 
@@ -92,7 +93,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setattr(bench.scheduling.session, "work", fail)
     for name in ("check_engine", "make_engine"):
         monkeypatch.setattr(bench.scheduling.engines.choose, name, lambda *others: None)
-    monkeypatch.setattr(bench.settings, "check_settings", lambda *others, **more: None)
+    monkeypatch.setattr(bench.request, "check_runs", lambda *others, **more: None)
     Path("folder").mkdir()
     Path("my net.py").write_text(PLUGIN.format(name=f"printed-{tmp_path.name[-40:]}"))
     Path("folder/other.py").write_text(PLUGIN.format(name=f"other-{tmp_path.name[-40:]}"))

@@ -13,7 +13,7 @@ import torch
 from bench.training.state import checkpoint as module
 from bench.training.state.checkpoint import Checkpoint
 from bench.errors import Stopped
-from bench.training.run import checkpoint_of, execute
+from bench.training.run import execute
 from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
 from bench.training.train import Watch
@@ -32,7 +32,7 @@ def start(device=cuda, folder="results", stop_after=None, on_step=lambda *at: No
 
 
 def saved(folder="results"):
-    return module._state(checkpoint_of(run, Path(folder)).content())
+    return module._state(Checkpoint(Path(folder), run.id).path.read_bytes())
 """
 
 
@@ -67,7 +67,7 @@ print(json.dumps({
     "epochs": [p["epoch"] for p in progress],
     "curves": [len(p["train_loss_curve"]) for p in progress],
     "devices": sorted({str(v.device) for s in written for v in s["network"].values()}),
-    "left": len(list(Path("results/.checkpoints").glob("*.part"))),
+    "left": len(list(Path("results/.checkpoints").glob("*.tmp"))),
 }))
 """)  # fmt: skip
     assert seen == {"status": "ok", "epochs": [1, 4], "curves": [1, 4], "devices": ["cpu"], "left": 0}

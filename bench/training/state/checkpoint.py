@@ -7,38 +7,34 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor, nn
 
-from bench.errors import BenchError, NotSaved
+from bench.errors import BenchError
 from bench.machine.device import is_out_of_memory, stream_of
+from bench.results import checkpoint_path, errors_as_not_saved, previous_path, put_checkpoint
 from bench.training.state import run_state
 from bench.training.state.network_state import mapped
 from bench.training.state.run_state import Progress, device_of
 from leaderboard.errors import one_line
-from leaderboard.records.atomic import behind
 
 MINUTES_BETWEEN = 5.0  # a long epoch is saved in between, too
 SECONDS_BETWEEN_ON_CUDA = 15.0  # where an epoch takes less than writing its end to disk
-FOLDER = ".checkpoints"  # of a results folder
 DIGEST = 64  # hexadecimal digits at the end of the file
 
 
 class Checkpoint:
-    """The files of one run: `folder`/RUN_ID.pt and, of the save before, `folder`/RUN_ID.pt.previous."""
+    """The files of one run in a results folder: the newest state and, of the save before, the previous one."""
 
-    def __init__(self, folder: Path, run_id: str, minutes_between: float = MINUTES_BETWEEN) -> None:
-        self.run_id, self.path = run_id, folder / f"{run_id}.pt"
-        self.previous = folder / f"{run_id}.pt.previous"
+    def __init__(self, results: Path, run_id: str, minutes_between: float = MINUTES_BETWEEN) -> None:
+        self.results, self.run_id, self.path = results, run_id, checkpoint_path(results, run_id)
+        self.previous = previous_path(self.path)
         self.seconds_between, self.saved = 60 * minutes_between, time.monotonic()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._written: Future[None] | None = None
@@ -79,46 +75,13 @@ class Checkpoint:
             on_host = mapped(state, Tensor.cpu)
         self._write(lambda file: torch.save(on_host, file))
 
-    def put(self, content: bytes) -> None:
-        """Keep a state that was saved elsewhere (see `content`). Raises NotSaved."""
-        self._write(lambda file: file.write(content[:-DIGEST]))
-
-    def content(self) -> bytes | None:
-        """The newest file as it is; None: there is none."""
-        with suppress(OSError):
-            return self.path.read_bytes()
-        return None
-
     def _write(self, write: Callable[[Any], object]) -> None:
-        # The name is this process's own: one that lost the run's lease in its sleep may still be writing.
-        temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
-        with _one_line_errors(self.path):
-            try:
-                behind(self.path.parent).mkdir(parents=True, exist_ok=True)
-                with temporary.open("xb") as file:
-                    hashed = _Hashed(file)
-                    write(hashed)
-                    file.write(hashed.digest.hexdigest().encode())
-                    file.flush()
-                    os.fsync(file.fileno())
-                self._keep_previous()
-                temporary.replace(self.path)
-            finally:
-                temporary.unlink(missing_ok=True)
+        def with_digest(file: BinaryIO) -> None:
+            hashed = _Hashed(file)
+            write(hashed)
+            file.write(hashed.digest.hexdigest().encode())
 
-    def _keep_previous(self) -> None:
-        """Let `previous` be today's newest, in such a way that there is a newest at every moment."""
-        link = self.path.with_name(f"{self.path.name}.{os.getpid()}.{secrets.token_hex(4)}.link")
-        try:
-            os.link(self.path, link)
-            link.replace(self.previous)
-        except FileNotFoundError:
-            return  # the first save
-        except OSError:  # a file system without links
-            with suppress(FileNotFoundError):
-                self.path.replace(self.previous)
-        finally:
-            link.unlink(missing_ok=True)  # renaming a link to where the same file is linked already does nothing
+        put_checkpoint(self.results, self.run_id, with_digest)
 
     def load(
         self, path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, try_out: Callable[[nn.Module], object]
@@ -147,23 +110,13 @@ class Checkpoint:
 
     def set_aside(self, path: Path) -> Path:
         """Keep a whole file, from which this network cannot go on, under a name that is never overwritten or removed."""
-        with _one_line_errors(path):
+        with errors_as_not_saved(path):
             kept = path.with_name(f"{self.run_id}.kept-{path.read_bytes()[-DIGEST:][:8].decode()}")
             return path.replace(kept)
 
     def newest_first(self) -> list[Path]:
         """The files there are."""
         return [path for path in (self.path, self.previous) if path.exists()]
-
-    def remove(self) -> None:
-        """Forget the state, and what a killed process left of writing it: the run has its record."""
-        for path in self.path.parent.glob(f"{self.path.name}*"):
-            path.unlink(missing_ok=True)
-
-
-def runs_begun(results: Path) -> set[str]:
-    """The ids of the runs that have a state in a results folder."""
-    return {path.name.partition(".pt")[0] for path in (results / FOLDER).glob("*.pt*")}
 
 
 class UnreadableCheckpoint(Exception):
@@ -177,7 +130,7 @@ class UnfitCheckpoint(UnreadableCheckpoint):
 class _Hashed:
     """A file open for writing that hashes what goes through it."""
 
-    def __init__(self, file: io.BufferedWriter) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         self.file, self.digest = file, hashlib.sha256()
 
     def write(self, content: Any) -> int:
@@ -194,12 +147,3 @@ def _state(content: bytes) -> dict[str, Any]:
         raise ValueError("wrong SHA-256")
     state: dict[str, Any] = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
     return state
-
-
-@contextmanager
-def _one_line_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise NotSaved(f"cannot save {path}: {reason}; free some space or choose another folder with --results DIR") from error

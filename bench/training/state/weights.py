@@ -16,17 +16,13 @@ from torch import Tensor, nn
 
 from bench.commands import repeat_command
 from bench.errors import BenchError
+from bench.results import weights_path
 from bench.training.network import FEW, blank_images, built, try_out
 from bench.training.state.network_state import State, form_of, mapped, restore
 from leaderboard.records.atomic import write_atomically
 from leaderboard.records.store import Record
 
 LARGEST = 16_000_000  # bytes
-
-
-def weights_path(results: Path, run_id: str) -> Path:
-    """Where the weights of a run are kept."""
-    return results / "weights" / f"{run_id}.pt"
 
 
 def keep_weights(results: Path, run_id: str, weights: State, form: str) -> None:

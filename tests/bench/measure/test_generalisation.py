@@ -10,9 +10,10 @@ from bench.measure.equivariance_record import after_training
 from bench.measure.scale_sweep import generalise
 from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
+from bench.results import weights_path
 from bench.training.evaluate import predict
 from bench.training.run import execute
-from bench.training.state.weights import LARGEST, keep_weights, trained_network, weights_path
+from bench.training.state.weights import LARGEST, keep_weights, trained_network
 from bench.training.train import Watch
 from bench.verify import find_record
 from datasets.augment import scale_affine

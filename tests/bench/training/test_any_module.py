@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 
 import models
 from bench.errors import Stopped
+from bench.results import remove_checkpoint
 from bench.training.run import execute
 from bench.training.state.checkpoint import Checkpoint, _state
 from bench.training.state.weights import trained_network
@@ -396,8 +397,8 @@ def test_a_state_from_before_forms_were_kept_is_resumed(tiny, plugin, tmp_path):
     whole = execute(run, CPU, tmp_path / "whole", Watch())
     with pytest.raises(Stopped):
         execute(run, CPU, tmp_path, Watch(should_stop=StopAt(6)))
-    checkpoint = Checkpoint(tmp_path / ".checkpoints", run.id)
-    state = _state(checkpoint.content())
+    checkpoint = Checkpoint(tmp_path, run.id)
+    state = _state(checkpoint.path.read_bytes())
     del state["progress"]["form"], state["random"]["own"]
     checkpoint._write(lambda file: torch.save(state, file))
     record = execute(run, CPU, tmp_path, Watch(on_step=lambda *at: steps.append(at)))
@@ -523,14 +524,14 @@ def test_a_state_of_another_network_is_kept(tiny, plugin, tmp_path, changed, why
     run, said, steps = one_run(tiny, name), [], []
     with pytest.raises(Stopped):
         execute(run, CPU, tmp_path, Watch(should_stop=StopAt(7)))
-    checkpoint = Checkpoint(tmp_path / ".checkpoints", run.id)
+    checkpoint = Checkpoint(tmp_path, run.id)
     states = {path.read_bytes() for path in checkpoint.newest_first()}
     WIDTHS.update(**{changed: 17})
     assert execute(run, CPU, tmp_path, Watch(on_step=lambda *at: steps.append(at), say=said.append)).status == "ok"
     assert steps[0] == (0, 0)
     assert len(said) == 2 and all("is of another network than this one" in line and "kept as" in line for line in said)
     assert re.search(why, said[0])
-    checkpoint.remove()
+    remove_checkpoint(tmp_path, run.id)
     assert {path.read_bytes() for path in checkpoint.path.parent.iterdir()} == states
 
 
@@ -538,8 +539,8 @@ def test_a_file_that_cannot_be_read_now_is_not_given_up(tiny, plugin, tmp_path, 
     run = one_run(tiny)
     with pytest.raises(Stopped):
         execute(run, CPU, tmp_path, Watch(should_stop=StopAt(5)))
-    checkpoint = Checkpoint(tmp_path / ".checkpoints", run.id)
-    before = checkpoint.content()
+    checkpoint = Checkpoint(tmp_path, run.id)
+    before = checkpoint.path.read_bytes()
 
     def fails(self):
         raise OSError(5, "Input/output error")
@@ -548,4 +549,4 @@ def test_a_file_that_cannot_be_read_now_is_not_given_up(tiny, plugin, tmp_path, 
         patch.setattr(type(checkpoint.path), "read_bytes", fails)
         record = execute(run, CPU, tmp_path, Watch())
     assert record.status == "failed" and "Input/output error" in record.failure.message
-    assert checkpoint.content() == before
+    assert checkpoint.path.read_bytes() == before

@@ -12,7 +12,7 @@ from tiny import PLUGIN, TINY
 
 from bench.plan import PlanPart, Run, plan_runs
 from bench.protocol import load_protocol
-from bench.training.state.checkpoint import Checkpoint
+from bench.results import checkpoint_content, checkpoint_path, previous_path, put_checkpoint
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -137,9 +137,9 @@ def test_a_run_is_the_same_in_another_process(tiny, plugin):
 
 
 def test_a_checkpoint_that_travelled_is_the_same(tmp_path):
-    here, there = Checkpoint(tmp_path / "a", "x"), Checkpoint(tmp_path / "b", "x")
-    here._write(lambda file: file.write(b"something"))
-    there.put(here.content())
-    assert there.content() == here.content()
-    there.put(here.content())
-    assert there.previous.read_bytes() == here.content()
+    put_checkpoint(tmp_path / "a", "x", lambda file: file.write(b"something"))
+    here, there = checkpoint_content(tmp_path / "a", "x"), tmp_path / "b"
+    put_checkpoint(there, "x", here)
+    assert checkpoint_content(there, "x") == here == b"something"
+    put_checkpoint(there, "x", b"newer")
+    assert previous_path(checkpoint_path(there, "x")).read_bytes() == here

@@ -265,8 +265,8 @@ def test_an_evaluation_is_left_between_batches_and_nothing_else_is_done_again(ti
     whole, steps = execute(run, CPU, tmp_path / "whole", Watch()), []
     with pytest.raises(Stopped):
         execute(run, CPU, tmp_path, Watch(should_stop=Asked(asked)))
-    checkpoint = Checkpoint(tmp_path / ".checkpoints", run.id)
-    progress = _state(checkpoint.content())["progress"]
+    checkpoint = Checkpoint(tmp_path, run.id)
+    progress = _state(checkpoint.path.read_bytes())["progress"]
     assert (progress["epoch"], progress["step"]) == (epoch, step)
     record = execute(run, CPU, tmp_path, Watch(on_step=lambda *at: steps.append(at)))
     assert steps == [(e, s) for e in range(epoch + bool(step), 3) for s in range(3)]

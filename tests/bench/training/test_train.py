@@ -99,7 +99,7 @@ def test_best_epoch_is_tested_not_the_last(tiny, plugin, tmp_path):
     run = one_run(tiny)
     checkpoint = Checkpoint(tmp_path, run.id)
     trained = train(run, CPU, checkpoint, Watch())
-    stored = _state(checkpoint.content())
+    stored = _state(checkpoint.path.read_bytes())
     best = stored["progress"]["best_weights"]
     weight = best["1.weight"]
     assert stored["progress"]["best_epoch"] == trained.progress.best_epoch
@@ -145,7 +145,7 @@ def test_damaged_checkpoint_is_named_and_the_one_before_used(tiny, plugin, tmp_p
     whole = execute(run, CPU, tmp_path / "whole", Watch())
     with pytest.raises(Stopped):
         execute(run, CPU, tmp_path, Watch(should_stop=StopAt(5)))
-    checkpoint = Checkpoint(tmp_path / ".checkpoints", run.id)
+    checkpoint = Checkpoint(tmp_path, run.id)
     damaged(checkpoint.path)
     record = execute(run, CPU, tmp_path, Watch(on_step=lambda *at: steps.append(at), say=said.append))
     assert str(checkpoint.path) in said[0]
@@ -158,7 +158,7 @@ def test_without_any_readable_checkpoint_the_run_starts_again(tiny, plugin, tmp_
     run, said, steps = one_run(tiny), [], []
     with pytest.raises(Stopped):
         execute(run, CPU, tmp_path, Watch(should_stop=StopAt(5)))
-    checkpoint = Checkpoint(tmp_path / ".checkpoints", run.id)
+    checkpoint = Checkpoint(tmp_path, run.id)
     damaged(checkpoint.path)
     damaged(checkpoint.previous)
     assert execute(run, CPU, tmp_path, Watch(on_step=lambda *at: steps.append(at), say=said.append)).status == "ok"
