@@ -1,6 +1,6 @@
 """A recipe: how one run is trained, selected and tested. Every setting is within the range where it means something.
 
-What depends on the task's images or on the device is checked in settings.py.
+What depends on the task's images or on the device is checked in compatibility.py.
 """
 
 from __future__ import annotations

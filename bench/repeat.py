@@ -11,12 +11,12 @@ from pydantic import ValidationError
 
 import datasets
 import models
+from bench.compatibility import incompatibilities
 from bench.errors import BenchError
 from bench.machine.device import choose_device
 from bench.machine.source import model_of
 from bench.plan import Run
 from bench.protocol import EXECUTION, Protocol, Recipe
-from bench.settings import misfits
 from bench.training.run import execute
 from bench.training.train import Watch
 from leaderboard.errors import one_line
@@ -47,7 +47,7 @@ def rebuild(record: Record) -> Run:
         raise _outdated(record, f"its recipe's `{where}` is unknown to today's code ({one_line(first['msg'])})") from error
     if record.task not in datasets.TASKS:
         raise _outdated(record, f"its task {record.task!r} is none of today's")
-    for wrong in misfits(recipe, record.task):
+    for wrong in incompatibilities(recipe, record.task):
         raise _outdated(record, f"its recipe asks for what there is not ({wrong})")
     if models.canonical_name(record.model, record.task) != record.model:
         raise _outdated(record, f"its model is now called {models.canonical_name(record.model, record.task)!r}")

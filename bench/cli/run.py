@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from bench.cli.options import LARGEST, Device, Plugin, Task
 
 if TYPE_CHECKING:
     import torch
 
     from bench.plan import Run
+    from bench.request import RunRequest
     from bench.scheduling.estimate import Estimates
     from bench.scheduling.session import Work
     from bench.scheduling.stop import StopRequest
-    from leaderboard.records.store import Hardware
-
-MOST = 2**31 - 1
 
 
 def run(
@@ -26,19 +27,19 @@ def run(
     model: Annotated[
         list[str] | None, typer.Option(help="Model name or glob; options as NAME@OPTION=VALUE. Repeatable.")
     ] = None,
-    task: Annotated[list[str] | None, typer.Option(help="Task name or glob. Repeatable.")] = None,
+    task: Task = None,
     plan: Annotated[str | None, typer.Option(help="A named study, see `bench list plans`.")] = None,
     realizations: Annotated[str | None, typer.Option(help="E.g. 0-5 or 0,2. Default: the protocol's.")] = None,
     protocol: Annotated[
         str | None, typer.Option(help="quick, paper, or a YAML file. Default: paper on CUDA, else quick.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     results: Annotated[Path, typer.Option(help="Where records, checkpoints and the board of these runs go.")] = Path("results"),
-    plugin: Annotated[list[Path] | None, typer.Option(help="A Python file that registers models. Repeatable.")] = None,
+    plugin: Plugin = None,
     time_budget: Annotated[str | None, typer.Option(help="Stop cleanly after this time, e.g. 9m; run again to go on.")] = None,
     batch_split: Annotated[
         int | None,
-        typer.Option(min=1, max=MOST, help="stl10+: send each batch through the network in so many parts, to save memory."),
+        typer.Option(min=1, max=LARGEST, help="stl10+: send each batch through the network in so many parts, to save memory."),
     ] = None,
     compiled: Annotated[
         bool | None, typer.Option("--compile/--no-compile", help="Train the network through torch.compile.")
@@ -49,7 +50,7 @@ def run(
     ] = None,
     evaluation_batch: Annotated[
         int | None,
-        typer.Option(min=1, max=MOST, help="Images at a time in validation and test. Default: by device and image size."),
+        typer.Option(min=1, max=LARGEST, help="Images at a time in validation and test. Default: by device and image size."),
     ] = None,
     engine: Annotated[str, typer.Option(help="local, ray (extra [ray]) or slurm (extra [slurm]).")] = "local",
     jobs: Annotated[
@@ -72,125 +73,94 @@ def run(
     ] = False,
 ) -> int:
     """Run models on tasks. Finished runs are skipped, interrupted ones continued."""
-    from bench.plan import match_models, match_tasks, parse_realizations, plan_runs
-    from bench.protocol import load_protocol
+    from bench.request import RunRequest
+
+    request = RunRequest(
+        everything=everything, model=model, task=task, plan=plan, realizations=realizations, protocol=protocol, device=device,
+        results=results, plugin=plugin, time_budget=time_budget, batch_split=batch_split, compile=compiled,
+        cuda_graph=cuda_graph, evaluation_batch=evaluation_batch, engine=engine, jobs=jobs, address=address,
+        gpus_per_run=gpus_per_run, slurm=slurm, dry_run=dry_run,
+    )  # fmt: skip
+    return carry_out(request)
+
+
+def carry_out(request: RunRequest) -> int:
+    """Do what is asked and say so on screen; the exit code."""
+    import models
+    from bench.commands import with_options
+    from bench.request import runs_of, select
     from bench.scheduling.stop import StopRequest, parse_duration
 
     # What needs no torch comes first: a mistyped name is answered at once.
-    stop = StopRequest(None if time_budget is None else parse_duration(time_budget))
+    stop = StopRequest(None if request.time_budget is None else parse_duration(request.time_budget))
     stop.listen()
-    _load_plugins(plugin or [])
-    parts, planned_realizations = _what(everything, model, task, plan)
-    chosen = None if protocol is None else load_protocol(protocol)
-    numbers = None if realizations is None else parse_realizations(realizations)
-    for part in parts:
-        match_models(part.models, match_tasks(part.tasks))
+    for plugin in request.plugin or ():
+        print(f"plugin {plugin}: {', '.join(models.load_plugin(plugin))}")
+    selection = select(request)
 
-    from bench.commands import option_words, with_options
     from bench.machine.device import choose_device
-    from bench.machine.hardware import describe_hardware
-    from bench.scheduling import other_code
-    from bench.scheduling.engines.choose import EngineOptions, check_engine, make_engine, parse_jobs
-    from bench.scheduling.estimate import estimates_from, newer_records, read_results
+    from bench.scheduling.engines.options import make_engine
     from bench.scheduling.session import work
 
-    options = EngineOptions(engine, parse_jobs(jobs), address, gpus_per_run, slurm or [], stop)
-    check_engine(options)
-    chosen_device = choose_device(device)
-    why = "as asked"
-    if chosen is None:
-        kind = "cuda" if options.gpus(chosen_device) else chosen_device.type
-        protocol = "paper" if kind == "cuda" else "quick"
-        chosen, why = load_protocol(protocol), f"the default on {kind}; another: --protocol NAME"
-    if numbers is None:
-        numbers = chosen.realizations if planned_realizations is None or chosen.smoke else planned_realizations
-    execution = {
-        "batch_split": batch_split,
-        "compile": compiled,
-        "cuda_graph": cuda_graph,
-        "evaluation_batch": evaluation_batch,
-    }
-    chosen = chosen.with_settings(**execution)
-    repeat = option_words({"protocol": protocol, "plugin": plugin, **execution})
-    runs = plan_runs(parts, numbers, chosen, tuple(repeat))
-    _check(runs, chosen_device, results, on_cuda=chosen_device.type == "cuda" or options.gpus(chosen_device) > 0)
-
-    hardware = describe_hardware(chosen_device)
-    records = read_results(results)
-    estimates = estimates_from(results, records, hardware.name)
-    done = other_code.done(runs, records)
-    newer = newer_records((run for run in runs if run.id not in done), results)
-    runs = [run for run in runs if run.id not in newer]
-    todo = [run for run in runs if run.id not in done]
-    print(f"protocol {chosen.name}: {chosen.summary} ({why})")
-    if chosen.smoke:
+    options, device = request.engine_options(), choose_device(request.device)
+    runs, protocol, why = runs_of(request, selection, device, options.gpus(device))
+    ahead = _look_ahead(runs, request.results, device)
+    print(f"protocol {protocol.name}: {protocol.summary} ({why})")
+    if protocol.smoke:
         print("this is a smoke protocol: it shows that everything runs; its errors compare with nothing")
-    print("\n".join([_cost_line(runs, todo, estimates, hardware), *other_code.other_code(runs, records)]))
-    if dry_run:
-        _print_runs(runs, done, estimates, results)
+    print("\n".join(ahead.lines))
+    if request.dry_run:
+        _print_runs(ahead, request.results)
         return 0
-    chosen_engine = make_engine(options, chosen_device, results)
-    here: dict[str, object] = {"results": results, "device": device, "engine": engine, "jobs": jobs}
-    here |= {"address": address, "gpus_per_run": gpus_per_run, "slurm": slurm}
-    commands = {run.id: with_options(run.command, here) for run in todo}
-    return _report(work(todo, chosen_engine, results, estimates, stop), results, stop, commands) or int(bool(newer))
+    engine = make_engine(options, device, request.results)
+    commands = {run.id: with_options(run.command, request.place) for run in ahead.todo}
+    ended = work(ahead.todo, engine, request.results, ahead.estimates, stop)
+    return _report(ended, request.results, stop, commands) or int(ahead.blocked)
 
 
-def _check(runs: Sequence[Run], device: torch.device, results: Path, *, on_cuda: bool) -> None:
-    """Raises BenchError: a run that cannot be done as its recipe says, or not be recorded."""
-    from bench.machine.device import has_tf32
-    from bench.record import check_frames
-    from bench.settings import check_settings
+@dataclass(frozen=True)
+class _Ahead:
+    """What is done and what is to do. `blocked`: a newer scalebench's record lies where a run's would go."""
 
-    check_settings(runs, on_cuda=on_cuda, tf32=has_tf32(device) if device.type == "cuda" else on_cuda)
-    check_frames(runs, results)
+    runs: Sequence[Run]
+    done: Set[str]
+    estimates: Estimates
+    blocked: bool
+    lines: Sequence[str]
 
-
-def _load_plugins(plugins: Sequence[Path]) -> None:
-    import models
-
-    for plugin in plugins:
-        print(f"plugin {plugin}: {', '.join(models.load_plugin(plugin))}")
+    @property
+    def todo(self) -> list[Run]:
+        return [run for run in self.runs if run.id not in self.done]
 
 
-def _what(
-    everything: bool, model: list[str] | None, task: list[str] | None, plan: str | None
-) -> tuple[list[Any], list[int] | None]:
-    from bench.errors import BenchError
-    from bench.plan import PlanPart, load_plan
+def _look_ahead(asked: Sequence[Run], results: Path, device: torch.device) -> _Ahead:
+    from bench.machine.hardware import describe_hardware
+    from bench.scheduling import done_runs
+    from bench.scheduling.estimate import clock_text, estimates_from
 
-    if plan is not None:
-        if everything or model or task:
-            raise BenchError("--plan names its own models and tasks; leave out --all, --model and --task")
-        study = load_plan(plan)
-        return list(study.runs), study.realizations
-    if everything and (model or task):
-        raise BenchError("--all means every model and task; leave it out to choose with --model and --task")
-    if not (everything or model or task):
-        raise BenchError("say what to run: --all, --model NAME, --task NAME or --plan NAME (see `bench list models`)")
-    return [PlanPart(models=model or ["*"], tasks=task or ["*"])], None
-
-
-def _cost_line(runs: list[Run], todo: list[Run], estimates: Estimates, hardware: Hardware) -> str:
-    from bench.scheduling.estimate import clock_text
-
+    hardware, records = describe_hardware(device), done_runs.read_results(results)
+    estimates, done = estimates_from(results, records, hardware.name), done_runs.done(asked, records)
+    newer = done_runs.newer_records((run for run in asked if run.id not in done), results)
+    runs = [run for run in asked if run.id not in newer]
+    todo = [run for run in runs if run.id not in done]
     known = estimates.covers(todo)
     basis = f"from earlier records of {known} of them" if known else "no earlier records to judge by"
     expected = f"expected: {clock_text(estimates.total(todo))} ({basis})" if todo else "nothing to do"
-    return (
+    cost = (
         f"{len(runs)} runs, {len(runs) - len(todo)} already done, {len(todo)} to do on {hardware.name} "
         f"({hardware.threads} threads); {expected}"
     )
+    return _Ahead(runs, done, estimates, bool(newer), [cost, *done_runs.notes_on_other_code(runs, records)])
 
 
-def _print_runs(runs: list[Run], done: set[str], estimates: Estimates, results: Path) -> None:
+def _print_runs(ahead: _Ahead, results: Path) -> None:
+    from bench.results import runs_begun
     from bench.scheduling.estimate import clock_text
-    from bench.training.state.checkpoint import runs_begun
 
     begun = runs_begun(results)
-    for run in runs:
-        state = "done" if run.id in done else "begun" if run.id in begun else "to do"
-        print(f"{state:<6} {clock_text(estimates.seconds(run)):>12}  {run.id}")
+    for run in ahead.runs:
+        state = "done" if run.id in ahead.done else "begun" if run.id in begun else "to do"
+        print(f"{state:<6} {clock_text(ahead.estimates.seconds(run)):>12}  {run.id}")
 
 
 def _report(done: Work, results: Path, stop: StopRequest, commands: Mapping[str, str]) -> int:

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 import datasets
 from bench.cli.main import main
+from bench.compatibility import check_runs, incompatibilities
 from bench.errors import BenchError
 from bench.plan import PlanPart, parse_realizations, plan_runs
 from bench.protocol import built_in_protocols, load_protocol
 from bench.scheduling.stop import parse_duration
-from bench.settings import check_settings, misfits
 from bench.strict_yaml import read_yaml
 
 BASE = {  # a whole protocol of its own, one recipe each for the digits and the photographs
@@ -348,9 +348,9 @@ def test_what_the_images_do_not_have_is_refused_before_training(write, task, old
     protocol = load_protocol(str(write(text_of((old, new), task=pattern))))
     runs = plan_runs([PlanPart(models=["cnn"], tasks=[task])], [0], protocol)
     if said is None:
-        check_settings(runs, on_cuda=False)
+        check_runs(runs, on_cuda=False)
     else:
-        message = refusal(check_settings, runs, on_cuda=False)
+        message = refusal(check_runs, runs, on_cuda=False)
         assert said in message
         assert task in message
 
@@ -359,7 +359,7 @@ def test_what_the_images_do_not_have_is_refused_before_training(write, task, old
 def test_the_protocols_of_the_suite_fit_every_task_that_they_are_for(name):
     protocol = load_protocol(name)
     recipes = [(task, recipe) for task in datasets.TASKS if (recipe := protocol.recipe(task)) is not None]
-    assert [(task, list(misfits(recipe, task))) for task, recipe in recipes] == [(task, []) for task, _ in recipes]
+    assert [(task, list(incompatibilities(recipe, task))) for task, recipe in recipes] == [(task, []) for task, _ in recipes]
 
 
 def one(protocol, model, task):
@@ -371,22 +371,22 @@ def test_arguments_of_the_network_are_those_that_its_builder_takes(write):
         return load_protocol(str(write(text_of(("precision: float32", f"precision: float32\n    network: {{{text}}}")))))
 
     stl = load_protocol(str(write(text_of(("select: last", "select: last\n    network: {widen: 2}"), task="stl10+"))))
-    message = refusal(check_settings, one(stl, "cnn", "stl10+"), on_cuda=False)
+    message = refusal(check_runs, one(stl, "cnn", "stl10+"), on_cuda=False)
     assert "network.widen: cnn takes no such argument; it takes: depth, widen_factor, classes, dropout" in message
-    check_settings(one(load_protocol("stl-narrow"), "cnn", "stl10+"), on_cuda=False)
+    check_runs(one(load_protocol("stl-narrow"), "cnn", "stl10+"), on_cuda=False)
     for key in ("name", "task", "body"):
-        assert f"network.{key}" in refusal(check_settings, one(network(f"{key}: 1"), "cnn", "mnist-scale-28"), on_cuda=False)
-    message = refusal(check_settings, one(network("config: 28"), "sesn-scalar", "mnist-scale-28"), on_cuda=False)
+        assert f"network.{key}" in refusal(check_runs, one(network(f"{key}: 1"), "cnn", "mnist-scale-28"), on_cuda=False)
+    message = refusal(check_runs, one(network("config: 28"), "sesn-scalar", "mnist-scale-28"), on_cuda=False)
     assert "--model sesn-scalar@config=" in message
 
 
 def test_how_a_run_is_computed_fits_the_device_and_the_batch():
     paper = load_protocol("paper")
     tf32 = one(paper.with_settings(precision="tf32"), "cnn", "stl10+")
-    assert "write precision: float32" in refusal(check_settings, tf32, on_cuda=False)
-    assert "write precision: float32" in refusal(check_settings, tf32, on_cuda=True, tf32=False)
-    check_settings(tf32, on_cuda=True)
-    message = refusal(check_settings, one(paper.with_settings(batch_split=129), "cnn", "stl10+"), on_cuda=False)
+    assert "write precision: float32" in refusal(check_runs, tf32, on_cuda=False)
+    assert "write precision: float32" in refusal(check_runs, tf32, on_cuda=True, tf32=False)
+    check_runs(tf32, on_cuda=True)
+    message = refusal(check_runs, one(paper.with_settings(batch_split=129), "cnn", "stl10+"), on_cuda=False)
     assert "allowed: 1 to 128" in message
 
 

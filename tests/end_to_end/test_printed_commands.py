@@ -11,7 +11,7 @@ import torch
 from typer.main import get_command
 
 import bench.request
-import bench.scheduling.engines.choose
+import bench.scheduling.engines.options
 import bench.scheduling.session
 import datasets
 from bench.cli.main import app, main
@@ -92,7 +92,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(bench.scheduling.session, "work", fail)
     for name in ("check_engine", "make_engine"):
-        monkeypatch.setattr(bench.scheduling.engines.choose, name, lambda *others: None)
+        monkeypatch.setattr(bench.scheduling.engines.options, name, lambda *others: None)
     monkeypatch.setattr(bench.request, "check_runs", lambda *others, **more: None)
     Path("folder").mkdir()
     Path("my net.py").write_text(PLUGIN.format(name=f"printed-{tmp_path.name[-40:]}"))

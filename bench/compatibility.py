@@ -1,4 +1,4 @@
-"""Settings of a recipe that do not go with every model, task or device. All are checked before anything is trained."""
+"""Whether a recipe goes with a model, a task and a device: all is checked before anything is trained."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from bench.protocol import CropFlipCutout, Recipe, Rescaling
 from models.registry.creation import overrides
 
 
-def check_settings(runs: Sequence[Run], *, on_cuda: bool, tf32: bool | None = None) -> None:
+def check_runs(runs: Sequence[Run], *, on_cuda: bool, tf32: bool | None = None) -> None:
     """Raises BenchError: one of the runs cannot be done as its recipe says. `tf32`: the device has it; None: as `on_cuda`."""
     recipes = {(run.task, run.recipe.digest, run.model if run.recipe.network else ""): run for run in runs}
     for run in recipes.values():
         where = f"protocol {run.protocol.name} on {run.task}"
-        for wrong in misfits(run.recipe, run.task):
+        for wrong in incompatibilities(run.recipe, run.task):
             raise BenchError(f"{where}: {wrong}")
-        for wrong in _network_misfits(run):
+        for wrong in _network_incompatibilities(run):
             raise BenchError(f"{where}: {wrong}")
         if run.recipe.precision == "tf32" and not (on_cuda if tf32 is None else tf32):
             raise BenchError(f"{where}: this device has no tf32, it would compute in float32; write precision: float32")
@@ -27,7 +27,7 @@ def check_settings(runs: Sequence[Run], *, on_cuda: bool, tf32: bool | None = No
         _check_execution(run, on_cuda=on_cuda)
 
 
-def misfits(recipe: Recipe, task: str) -> Iterator[str]:
+def incompatibilities(recipe: Recipe, task: str) -> Iterator[str]:
     """What a recipe asks of a task's images that they do not have, each as one line."""
     data, sizes, side = recipe.data, datasets.sizes(task, test_size=recipe.data.test_size), datasets.image_shape(task)[-1]
     for split in datasets.SPLITS:
@@ -51,7 +51,7 @@ def misfits(recipe: Recipe, task: str) -> Iterator[str]:
                 yield f"augmentation.{name}: {getattr(augmentation, name)} is more than an image's {pixels} pixels; give fewer"
 
 
-def _network_misfits(run: Run) -> Iterator[str]:
+def _network_incompatibilities(run: Run) -> Iterator[str]:
     """Arguments of the builder that it does not take, or that belong into the model's name."""
     if not run.recipe.network:
         return
