@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from bench.errors import BenchError
 from bench.plan import Run
 from leaderboard.errors import one_line
-from leaderboard.records.store import (
+from leaderboard.records.schema import (
     DataUsed,
     ExecutionUsed,
     Failure,
@@ -26,9 +26,9 @@ from leaderboard.records.store import (
     Record,
     Software,
     Timings,
-    record_path,
-    to_json,
 )
+from leaderboard.records.serialization import to_json
+from leaderboard.records.store import record_path
 
 if TYPE_CHECKING:
     import torch

@@ -20,7 +20,7 @@ from bench.protocol import EXECUTION, Protocol, Recipe
 from bench.training.run import execute
 from bench.training.train import Watch
 from leaderboard.errors import one_line
-from leaderboard.records.store import Record
+from leaderboard.records.schema import Record
 
 
 def rebuild(record: Record) -> Run:

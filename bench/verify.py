@@ -14,11 +14,11 @@ from bench.protocol import EXECUTION
 from leaderboard.board.tables import build_sections
 from leaderboard.errors import RecordError, one_line
 from leaderboard.reading.collection import collect
-from leaderboard.reading.copies import the_record
-from leaderboard.reading.ours import RUN
-from leaderboard.reading.reading import Read, Unreadable, read_each
-from leaderboard.records.store import Metrics, Record
-from leaderboard.stats.comparison import by_model, evidence_of
+from leaderboard.reading.copies import choose_record
+from leaderboard.reading.folders import Loaded, Unreadable, read_each
+from leaderboard.records.file_kind import RUN
+from leaderboard.records.schema import Metrics, Record
+from leaderboard.stats.answers import by_model, evidence_of
 from leaderboard.stats.evidence import Evidence
 from models.errors import suggestion
 
@@ -46,15 +46,15 @@ def find_record(roots: Sequence[Path], run_id: str) -> Record:
     Of several copies that agree the earliest; RecordError too where they contradict each other.
     """
     found = list(read_each(roots, {RUN: Record}))
-    copies = [one for one in found if isinstance(one, Read) and one.item.run_id == run_id]
+    copies = [one for one in found if isinstance(one, Loaded) and one.item.run_id == run_id]
     bad = [one for one in found if isinstance(one, Unreadable) and one.path.stem == run_id]
     if not copies and bad:
         raise RecordError(f"{one_line(bad[0].path)} is no readable record: {bad[0].reason}")
     if not copies:
-        known = sorted({one.item.run_id for one in found if isinstance(one, Read)})
+        known = sorted({one.item.run_id for one in found if isinstance(one, Loaded)})
         where = ", ".join(one_line(root) for root in roots)
         raise BenchError(f"no record of a run {run_id!r} in {where}{suggestion(run_id, known)}; the board lists all ids")
-    record = the_record(copies)
+    record = choose_record(copies)
     if record.metrics is None:
         root = next(root for root in roots if copies[0].path.is_relative_to(root))
         command = repeat_command(record, root)

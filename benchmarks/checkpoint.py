@@ -20,7 +20,8 @@ from bench.measure.timed_step import TimedStep, timed_run
 from bench.training.state.checkpoint import Checkpoint
 from bench.training.state.network_state import state_of
 from bench.training.state.run_state import Progress
-from leaderboard.records.timing import read_timings
+from leaderboard.reading.folders import read_measurements
+from leaderboard.records.timing import Timing
 
 CPU = torch.device("cpu")
 
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="On the disk to be measured. Default: the system's temporary one.")
     arguments = parser.parse_args()
     print("| task | model | MB | save ms (worst) | epoch s | share % |\n|---|---|---:|---:|---:|---:|")
-    for timing in read_timings(arguments.records)[0]:
+    for timing in read_measurements(arguments.records, Timing)[0]:
         if timing.tainted or (arguments.models and timing.model not in arguments.models):
             continue
         images = datasets.sizes(timing.task)["train"]

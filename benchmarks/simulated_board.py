@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from scipy import special
 
 from leaderboard.records.runs import RunResult
-from leaderboard.stats.comparison import Comparison, by_model, compare_all, evidence_of, holm
-from leaderboard.stats.ranks import ranks
+from leaderboard.stats.answers import by_model, evidence_of
+from leaderboard.stats.comparison import Comparison, compare_all, holm, ranks
 
 DRAWS = 400
 ERROR = 2.0  # percent

@@ -3,25 +3,20 @@
 ``leaderboard.load_records(path)`` gives a data frame with one row per run; every error is a ``leaderboard.RecordError``.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from leaderboard.errors import RecordError
 
 if TYPE_CHECKING:
-    import pandas
-
-    from leaderboard.reading.collection import Source
+    from leaderboard.reading.frame import load_records
 
 __all__ = ["RecordError", "load_records"]
 
 
-def load_records(path: Source) -> pandas.DataFrame:
-    """One row per run found under a folder or several; see ``leaderboard.records.frame.load_records`` for the columns.
+def __getattr__(name: str) -> Any:
+    """``load_records``, once it is asked for: it imports pandas, which takes a second."""
+    if name != "load_records":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from leaderboard.reading.frame import load_records
 
-    Raises RecordError when there is no such folder or two records contradict each other.
-    """
-    from leaderboard.records import frame  # imports pandas, which takes a second
-
-    return frame.load_records(path)
+    return load_records

@@ -1,4 +1,4 @@
-"""The one error of this package, and the one-line form of any text that a message or a table repeats."""
+"""The errors of this package, and the one-line form of any text that a message or a table repeats."""
 
 import re
 
@@ -23,3 +23,8 @@ def one_line(text: object, limit: int = 300) -> str:
     """``text`` on one line, without invisible characters, at most ``limit`` characters long."""
     line = " ".join(_INVISIBLE.sub(" ", str(clean(str(text)))).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def reason(error: OSError) -> str:
+    """What the system says of a file operation that failed, on one line and without the file's name."""
+    return one_line(error.strerror or type(error).__name__)

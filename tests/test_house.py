@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from leaderboard.board.files import check_board
-from leaderboard.records.timing import read_timings
+from leaderboard.reading.folders import read_measurements
+from leaderboard.records.timing import Timing
 from leaderboard.timings.markdown import timings_markdown
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,6 +46,6 @@ def test_committed_board_is_what_the_committed_records_give():
 
 
 def test_committed_timings_are_what_the_committed_records_give():
-    timings, unreadable = read_timings(ROOT / "records")
+    timings, unreadable = read_measurements(ROOT / "records", Timing)
     assert not unreadable
     assert timings_markdown(timings) == (ROOT / "docs" / "timings.md").read_text(encoding="utf-8")

@@ -116,8 +116,8 @@ def _more(needed: int | None, n: int) -> str:
 
 def _of_images_only(table: Table, a: str, b: str) -> list[str]:
     from leaderboard.board.markup import difference
-    from leaderboard.stats.answers import gather
-    from leaderboard.stats.comparison import MOST_MODELS, by_model
+    from leaderboard.stats.answers import by_model, gather
+    from leaderboard.stats.comparison import MOST_MODELS
 
     runs = by_model(run for run in table.runs if run.model in (a, b))
     shared = sorted(runs[a].keys() & runs[b].keys())

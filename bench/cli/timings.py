@@ -27,8 +27,9 @@ def timings(
     """Compare training steps across models and devices; tainted timings are listed apart. Merging is copying files."""
     from bench.plan import match_tasks
     from leaderboard.errors import RecordError
+    from leaderboard.reading.folders import read_measurements
     from leaderboard.records.atomic import check_target, is_stream, write_atomically
-    from leaderboard.records.timing import read_timings
+    from leaderboard.records.timing import Timing
     from leaderboard.timings.markdown import timings_markdown
     from leaderboard.timings.plot import ratio_figure
     from leaderboard.timings.tables import build_tables
@@ -41,7 +42,7 @@ def timings(
         if not root.is_dir():
             command = f"bench time --all --records {shlex.quote(str(root))}"
             raise RecordError(f"{root} is no folder; give one that holds timings, or make it with: {command}")
-    timings, unreadable = read_timings(records or [Path("records"), Path("results")])
+    timings, unreadable = read_measurements(records or [Path("records"), Path("results")], Timing)
     found = {(timing.task, timing.model, timing.name): timing for timing in timings}
     for bad in unreadable:
         print(f"bench: timing {bad.path} is left out: {bad.reason}", file=sys.stderr)

@@ -29,7 +29,7 @@ def verify(
     from bench.measure.isolated import isolated
     from bench.repeat import rebuild
     from bench.verify import judge, spread_of_runs
-    from leaderboard.records.store import Record
+    from leaderboard.records.schema import Record
 
     load_plugins(plugin)
     run, chosen = rebuild(record), choose_device(device or record.hardware.device)

@@ -15,7 +15,7 @@ import torch
 from bench.errors import best_effort
 from bench.machine.nvml import card_state
 from bench.machine.source import commit, version
-from leaderboard.records.store import Hardware, Software
+from leaderboard.records.schema import Hardware, Software
 
 NAMELESS = "unknown"  # neither a system that hides its processor nor a card that broke may cost a record
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import models
 from bench.errors import BenchError, best_effort
-from leaderboard.records.store import Record
+from leaderboard.records.schema import Record
 from models import ModelInfo
 
 ROOT = Path(__file__).resolve().parents[2]

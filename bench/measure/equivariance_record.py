@@ -18,7 +18,7 @@ from bench.measure.probe_images import FACTORS, REFERENCE_SCALE, Pictures, load_
 from bench.training.outputs import logits
 from bench.training.state.weights import trained_network
 from leaderboard.records.equivariance import Equivariance
-from leaderboard.records.store import Record
+from leaderboard.records.schema import Record
 
 CPU = torch.device("cpu")
 IMAGES = {True: 32, False: 4}  # by whether the task is of MNIST-scale

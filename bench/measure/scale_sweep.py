@@ -22,7 +22,7 @@ from bench.training.state.weights import trained_network
 from datasets.augment import scale_affine
 from datasets.mnist_scale import SCALE_RANGE
 from leaderboard.records.scale_sweep import AtFactor, ScaleSweep
-from leaderboard.records.store import Record
+from leaderboard.records.schema import Record
 
 FACTORS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0)
 

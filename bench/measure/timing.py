@@ -109,7 +109,7 @@ def _measure(asked: Asked, device: torch.device) -> Timing:
         precision=run.recipe.precision,
         warm_up=WARM_UP,
         states=states,
-        others_share=share,
+        background_load=share,
         tainted=_tainted(device, states, share),
         **quantities,
     )

@@ -10,7 +10,7 @@ from tqdm import tqdm
 import datasets
 from bench.plan import Run
 from bench.scheduling.estimate import clock_text
-from leaderboard.records.store import Record
+from leaderboard.records.schema import Record
 
 
 class Display:

@@ -22,7 +22,7 @@ from bench.training.run import checkpoint_of
 from bench.training.state.weights import weights_path
 from leaderboard.errors import RecordError, one_line
 from leaderboard.records.atomic import write_atomically
-from leaderboard.records.store import Record
+from leaderboard.records.schema import Record
 
 PAUSE = 0.05  # seconds between two looks at the workers
 LOSSES = 3  # how often a run may lose its machine without having got any further

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from bench.plan import Run
 from leaderboard.errors import NewerRecord, RecordError, one_line
-from leaderboard.records.store import Record, path_of_run, read_all, read_record
+from leaderboard.reading.folders import read_all
+from leaderboard.records.schema import Record
+from leaderboard.records.store import path_of_run, read_record
 
 COMMITTED_RECORDS = Path(__file__).resolve().parents[2] / "records"
 

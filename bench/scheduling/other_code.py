@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from bench.machine.source import commit
 from bench.plan import Run
-from leaderboard.records.store import Record
+from leaderboard.records.schema import Record
 
 Commit = tuple[str | None, bool | None]
 

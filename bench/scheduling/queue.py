@@ -14,7 +14,8 @@ from bench.scheduling.leases import Leases
 from bench.training.run import checkpoint_of
 from bench.training.state.checkpoint import runs_begun
 from leaderboard.errors import NewerRecord, RecordError
-from leaderboard.records.store import Record, path_of_run, read_record, set_aside, write_record
+from leaderboard.records.schema import Record
+from leaderboard.records.store import path_of_run, read_record, set_aside, write_record
 
 
 class Queue:

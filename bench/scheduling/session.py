@@ -20,7 +20,7 @@ from bench.scheduling.stop import StopRequest
 from leaderboard.board.files import write_board
 from leaderboard.errors import RecordError
 from leaderboard.reading.collection import collect
-from leaderboard.records.store import Record
+from leaderboard.records.schema import Record
 
 
 @dataclass(frozen=True)

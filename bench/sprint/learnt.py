@@ -9,8 +9,9 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
-from leaderboard.records.store import Record, read_all
-from leaderboard.records.timing import quartiles, read_timings
+from leaderboard.reading.folders import read_all, read_measurements
+from leaderboard.records.schema import Record
+from leaderboard.records.timing import Timing, quartiles
 
 
 def device(described: Path) -> str:
@@ -89,7 +90,8 @@ def runs(results: Path) -> str:
 
 def timings(results: Path) -> str:
     """Milliseconds of a training step of each model, as a CUDA graph where there is one; the newest of each."""
-    newest = {(timing.task, timing.model): timing for timing in sorted(read_timings(results)[0], key=lambda t: t.measured)}
+    timings = sorted(read_measurements(results, Timing)[0], key=lambda timing: timing.measured)
+    newest = {(timing.task, timing.model): timing for timing in timings}
     told = []
     for _, timing in sorted(newest.items()):
         plain = 1000 * quartiles(timing.step_seconds).median

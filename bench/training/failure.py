@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.errors import best_effort
-from leaderboard.records.store import Failure
+from leaderboard.records.schema import Failure
 
 LINES = 12  # of the traceback's end
 OWN = 2  # calls in the model's own files that are kept, the last ones

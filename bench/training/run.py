@@ -9,6 +9,7 @@ import time
 import traceback
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -28,16 +29,7 @@ from bench.training.state.checkpoint import Checkpoint
 from bench.training.state.weights import keep_weights
 from bench.training.train import Trained, Watch, train
 from leaderboard.errors import RecordError, one_line
-from leaderboard.records.store import (
-    ExecutionUsed,
-    Hardware,
-    Metrics,
-    Record,
-    ScaleBin,
-    Timings,
-)
-
-SCALE_BINS = 7  # of width 0.1 from 0.3 to 1.0, the range of the digits' scale factors
+from leaderboard.records.schema import SCALE_EDGES, ExecutionUsed, Hardware, Metrics, Record, ScaleBin, Timings
 
 
 def execute(run: Run, device: torch.device, results: Path, watch: Watch, jobs: int = 1) -> Record:
@@ -140,11 +132,7 @@ def _error_by_scale(run: Run, wrong: Tensor) -> list[ScaleBin]:
     if not datasets.has_scales(run.task):
         return []
     scales = datasets.load_scales(run.task, run.realization, "test", test_size=run.recipe.data.test_size)[: len(wrong)]
-    edges = torch.linspace(0.3, 1.0, SCALE_BINS + 1, dtype=torch.float64)
-    bins = torch.bucketize(scales, edges[1:-1], right=True)
-    counts = torch.bincount(bins, minlength=SCALE_BINS).tolist()
-    wrongs = torch.bincount(bins[wrong], minlength=SCALE_BINS).tolist()
-    return [
-        ScaleBin(low=round(edges[i].item(), 6), high=round(edges[i + 1].item(), 6), count=counts[i], wrong=wrongs[i])
-        for i in range(SCALE_BINS)
-    ]
+    bins = torch.bucketize(scales, torch.tensor(SCALE_EDGES[1:-1], dtype=torch.float64), right=True)
+    counts, wrongs = (torch.bincount(some, minlength=len(SCALE_EDGES) - 1).tolist() for some in (bins, bins[wrong]))
+    bounds = zip(pairwise(SCALE_EDGES), counts, wrongs, strict=True)
+    return [ScaleBin(low=low, high=high, count=count, wrong=mistaken) for (low, high), count, mistaken in bounds]

@@ -13,8 +13,8 @@ from leaderboard.board.pace import execution_label, hardware_label
 from leaderboard.board.readme import top_rows
 from leaderboard.board.tables import Row, Section, Table, build_sections
 from leaderboard.reading.collection import Collection, Source, collect
+from leaderboard.reading.folders import Unreadable
 from leaderboard.records.runs import RunResult
-from leaderboard.records.store import Unreadable
 
 __all__ = ["build_markdown", "render", "top_rows"]
 

@@ -38,11 +38,9 @@ def render(collection: Collection) -> list[str]:
 
     Smoke tests and altered networks or images are left out, with what was measured on their weights.
     """
-    barred = {run.run_id for run in collection.runs if run.smoke or run.altered}
-    runs = [run for run in collection.runs if run.run_id not in barred and len(run.error_by_scale) > 1]
-    tested = [measured for measured in collection.scale_sweeps if measured.run_id not in barred]
-    errors = [measured for measured in collection.equivariance if measured.run_id not in barred]
-    folds = [*_by_size(runs), *_outside(tested), *_equivariance(errors)]
+    shown = collection.without_altered()
+    runs = [run for run in shown.runs if len(run.error_by_scale) > 1]
+    folds = [*_by_size(runs), *_outside(shown.scale_sweeps), *_equivariance(shown.equivariance)]
     lines = [_HEADING, ""] if folds else []
     for task in sorted({fold.task for fold in folds}):
         lines += [f"### {task}", ""]

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from leaderboard.board.pace import Pace, paces_of
 from leaderboard.board.published import PublishedResult, find
 from leaderboard.records.runs import RunResult
-from leaderboard.stats.comparable import check_comparable
-from leaderboard.stats.comparison import Comparison, by_model, compare_all, evidence_of
+from leaderboard.stats.answers import by_model, check_comparable, evidence_of
+from leaderboard.stats.comparison import Comparison, compare_all, ranks
 from leaderboard.stats.evidence import Interval, Summary, summarise
-from leaderboard.stats.ranks import ranks
 
 
 @dataclass(frozen=True)

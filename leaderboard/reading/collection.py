@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 from leaderboard.errors import one_line
-from leaderboard.reading.copies import note_on, settle, settle_measurements
-from leaderboard.reading.ours import RUN
-from leaderboard.reading.reading import Read, Stranger, Unreadable, read_each
-from leaderboard.reading.sources import latest_alone
+from leaderboard.reading.copies import M, choose_measurement, choose_run, note_on
+from leaderboard.reading.folders import ForeignFile, Loaded, Unreadable, read_each
 from leaderboard.records.equivariance import Equivariance
+from leaderboard.records.file_kind import RUN
+from leaderboard.records.measurement import kind_name
 from leaderboard.records.runs import RunResult, run_of
 from leaderboard.records.scale_sweep import ScaleSweep
 from leaderboard.records.schema import Record
 
 Source = Path | str | Iterable[Path | str | Record]
 Wanted = Record | Equivariance | ScaleSweep
-KINDS: Mapping[str, type[Wanted]] = {RUN: Record, "equivariance": Equivariance, "generalisation": ScaleSweep}
-M = TypeVar("M", Equivariance, ScaleSweep)
+WANTED: Mapping[str, type[Wanted]] = {RUN: Record, **{kind_name(kind): kind for kind in (Equivariance, ScaleSweep)}}
 MOST_LINES = 10  # of one sort
 
 
@@ -29,7 +27,7 @@ MOST_LINES = 10  # of one sort
 class Collection:
     """Runs in a fixed order, files of ours that gave nothing, a line on each run found more than once, measurements.
 
-    ``contradictions`` are those notes whose copies differ; ``strangers`` names the JSON files that are not ours.
+    ``contradictions`` are those notes whose copies differ; ``foreign`` names the JSON files that are not ours.
     """
 
     runs: tuple[RunResult, ...]
@@ -38,15 +36,25 @@ class Collection:
     equivariance: tuple[Equivariance, ...] = ()
     scale_sweeps: tuple[ScaleSweep, ...] = ()
     contradictions: tuple[str, ...] = ()
-    strangers: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> list[str]:
         """Lines for the screen: what is left out and what to do about it."""
         left_out = [f"{one_line(bad.path)} is left out: {bad.reason}{'' if bad.newer else _REPEAT}" for bad in self.unreadable]
-        count, some = len(self.strangers), ", ".join(one_line(name, 80) for name in self.strangers[:3])
+        count, some = len(self.foreign), ", ".join(one_line(name, 80) for name in self.foreign[:3])
         alone = [f"{count} JSON file{'s are' if count > 1 else ' is'} not ours and left alone, e.g. {some}"] if count else []
         return [*_at_most(left_out), *_at_most(list(self.contradictions)), *alone]
+
+    def without_altered(self) -> Collection:
+        """Without smoke tests and altered networks or images, and without what was measured on their weights."""
+        barred = {run.run_id for run in self.runs if run.smoke or run.altered}
+        return replace(
+            self,
+            runs=tuple(run for run in self.runs if run.run_id not in barred),
+            equivariance=tuple(item for item in self.equivariance if item.run_id not in barred),
+            scale_sweeps=tuple(item for item in self.scale_sweeps if item.run_id not in barred),
+        )
 
 
 _REPEAT = "; repeat its run or move the file away"
@@ -55,59 +63,79 @@ _REPEAT = "; repeat its run or move the file away"
 def collect(source: Source) -> Collection:
     """The runs, and what was measured beside them, of a folder of records or several; or the runs of records at hand.
 
-    Copies of one run count once (reading/copies.py). Raises RecordError when a folder is missing, or when records share a
-    run id without being of the same run.
+    Copies of one run count once (leaderboard/reading/copies.py). Raises RecordError when a folder is missing, or when records
+    share a run id without being of the same run.
     """
-    runs: defaultdict[str, list[tuple[str, RunResult]]] = defaultdict(list)
-    equivariance: list[Read[Equivariance]] = []
-    scale_sweeps: list[Read[ScaleSweep]] = []
-    unreadable, strangers = [], []
+    copies: defaultdict[str, list[Loaded[RunResult]]] = defaultdict(list)
+    equivariance: list[Loaded[Equivariance]] = []
+    scale_sweeps: list[Loaded[ScaleSweep]] = []
+    unreadable, foreign = [], []
     for found in _found(source):
         if isinstance(found, Unreadable):
             unreadable.append(found)
-        elif isinstance(found, Stranger):
-            strangers.append(found.name)
+        elif isinstance(found, ForeignFile):
+            foreign.append(found.name)
         elif isinstance(found.item, Record):
-            runs[found.item.run_id].append((found.name, run_of(found.item)))
+            copies[found.item.run_id].append(Loaded(found.path, found.name, run_of(found.item)))
         elif isinstance(found.item, Equivariance):
-            equivariance.append(Read(found.path, found.name, found.item))
+            equivariance.append(Loaded(found.path, found.name, found.item))
         else:
-            scale_sweeps.append(Read(found.path, found.name, found.item))
-    kept = [settle(copies) if len(copies) > 1 else copies[0][1] for copies in runs.values()]
-    kept = sorted(latest_alone(kept), key=_order)
-    several = sorted((run for run in kept if len(runs[run.run_id]) > 1), key=lambda run: run.run_id)
-    notes = [note_on(run, len(runs[run.run_id])) for run in several]
+            scale_sweeps.append(Loaded(found.path, found.name, found.item))
+    runs = sorted(mark_older_code([choose_run(its) for its in copies.values()]), key=_order)
+    several = sorted((run for run in runs if len(copies[run.run_id]) > 1), key=lambda run: run.run_id)
+    notes = [note_on(run, len(copies[run.run_id])) for run in several]
     contradictions = [note for run, note in zip(several, notes, strict=True) if run.status == "contradictory"]
     errors, of_errors, _ = _once(equivariance)
     tested, of_tested, differing = _once(scale_sweeps)
     return Collection(
-        tuple(kept), tuple(unreadable), (*notes, *of_errors, *of_tested), errors, tested, (*contradictions, *differing),
-        tuple(strangers),
+        tuple(runs), tuple(unreadable), (*notes, *of_errors, *of_tested), errors, tested, (*contradictions, *differing),
+        tuple(foreign),
     )  # fmt: skip
 
 
-def _found(source: Source) -> Iterator[Read[Wanted] | Unreadable | Stranger]:
+def _found(source: Source) -> Iterator[Loaded[Wanted] | Unreadable | ForeignFile]:
     roots = []
     for item in [source] if isinstance(source, str | Path) else source:
         if isinstance(item, Record):
-            yield Read(Path(), "", item)
+            yield Loaded(Path(), "", item)
         else:
             roots.append(Path(item))
-    yield from read_each(roots, KINDS)
+    yield from read_each(roots, WANTED)
 
 
-def _once(found: list[Read[M]]) -> tuple[tuple[M, ...], list[str], list[str]]:
+def _once(found: list[Loaded[M]]) -> tuple[tuple[M, ...], list[str], list[str]]:
     """Each measurement once, a line on each that was found more often, and those of these lines whose copies differ."""
-    copies: defaultdict[tuple[str, str, str], list[tuple[str, M]]] = defaultdict(list)
+    copies: defaultdict[tuple[str, str, str], list[Loaded[M]]] = defaultdict(list)
     for one in found:
-        copies[one.item.task, one.item.model, one.item.name].append((one.name, one.item))
-    kept, notes, contradictions = [], [], []
-    for its in copies.values():
-        item, note = settle_measurements(its) if len(its) > 1 else (its[0][1], "")
-        kept += [item] if item is not None else []
-        notes += [note] if note else []
-        contradictions += [note] if item is None else []
-    return tuple(kept), notes, contradictions
+        copies[one.item.task, one.item.model, one.item.name].append(one)
+    chosen = [choose_measurement(its) for its in copies.values()]
+    notes = [note for _, note in chosen if note]
+    return tuple(item for item, _ in chosen if item is not None), notes, [note for item, note in chosen if item is None]
+
+
+def mark_older_code(runs: Iterable[RunResult]) -> list[RunResult]:
+    """The runs, those of a model's older code marked as altered, which keeps them off the tables and names them.
+
+    Models that are not the suite's own may change under their name. Of one model on one task under one recipe the code of the
+    run that finished last is the latest, whatever became of that run; runs from before records held the code count as code of
+    their own.
+    """
+    runs = list(runs)
+    groups: defaultdict[tuple[str, ...], list[RunResult]] = defaultdict(list)
+    for run in runs:
+        groups[_row(run)].append(run)
+    latest = {row: max(its, key=lambda run: (run.finished, run.source or "")).source for row, its in groups.items()}
+    return [run if run.source == latest[_row(run)] else _marked(run, latest[_row(run)]) for run in runs]
+
+
+def _row(run: RunResult) -> tuple[str, ...]:
+    return run.protocol, run.protocol_digest, run.data_variant, run.task, run.model
+
+
+def _marked(run: RunResult, latest: str | None) -> RunResult:
+    used, newest = (source[:10] if source else "unknown" for source in (run.source, latest))
+    why = f"of other code ({used}) than the model's latest ({newest})"
+    return replace(run, altered=", ".join(filter(None, [run.altered, why])))
 
 
 def _at_most(lines: list[str]) -> list[str]:

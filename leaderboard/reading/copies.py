@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from leaderboard.errors import RecordError
-from leaderboard.reading.reading import Read
+from leaderboard.reading.folders import Loaded
 from leaderboard.records.equivariance import Equivariance
 from leaderboard.records.runs import RunResult, run_of
 from leaderboard.records.scale_sweep import ScaleSweep
@@ -24,13 +24,15 @@ NAMES = 3  # of files that agree, before "and N more"
 SAME = ("model", "task", "realization", "protocol", "protocol_digest", "smoke", "data_variant", "data_fingerprint")
 
 
-def settle(copies: Sequence[tuple[str, RunResult]]) -> RunResult:
-    """Of copies of one run, each with the name of its file or "": the earliest finished ok one.
+def choose_run(copies: Sequence[Loaded[RunResult]]) -> RunResult:
+    """Of copies of one run the earliest finished ok one.
 
     Where ok copies differ in their answers, a run without any, of status ``contradictory``. Raises RecordError when records
     share a run id without being of the same run.
     """
-    runs = [run for _, run in copies]
+    runs = [copy.item for copy in copies]
+    if len(runs) == 1:
+        return runs[0]
     for name in SAME:
         values = sorted({str(getattr(run, name)) for run in runs})
         if len(values) > 1:
@@ -48,13 +50,13 @@ def settle(copies: Sequence[tuple[str, RunResult]]) -> RunResult:
     )  # fmt: skip
 
 
-def the_record(copies: Sequence[Read[Record]]) -> Record:
+def choose_record(copies: Sequence[Loaded[Record]]) -> Record:
     """Of copies of one run's record the one that counts. Raises RecordError where ok copies differ in their answers."""
-    runs = [(copy.name, run_of(copy.item)) for copy in copies]
-    chosen = settle(runs)
+    runs = [Loaded(copy.path, copy.name, run_of(copy.item)) for copy in copies]
+    chosen = choose_run(runs)
     if chosen.status == "contradictory":
         raise RecordError(f"{note_on(chosen, len(copies))}; give the folder of one: --records DIR")
-    return next(copy.item for copy, (_, run) in zip(copies, runs, strict=True) if run is chosen)
+    return next(copy.item for copy, run in zip(copies, runs, strict=True) if run.item is chosen)
 
 
 def note_on(run: RunResult, count: int) -> str:
@@ -65,13 +67,15 @@ def note_on(run: RunResult, count: int) -> str:
     return f"{found}; used: {run.status}, finished {run.finished.isoformat()}"
 
 
-def settle_measurements(copies: Sequence[tuple[str, M]]) -> tuple[M | None, str]:
-    """Of copies of one measurement the earliest, None where they differ in the answers they count; and a line on them."""
-    first = min((item for _, item in copies), key=lambda item: (item.measured, repr(item)))
+def choose_measurement(copies: Sequence[Loaded[M]]) -> tuple[M | None, str]:
+    """Of copies of one measurement the earliest, None where they differ in the answers they count; and a line on several."""
+    first = min((copy.item for copy in copies), key=lambda item: (item.measured, repr(item)))
+    if len(copies) == 1:
+        return first, ""
     found = f"{first.kind} of {first.model} on {first.task}, {first.name}, was found {len(copies)} times"
     results: defaultdict[str, list[str]] = defaultdict(list)
-    for name, item in copies:
-        results[_counted(item)].append(name)
+    for copy in copies:
+        results[_counted(copy.item)].append(copy.name)
     if len(results) == 1:
         return first, f"{found}; used: measured {first.measured.isoformat()}"
     told = "; ".join(f"{counted} in {_named(names)}" for counted, names in sorted(results.items()))
@@ -86,13 +90,14 @@ def _counted(item: Equivariance | ScaleSweep) -> str:
     return f"{item.own_sizes_wrong} wrong of {item.own_sizes_count} ({wrong})"
 
 
-def _results(copies: Sequence[tuple[str, RunResult]]) -> list[str]:
+def _results(copies: Sequence[Loaded[RunResult]]) -> list[str]:
     """Each result that an ok copy gives, with the files that give it."""
     results: defaultdict[tuple[object, ...], list[str]] = defaultdict(list)
-    for name, run in copies:
+    for copy in copies:
+        run = copy.item
         if run.status == "ok":
             key = (run.test_error, run.test_count, run.answers, run.error_by_scale)
-            results[key].append(name or f"the one finished {run.finished.isoformat()}")
+            results[key].append(copy.name or f"the one finished {run.finished.isoformat()}")
     told = sorted((f"{key[0]:.3f} % of {key[1]} images", _named(names)) for key, names in results.items())
     alike = len({error for error, _ in told}) < len(told)
     return [f"{error}{' (other images)' if alike else ''} in {names}" for error, names in told]

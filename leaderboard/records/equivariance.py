@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from leaderboard.records.measurement import Measurement
-from leaderboard.records.schema import Amount, Count, Name, Seed, Text
-
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+from leaderboard.records.schema import Amount, Count, Name, Positive, PositiveCount, Seed, Strict, Text
 
 
-class LayerError(BaseModel):
+class LayerError(Strict):
     """The errors of one layer's output, or of the logits.
 
     ``scale`` has one error per factor of the measurement, in its order: the mean over images of
     |L Phi(f) - Phi(L f)|^2 / |L Phi(f)|^2 (a fraction; 0 is exact, 1 is as large as the response itself).
     ``translation`` is the same for a shift. ``shape`` is (channels, height, width) of what was compared.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Text
     shape: list[Count]
@@ -45,7 +41,7 @@ class Equivariance(Measurement):
     protocol: Name | None
     data_fingerprint: Text
     images: Text
-    image_count: Annotated[Count, Field(gt=0)]
+    image_count: PositiveCount
     resampling: Text
     reference_scale: Positive
     factors: Annotated[list[Positive], Field(min_length=1)]

@@ -1,4 +1,4 @@
-"""What is measured beside runs (timings, equivariance errors, generalisation), each in a JSON file of its own.
+"""What is measured beside runs (timings, equivariance errors, scale sweeps), each in a JSON file of its own.
 
 A measurement of kind KIND is written once and atomically as ``root/KIND/TASK/MODEL/NAME.json``, and read wherever it lies: its
 ``kind`` says what it is. A kind is a class derived from ``Measurement``, with ``kind`` narrowed to one literal.
@@ -6,28 +6,24 @@ A measurement of kind KIND is written once and atomically as ``root/KIND/TASK/MO
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from leaderboard.errors import RecordError, one_line
-from leaderboard.reading.reading import Read, Unreadable, read_each
 from leaderboard.records.atomic import create_atomically
-from leaderboard.records.schema import Hardware, Kind, Moment, Name, Software, Text
-from leaderboard.records.store import to_json
+from leaderboard.records.schema import Hardware, MeasurementKind, Moment, Name, Software, Strict, Text
+from leaderboard.records.serialization import to_json
 
 MEASUREMENT_VERSION = 1
 
 
-class Measurement(BaseModel):
+class Measurement(Strict):
     """What every measurement says of itself. ``command`` repeats it; ``measured`` is in UTC."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     schema_version: Annotated[int, Field(strict=True, ge=MEASUREMENT_VERSION, le=MEASUREMENT_VERSION)] = MEASUREMENT_VERSION
-    kind: Kind
+    kind: MeasurementKind
     name: Name
     model: Name
     task: Name
@@ -37,7 +33,9 @@ class Measurement(BaseModel):
     command: Text
 
 
-M = TypeVar("M", bound=Measurement)
+def kind_name(kind: type[Measurement]) -> str:
+    """What files of this class have as their ``kind``."""
+    return str(kind.model_fields["kind"].default)
 
 
 def measurement_path(root: Path, kind: str, task: str, model: str, name: str) -> Path:
@@ -51,13 +49,3 @@ def write_measurement(root: Path, measurement: Measurement) -> Path:
     if not create_atomically(path, to_json(measurement).encode("utf-8")):
         raise RecordError(f"{one_line(path)} holds a measurement already and is never overwritten; move it away to repeat it")
     return path
-
-
-def read_measurements(roots: Path | Sequence[Path], kind: type[M]) -> tuple[list[M], list[Unreadable]]:
-    """Every measurement of one kind under a folder or several, and what could not be read, in the order of their paths.
-
-    A root that is no folder has none.
-    """
-    given = [roots] if isinstance(roots, Path) else roots
-    found = list(read_each([root for root in given if root.is_dir()], {str(kind.model_fields["kind"].default): kind}))
-    return [f.item for f in found if isinstance(f, Read)], [f for f in found if isinstance(f, Unreadable)]

@@ -1,4 +1,4 @@
-"""The part of each record that tables need."""
+"""Results of runs as tables need them: the record of each, flattened, and its wrong answers packed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.records.store import ExecutionUsed, Record
+from leaderboard.records.schema import ExecutionUsed, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +19,11 @@ class RunResult:
     """A record without its curves and with its wrong answers in a few kilobytes; same units.
 
     ``wrong``: int32 (number of wrong answers,), the sorted indices in the test split; None where there is no result.
-    ``answers`` is a hash of these with the answers given. Status ``contradictory``: see leaderboard/reading/collection.py.
+    ``answers`` is a hash of these with the answers given. Status ``contradictory``: see leaderboard/reading/copies.py.
 
     ``expected`` is how many realizations the protocol asks for, when its recipe says so; ``epochs`` those trained.
     ``altered`` says what about the network or the images is not the task's own, or that the model's code is older than the
-    latest (``source``, reading/sources.py); empty: nothing. ``alone``: no other process and no other run of its command was
+    latest (``source``, reading/collection.py); empty: nothing. ``alone``: no other process and no other run of its command was
     on the device; None where nobody knows.
     """
 

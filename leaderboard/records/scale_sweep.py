@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from leaderboard.records.measurement import Measurement
-from leaderboard.records.schema import Count, Name, Text
+from leaderboard.records.schema import Count, Name, Positive, PositiveCount, Strict, Text
 
 
-class AtFactor(BaseModel):
+class AtFactor(Strict):
     """All test digits drawn at one scale factor (1 is MNIST's own size): how many, and how many were answered wrongly."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    factor: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    count: Annotated[Count, Field(gt=0)]
+    factor: Positive
+    count: PositiveCount
     wrong: Count
 
     @model_validator(mode="after")
@@ -45,7 +43,7 @@ class ScaleSweep(Measurement):
     protocol_digest: Text
     data_fingerprint: Text
     trained_range: tuple[float, float]
-    own_sizes_count: Annotated[Count, Field(gt=0)]
+    own_sizes_count: PositiveCount
     own_sizes_wrong: Count
     factors: Annotated[list[AtFactor], Field(min_length=1)]
 

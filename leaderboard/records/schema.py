@@ -12,8 +12,9 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from leaderboard.errors import clean
 
 SCHEMA_VERSION = 1
-Kind = Literal["timings", "equivariance", "generalisation"]
-MEASUREMENTS: tuple[str, ...] = get_args(Kind)  # folders beside those of the protocols, for what is measured beside runs
+SCALE_EDGES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # of the bins of scale; the digits' scale factors lie between
+MeasurementKind = Literal["timings", "equivariance", "generalisation"]
+MEASUREMENTS: tuple[str, ...] = get_args(MeasurementKind)  # and their folders, beside those of the protocols
 
 
 def _name(text: str) -> str:
@@ -43,17 +44,21 @@ Name = Annotated[str, Field(max_length=200), AfterValidator(_name)]
 Text = Annotated[str, BeforeValidator(clean)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+PositiveCount = Annotated[Count, Field(gt=0)]
 Seed = Annotated[int, Field(ge=-(2**64), le=2**64)]
 Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
 
 
-class _Part(BaseModel):
+class Strict(BaseModel):
+    """Fields that cannot be changed, beside which there are no others."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ProtocolUsed(_Part):
+class ProtocolUsed(Strict):
     """The training recipe with every setting resolved for the run's task; ``digest`` is a short hash of ``recipe``."""
 
     name: Name
@@ -62,14 +67,14 @@ class ProtocolUsed(_Part):
     recipe: Annotated[dict[str, Any], AfterValidator(_plain_json)]
 
 
-class DataUsed(_Part):
+class DataUsed(Strict):
     """Which split sizes (``10k-2k-50k``) and, by ``fingerprint``, exactly which data."""
 
     variant: Text
     fingerprint: Text
 
 
-class ScaleBin(_Part):
+class ScaleBin(Strict):
     """Test images with a scale factor in [low, high): how many, and how many of them were answered wrongly."""
 
     low: Finite
@@ -84,11 +89,11 @@ class ScaleBin(_Part):
         return self
 
 
-class Metrics(_Part):
+class Metrics(Strict):
     """Errors in percent; ``wrong_answers`` holds (index in the test split, answer given) of every wrong answer."""
 
     test_error: Percent
-    test_count: Annotated[Count, Field(gt=0)]
+    test_count: PositiveCount
     best_epoch: Count
     validation_error_curve: list[Percent]
     train_loss_curve: list[Finite]
@@ -108,7 +113,7 @@ class Metrics(_Part):
         return self
 
 
-class Timings(_Part):
+class Timings(Strict):
     """Wall-clock seconds; the samples per epoch are raw."""
 
     train_seconds_per_epoch: list[Amount]
@@ -117,7 +122,7 @@ class Timings(_Part):
     total_seconds: Amount
 
 
-class Hardware(_Part):
+class Hardware(Strict):
     """What the run ran on; ``device`` is "cpu" or "cuda", ``name`` the processor's or the card's own name.
 
     ``other_processes``: on the card; on a CPU 1 if others used more than 5 % of its time in half of the epochs, else 0.
@@ -134,7 +139,7 @@ class Hardware(_Part):
     other_processes: Count | None
 
 
-class Software(_Part):
+class Software(Strict):
     """Versions, and the commit of the working tree (``git_dirty``: it held uncommitted changes)."""
 
     python: Text
@@ -148,7 +153,7 @@ class Software(_Part):
     scalebench: Text
 
 
-class ExecutionUsed(_Part):
+class ExecutionUsed(Strict):
     """How the run was computed: what changes rounding and nothing else, and so is no part of the recipe or its digest.
 
     ``cuda_graph``: its steps were replayed as CUDA graphs; ``batch_split``: parts of a batch; ``evaluation_batch``: images at a
@@ -157,13 +162,13 @@ class ExecutionUsed(_Part):
 
     cuda_graph: bool
     compile: bool
-    batch_split: Annotated[Count, Field(gt=0)]
+    batch_split: PositiveCount
     channels_last: bool
-    evaluation_batch: Annotated[Count, Field(gt=0)]
-    jobs: Annotated[Count, Field(gt=0)]
+    evaluation_batch: PositiveCount
+    jobs: PositiveCount
 
 
-class Failure(_Part):
+class Failure(Strict):
     """Why there is no result; ``kind`` is the exception's class or "diverged"."""
 
     kind: Text
@@ -171,7 +176,7 @@ class Failure(_Part):
     traceback_tail: list[Text]
 
 
-class Record(_Part):
+class Record(Strict):
     """One run. ``command`` repeats it; ``started`` and ``finished`` are in UTC; ``parameters`` counts trainable ones.
 
     ``source``: SHA-256 of the code of a model that is not the suite's own, a plugin or another package's; None for the suite's.

@@ -1,37 +1,15 @@
-"""Records as files: one JSON per run, written once and atomically."""
+"""Records of runs as files: one JSON per run, written once and atomically."""
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 from pathlib import Path
 
-from pydantic import BaseModel
-
-from leaderboard.errors import NewerRecord, RecordError, one_line
-from leaderboard.reading.ours import RUN
-from leaderboard.reading.reading import Read, Unreadable, as_utf8, parse, read_each
+from leaderboard.errors import NewerRecord, RecordError, one_line, reason
 from leaderboard.records.atomic import behind, create_atomically
-from leaderboard.records.schema import (
-    SCHEMA_VERSION,
-    DataUsed,
-    ExecutionUsed,
-    Failure,
-    Hardware,
-    Metrics,
-    ProtocolUsed,
-    Record,
-    ScaleBin,
-    Software,
-    Timings,
-)
-
-__all__ = [
-    "SCHEMA_VERSION", "DataUsed", "ExecutionUsed", "Failure", "Hardware", "Metrics", "ProtocolUsed", "Record", "ScaleBin",
-    "Software", "Timings", "Unreadable", "path_of_run", "read_all", "read_record", "record_path",
-    "set_aside", "write_record",
-]  # fmt: skip
+from leaderboard.records.schema import Record
+from leaderboard.records.serialization import as_utf8, parse, to_json
 
 
 def record_path(root: Path, record: Record) -> Path:
@@ -60,15 +38,15 @@ def _put(path: Path, content: bytes) -> bool:
     """Write a record where none or a failed one is; False: a finished one is there."""
     while not create_atomically(path, content):
         try:
-            if parse(as_utf8(path.read_bytes()), Record).status == "ok":
+            if _loaded(path).status == "ok":
                 return False
             if _replace_failed(path, content):
                 return True
         except FileNotFoundError:
             continue  # another process took the failed record away first
         except (RecordError, OSError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise RecordError(f"{one_line(path)} cannot be replaced: {one_line(reason)}; move it away to run again") from None
+            why = getattr(error, "strerror", None) or str(error)
+            raise RecordError(f"{one_line(path)} cannot be replaced: {one_line(why)}; move it away to run again") from None
     return True
 
 
@@ -77,7 +55,7 @@ def _replace_failed(path: Path, content: bytes) -> bool:
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.replaced")
     path.rename(aside)
     try:
-        finished = parse(as_utf8(aside.read_bytes()), Record).status == "ok"
+        finished = _loaded(aside).status == "ok"
         written = _put(path, aside.read_bytes() if finished else content)
     except BaseException:
         if not os.path.lexists(path):
@@ -88,38 +66,19 @@ def _replace_failed(path: Path, content: bytes) -> bool:
     return written and not finished
 
 
-def to_json(record: BaseModel) -> str:
-    """One line per field and per field's field: a change shows as a line, and a long curve stays on one."""
-    lines = []
-    for name, value in record.model_dump(mode="json").items():
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-        if isinstance(value, dict) and value:
-            inner = (f"  {json.dumps(k)}: {json.dumps(v, ensure_ascii=False, allow_nan=False)}" for k, v in value.items())
-            text = "{\n" + ",\n".join(inner) + "\n }"
-        lines.append(f" {json.dumps(name)}: {text}")
-    return "{\n" + ",\n".join(lines) + "\n}\n"
+def _loaded(path: Path) -> Record:
+    """Raises OSError and, without the path in its message, RecordError."""
+    return parse(as_utf8(path.read_bytes()), Record)
 
 
 def read_record(path: Path) -> Record:
     """The record in the file ``path``. Raises RecordError, in one line, for anything that is not one."""
     try:
-        return parse(as_utf8(Path(path).read_bytes()), Record)
-    except OSError as error:
-        reason = one_line(error.strerror or type(error).__name__)
-    except NewerRecord as error:
-        raise NewerRecord(f"{one_line(path)} is no readable record: {error}") from None
-    except RecordError as error:
-        reason = str(error)
-    raise RecordError(f"{one_line(path)} is no readable record: {reason}")
-
-
-def read_all(root: Path) -> tuple[list[Record], list[Unreadable]]:
-    """Every record under ``root``, at any depth, and everything of ours there that could not be read, in order of their paths.
-
-    Raises RecordError when ``root`` is no folder.
-    """
-    found = list(read_each([Path(root)], {RUN: Record}))
-    return [f.item for f in found if isinstance(f, Read)], [f for f in found if isinstance(f, Unreadable)]
+        return _loaded(Path(path))
+    except (OSError, RecordError) as error:
+        kind = NewerRecord if isinstance(error, NewerRecord) else RecordError
+        why = reason(error) if isinstance(error, OSError) else str(error)
+        raise kind(f"{one_line(path)} is no readable record: {why}") from None
 
 
 def set_aside(path: Path) -> Path:
@@ -135,5 +94,4 @@ def set_aside(path: Path) -> Path:
     try:
         return path.rename(target)
     except OSError as error:
-        reason = one_line(error.strerror or type(error).__name__)
-        raise RecordError(f"{one_line(path)} could not be set aside: {reason}; rename it by hand") from None
+        raise RecordError(f"{one_line(path)} could not be set aside: {reason(error)}; rename it by hand") from None

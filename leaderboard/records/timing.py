@@ -6,25 +6,20 @@ A timing is *tainted* when something else may have slowed it down; it is kept an
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, Field
 
-from leaderboard.reading.reading import Unreadable
-from leaderboard.records.measurement import Measurement, read_measurements
-from leaderboard.records.schema import Amount, Count, Text
+from leaderboard.records.measurement import Measurement
+from leaderboard.records.schema import Amount, Count, Positive, PositiveCount, Strict, Text
 
 Samples = Annotated[list[Amount], Field(min_length=1)]
 Precision = Literal["float32", "tf32", "bf16"]
 
 
-class DeviceState(BaseModel):
+class DeviceState(Strict):
     """A graphics card at one moment, as its driver says; None where it does not."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     when: Literal["before", "busy", "after"]
     clocks_mhz: dict[str, Count] | None
@@ -41,12 +36,13 @@ class Timing(Measurement):
     ``step``: forward, backward, optimizer. ``inference``: a batch without gradients. ``latency``: the same for one image.
     ``graph_step``: the step replayed as a CUDA graph. ``compiled_step``: through torch.compile, of which the first step took
     ``compile_seconds``. ``step_operations`` and ``step_bytes`` are counted, ``matmul_rate`` (operations/s) and ``copy_rate``
-    (bytes/s) measured in the same process. ``others_share``: the part of the processors that other processes used meanwhile.
+    (bytes/s) measured in the same process. ``background_load``: the part of the processors that other
+    processes used meanwhile (``others_share`` in the file).
     ``tainted`` says why the timing must not be compared; empty when nothing is known against it.
     """
 
     kind: Literal["timings"] = "timings"
-    batch_size: Annotated[Count, Field(ge=1)]
+    batch_size: PositiveCount
     precision: Precision
     warm_up: Text
     step_seconds: Samples
@@ -58,10 +54,13 @@ class Timing(Measurement):
     peak_memory_bytes: Count | None
     step_operations: Count
     step_bytes: Count
-    matmul_rate: Annotated[Amount, Field(gt=0)]
-    copy_rate: Annotated[Amount, Field(gt=0)]
+    matmul_rate: Positive
+    copy_rate: Positive
     states: list[DeviceState]
-    others_share: Amount | None
+    background_load: Annotated[
+        Amount | None,
+        Field(validation_alias=AliasChoices("others_share", "background_load"), serialization_alias="others_share"),
+    ]
     tainted: list[Text]
     notes: list[Text]
 
@@ -97,8 +96,3 @@ def quartiles(samples: list[float]) -> Quartiles:
         return Quartiles(samples[0], samples[0], samples[0], 1)
     low, median, high = statistics.quantiles(samples, n=4, method="inclusive")
     return Quartiles(low, median, high, len(samples))
-
-
-def read_timings(roots: Path | Sequence[Path]) -> tuple[list[Timing], list[Unreadable]]:
-    """Every timing under a folder or several, at any depth, and what could not be read, in the order of their paths."""
-    return read_measurements(roots, Timing)

@@ -1,20 +1,63 @@
-"""Wrong answers of several models side by side, and what they say about the differences between the models."""
+"""The runs of one table side by side: by model and realization, comparable, and their wrong answers as evidence."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from leaderboard.errors import RecordError
 from leaderboard.records.runs import RunResult
 from leaderboard.stats.evidence import Evidence
 
 Matrix = NDArray[np.float64]
+
+
+def check_comparable(task: str, runs: Sequence[RunResult]) -> None:
+    """Every model must have seen the same data under the same realization number, and each of them once.
+
+    Raises RecordError, naming two runs, when that is not so.
+    """
+    first: dict[int, RunResult] = {}
+    counted: dict[tuple[str, int], RunResult] = {}
+    for run in runs:
+        other = first.setdefault(run.realization, run)
+        if other.data_fingerprint != run.data_fingerprint:
+            raise RecordError(
+                f"{task}, realization {run.realization}: run {other.run_id} used data {other.data_fingerprint!r}, run "
+                f"{run.run_id} used {run.data_fingerprint!r}; they cannot share a table, move one of the records away"
+            )
+        if other.test_count != run.test_count:
+            raise RecordError(
+                f"{task}, realization {run.realization}: run {other.run_id} was tested on {other.test_count} images, run "
+                f"{run.run_id} on {run.test_count}; they cannot share a table, move one of the records away"
+            )
+        twin = counted.setdefault((run.model, run.realization), run)
+        if twin is not run:
+            raise RecordError(
+                f"{task}, {run.model}: runs {twin.run_id} and {run.run_id} are both realization {run.realization} of one "
+                "protocol and would count twice; move one of the records away"
+            )
+
+
+def by_model(runs: Iterable[RunResult]) -> dict[str, dict[int, RunResult]]:
+    """Successful runs of one table by model and realization."""
+    table: defaultdict[str, dict[int, RunResult]] = defaultdict(dict)
+    for run in runs:
+        if run.status == "ok":
+            table[run.model][run.realization] = run
+    return dict(sorted(table.items()))
+
+
+def evidence_of(runs: Mapping[int, RunResult]) -> Evidence:
+    """What one model's successful runs, by realization, say about its mean error."""
+    model = next(iter(runs.values())).model
+    return gather({model: runs}, [model], sorted(runs)).of_model(0)
 
 
 @dataclass(frozen=True)

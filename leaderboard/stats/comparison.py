@@ -1,4 +1,4 @@
-"""Every pair of models of one table, paired over the realizations that both have: difference, interval, two tests, Holm.
+"""Every pair of models of one table, paired over the realizations that both have: difference, interval, two tests, Holm; ranks.
 
 **Two tests.** The sign-flip test asks only that a difference could as well have had the other sign, and is exact; but n
 realizations have 2^n sign patterns, so its p is never below 2/2^n: 0.031 for six. After Holm's correction over the 45 pairs of
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaderboard.records.runs import RunResult
-from leaderboard.stats.answers import gather
+from leaderboard.stats.answers import by_model, gather
 from leaderboard.stats.evidence import LEVEL, Evidence, Interval
 from leaderboard.stats.shrinkage import shrink_variances
 
@@ -47,21 +47,6 @@ class Comparison:
     def significant(self) -> bool:
         """Whether the two differ significantly: p, corrected for all pairs of the table, is below 0.05."""
         return self.p_holm < 1 - LEVEL and self.difference != 0
-
-
-def by_model(runs: Iterable[RunResult]) -> dict[str, dict[int, RunResult]]:
-    """Successful runs of one table by model and realization."""
-    table: defaultdict[str, dict[int, RunResult]] = defaultdict(dict)
-    for run in runs:
-        if run.status == "ok":
-            table[run.model][run.realization] = run
-    return dict(sorted(table.items()))
-
-
-def evidence_of(runs: Mapping[int, RunResult]) -> Evidence:
-    """What one model's successful runs, by realization, say about its mean error."""
-    model = next(iter(runs.values())).model
-    return gather({model: runs}, [model], sorted(runs)).of_model(0)
 
 
 def compare_all(runs: Iterable[RunResult]) -> tuple[Comparison, ...]:
@@ -94,9 +79,9 @@ def _compare(
     variances, dof = shrink_variances(np.array([evidence.variance for evidence in alone]), len(shared) - 1)
     comparisons = []
     for pair, flip, evidence, variance in zip(pairs, flips, alone, variances.tolist(), strict=True):
-        surer = replace(evidence, variance=variance, dof=dof)
-        p = surer.p
-        comparisons.append(Comparison(*pair, surer.mean, surer.interval, p, p, flip, len(shared), surer))
+        shrunken = replace(evidence, variance=variance, dof=dof)
+        p = shrunken.p
+        comparisons.append(Comparison(*pair, shrunken.mean, shrunken.interval, p, p, flip, len(shared), shrunken))
     return comparisons
 
 
@@ -119,3 +104,18 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
         corrected[index] = largest
     return corrected
+
+
+def ranks(models: Sequence[str], comparisons: Iterable[Comparison]) -> dict[str, int]:
+    """One plus the number of models that are significantly better (Holm-corrected p < 0.05), so that ties share: 1, 1, 3, ...
+
+    Only models that were compared with another at all have a rank. Where all are equal in truth, the chance that any model
+    gets another rank than 1 is at most 5 % (the family-wise error of Holm's correction).
+    """
+    better = dict.fromkeys(models, 0)
+    compared: set[str] = set()
+    for comparison in comparisons:
+        compared |= {comparison.a, comparison.b}
+        if comparison.significant:
+            better[comparison.a if comparison.difference > 0 else comparison.b] += 1
+    return {model: 1 + count for model, count in better.items() if model in compared}

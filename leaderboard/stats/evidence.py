@@ -1,4 +1,4 @@
-"""Numbers about numbers: a mean over realizations, how sure it is, and where the doubt comes from.
+"""A mean over realizations and its uncertainty: standard error, 95 % interval, p-value.
 
 **Two levels.** An error is a mean over test images within a realization, and then over realizations; resampling both with
 replacement (first realizations, then each one's test images) is the two-level bootstrap. Where every realization has test

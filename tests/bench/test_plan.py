@@ -12,7 +12,7 @@ from bench.plan import PlanPart, Run, load_plan, match_tasks, parse_realizations
 from bench.protocol import EXECUTION, load_protocol
 from bench.repeat import rebuild
 from bench.scheduling.estimate import COMMITTED_RECORDS
-from leaderboard.records.store import read_all
+from leaderboard.reading.folders import read_all
 
 EXECUTED = {"batch_split": 4, "channels_last": True, "compile": True, "cuda_graph": False, "evaluation_batch": 123}
 PAPER = load_protocol("paper")

@@ -14,7 +14,8 @@ from bench.repeat import rebuild, repeat
 from bench.training.run import execute
 from bench.training.train import Watch
 from bench.verify import judge
-from leaderboard.records.store import Record, read_record
+from leaderboard.records.schema import Record
+from leaderboard.records.store import read_record
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -2,7 +2,7 @@
 
 from record_factory import make_record
 
-from leaderboard.records.store import Record
+from leaderboard.records.schema import Record
 
 SCRIPT = "</script></title><script>window.broken = 1</script><img src=x onerror='window.broken = 1'>"
 LATEX = r"\input{/etc/passwd} $x_1^2$ 50 % #1 & ~ \\ {"

@@ -4,7 +4,7 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from leaderboard.records.store import Record
+from leaderboard.records.schema import Record
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 PLAIN: dict[str, Any] = {

@@ -29,7 +29,7 @@ from bench.scheduling.estimate import Estimates
 from bench.scheduling.queue import Queue
 from bench.scheduling.stop import StopRequest
 from leaderboard.errors import one_line
-from leaderboard.records.store import Record
+from leaderboard.records.schema import Record
 
 PAUSE = 1.0  # seconds between two looks at the records
 

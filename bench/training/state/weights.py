@@ -20,7 +20,7 @@ from bench.results import weights_path
 from bench.training.network import FEW, blank_images, built, try_out
 from bench.training.state.network_state import State, form_of, mapped, restore
 from leaderboard.records.atomic import write_atomically
-from leaderboard.records.store import Record
+from leaderboard.records.schema import Record
 
 LARGEST = 16_000_000  # bytes
 

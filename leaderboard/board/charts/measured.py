@@ -28,10 +28,8 @@ def themes_of(collection: Collection) -> list[Theme]:
 
     What was measured on the weights of smoke tests, or of altered networks or images, is left out.
     """
-    barred = {run.run_id for run in collection.runs if run.smoke or run.altered}
-    errors = [item for item in collection.equivariance if item.run_id not in barred]
-    tested = [item for item in collection.scale_sweeps if item.run_id not in barred]
-    return [*_equivariance(errors), *_generalisation(tested)]
+    shown = collection.without_altered()
+    return [*_equivariance(shown.equivariance), *_generalisation(shown.scale_sweeps)]
 
 
 def _equivariance(items: Iterable[Equivariance]) -> list[Theme]:

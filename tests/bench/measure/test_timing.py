@@ -13,7 +13,8 @@ from bench.measure.profiling import profile_step
 from bench.measure.sampling import samples
 from bench.measure.timed_step import TimedStep, timed_run
 from bench.measure.timing import Asked, time_model
-from leaderboard.records.timing import read_timings
+from leaderboard.reading.folders import read_measurements
+from leaderboard.records.timing import Timing
 
 TASK = "mnist-scale-28"
 
@@ -27,7 +28,7 @@ def call(*arguments):
 def test_a_model_is_timed_in_a_process_of_its_own_and_leaves_a_record(tmp_path, plugin, capsys):
     wanted = ("--model", "tiny-net", "--plugin", plugin, "--task", TASK, "--device", "cpu", "--batch-size", 4, "--repeats", 3)
     assert call("time", *wanted, "--records", tmp_path) == 0
-    (timing,), unreadable = read_timings(tmp_path)
+    (timing,), unreadable = read_measurements(tmp_path, Timing)
     assert unreadable == []
     assert (timing.model, timing.task, timing.batch_size, timing.precision) == ("tiny-net", TASK, 4, "float32")
     assert [len(each) for each in (timing.step_seconds, timing.inference_seconds, timing.latency_seconds)] == [3, 3, 3]
@@ -36,7 +37,7 @@ def test_a_model_is_timed_in_a_process_of_its_own_and_leaves_a_record(tmp_path, 
     assert timing.step_operations == 2 * 4 * (2 * 784 * 16 + 3 * 16 * 10)
     assert timing.step_bytes > 4 * 4 * 784
     assert timing.matmul_rate > 1e8 and timing.copy_rate > 1e7
-    assert timing.tainted == taints([], timing.others_share)
+    assert timing.tainted == taints([], timing.background_load)
     assert timing.graph_step_seconds is timing.compile_seconds is timing.compiled_step_seconds is None
     assert f"--plugin {plugin}" in timing.command and "--repeats 3" in timing.command
     printed = capsys.readouterr().out

@@ -16,7 +16,7 @@ from bench.scheduling.engines import local, trial
 from bench.scheduling.engines.choose import parse_jobs
 from bench.scheduling.engines.local import Local
 from bench.scheduling.engines.trial import Rates, jobs_for
-from leaderboard.records.store import read_all
+from leaderboard.reading.folders import read_all
 
 # A process of the trial: the third argument holds rounds per second of one process by how many there are; files count them.
 PROCESS = """

@@ -7,9 +7,10 @@ import pytest
 from record_factory import make_record
 
 from bench.sprint import learnt
+from leaderboard.reading.folders import read_measurements
 from leaderboard.records.measurement import write_measurement
 from leaderboard.records.store import write_record
-from leaderboard.records.timing import read_timings
+from leaderboard.records.timing import Timing
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -49,7 +50,7 @@ def test_runs_are_counted_and_their_errors_averaged(tmp_path):
 
 
 def test_the_newest_timing_of_each_model_is_told(tmp_path):
-    committed = read_timings(ROOT / "records")[0]
+    committed = read_measurements(ROOT / "records", Timing)[0]
     one = next(timing for timing in committed if timing.graph_step_seconds is None)
     later = one.measured + timedelta(hours=1)
     old = one.model_copy(update={"step_seconds": [0.5] * 3, "tainted": ["noise"]})

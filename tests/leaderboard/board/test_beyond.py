@@ -10,7 +10,8 @@ from leaderboard.board.markdown import build_markdown
 from leaderboard.board.scale_tables import render
 from leaderboard.reading.collection import collect
 from leaderboard.records.measurement import write_measurement
-from leaderboard.records.store import Record, write_record
+from leaderboard.records.schema import Record
+from leaderboard.records.store import write_record
 
 
 def with_bins(wrong: tuple[int, int], realization: int = 0, **values: object) -> Record:

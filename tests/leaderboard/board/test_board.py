@@ -11,7 +11,8 @@ from leaderboard import RecordError
 from leaderboard.board.markdown import build_markdown, top_rows
 from leaderboard.board.markup import SMOKE_BANNER
 from leaderboard.reading.collection import collect
-from leaderboard.records.store import Record, write_record
+from leaderboard.records.schema import Record
+from leaderboard.records.store import write_record
 
 TIME = "Train s/epoch (median)"
 FAILURE: dict[str, Any] = {"kind": "ValueError", "message": "a | <b> `c`\nsecond line", "traceback_tail": []}

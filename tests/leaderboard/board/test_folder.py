@@ -22,7 +22,8 @@ from leaderboard.board.files import check_board, stale_files, write_board
 from leaderboard.board.tables import build_sections
 from leaderboard.reading.collection import collect
 from leaderboard.records.measurement import write_measurement
-from leaderboard.records.store import Record, write_record
+from leaderboard.records.schema import Record
+from leaderboard.records.store import write_record
 
 WITHOUT_TORCH = """
 import sys

@@ -17,11 +17,12 @@ from leaderboard.board.files import write_board
 from leaderboard.board.markdown import build_markdown
 from leaderboard.board.tables import build_sections
 from leaderboard.reading.collection import collect
-from leaderboard.reading.copies import the_record
-from leaderboard.reading.ours import RUN
-from leaderboard.reading.reading import Read, read_each
+from leaderboard.reading.copies import choose_record
+from leaderboard.reading.folders import Loaded, read_each
+from leaderboard.records.file_kind import RUN
 from leaderboard.records.measurement import write_measurement
-from leaderboard.records.store import Record, write_record
+from leaderboard.records.schema import Record
+from leaderboard.records.store import write_record
 
 FAILURE = {"kind": "RuntimeError", "message": "no luck", "traceback_tail": []}
 FIRST = make_record()
@@ -107,13 +108,13 @@ def test_one_record_of_several_copies(tmp_path: Path) -> None:
     for name, record in (("a", AGREEING["later"]), ("b", FIRST), ("c", AGREEING["failed"])):
         write_record(tmp_path / name, record)
 
-    def copies() -> list[Read[Record]]:
-        return [found for found in read_each([tmp_path], {RUN: Record}) if isinstance(found, Read)]
+    def copies() -> list[Loaded[Record]]:
+        return [found for found in read_each([tmp_path], {RUN: Record}) if isinstance(found, Loaded)]
 
-    assert the_record(copies()) == FIRST
+    assert choose_record(copies()) == FIRST
     write_record(tmp_path / "d", DIFFERENT["another error"])
     with pytest.raises(RecordError, match=r"its copies differ: 2.000 % .* in a/.*; 2.100 % .* in d/") as error:
-        the_record(copies())
+        choose_record(copies())
     assert "\n" not in str(error.value)
 
 

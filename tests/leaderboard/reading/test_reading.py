@@ -12,12 +12,13 @@ from record_factory import make_record
 
 from leaderboard.board.files import write_board
 from leaderboard.reading.collection import collect
-from leaderboard.reading.finding import find_files
-from leaderboard.reading.ours import RUN, kind_of
+from leaderboard.reading.folders import find_files, read_all, read_measurements
 from leaderboard.records.equivariance import Equivariance
-from leaderboard.records.measurement import read_measurements, write_measurement
-from leaderboard.records.store import read_all, read_record, to_json, write_record
-from leaderboard.records.timing import read_timings
+from leaderboard.records.file_kind import RUN, kind_of
+from leaderboard.records.measurement import write_measurement
+from leaderboard.records.serialization import to_json
+from leaderboard.records.store import read_record, write_record
+from leaderboard.records.timing import Timing
 
 OURS = "cnn_mnist-scale-28_r0_paper_0123456789.json"  # called as the record of a run is
 TEXT = to_json(make_record())
@@ -57,7 +58,7 @@ def test_what_is_not_ours_is_counted_and_left_alone(tmp_path: Path) -> None:
     before = seen(tmp_path)
     collection = collect(tmp_path)
     assert (len(collection.runs), len(collection.equivariance), collection.unreadable) == (1, 1, ())
-    assert sorted(name.split("/")[1] for name in collection.strangers) == sorted(STRANGERS)
+    assert sorted(name.split("/")[1] for name in collection.foreign) == sorted(STRANGERS)
     (line,) = collection.warnings
     assert line.startswith(f"{len(STRANGERS)} JSON files are not ours and left alone, e.g. tool0/")
     assert seen(tmp_path) == before
@@ -68,7 +69,7 @@ def test_hidden_folders_are_not_looked_into(tmp_path: Path, folder: str) -> None
     write_record(tmp_path / folder, make_record())
     (tmp_path / "._half.json").write_text(TEXT[:100])
     collection = collect(tmp_path)
-    assert (collection.runs, collection.unreadable, collection.strangers) == ((), (), ())
+    assert (collection.runs, collection.unreadable, collection.foreign) == ((), (), ())
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_a_damaged_record_is_ours_whatever_it_is_called(tmp_path: Path, text: st
     (tmp_path / "renamed.json").write_text(text)
     collection = collect(tmp_path)
     assert [bad.name for bad in collection.unreadable] == ["renamed.json"]
-    assert collection.strangers == ()
+    assert collection.foreign == ()
 
 
 @pytest.mark.parametrize("text", ["", "{", "null", "\x00" * 9, "[]", "{}"])
@@ -97,7 +98,7 @@ def test_what_stands_where_a_record_is_expected_is_named(tmp_path: Path, text: s
     (place / "a-gpu_float32.json").write_text(text)
     assert [bad.name for bad in collect(tmp_path).unreadable] == [OURS]
     assert read_measurements(tmp_path, Equivariance) == ([], [])
-    assert [bad.path.parent for bad in read_timings(tmp_path)[1]] == [place]
+    assert [bad.path.parent for bad in read_measurements(tmp_path, Timing)[1]] == [place]
 
 
 @given(st.dictionaries(st.sampled_from([*sorted(json.loads(TEXT)), "a", "b", "kind"]), st.none() | st.text(), max_size=9))
@@ -134,7 +135,7 @@ def test_measurements_are_used_wherever_they_were_copied_to(tmp_path: Path, plac
     write_record(tmp_path / place, make_record())
     collection = collect(tmp_path)
     assert [len(c) for c in (collection.runs, collection.equivariance, collection.scale_sweeps)] == [1, 1, 1]
-    assert collection.unreadable == collection.strangers == ()
+    assert collection.unreadable == collection.foreign == ()
     assert read_measurements(tmp_path, Equivariance)[0] == [make_equivariance()]
 
 

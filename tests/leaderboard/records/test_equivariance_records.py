@@ -6,8 +6,9 @@ import pytest
 from measurement_factory import make_equivariance, make_generalisation
 from pydantic import ValidationError
 
+from leaderboard.reading.folders import read_measurements
 from leaderboard.records.equivariance import Equivariance
-from leaderboard.records.measurement import read_measurements, write_measurement
+from leaderboard.records.measurement import write_measurement
 from leaderboard.records.scale_sweep import ScaleSweep
 
 

@@ -7,8 +7,9 @@ import pytest
 from record_factory import START, make_record
 
 from leaderboard.errors import RecordError
-from leaderboard.records.measurement import Measurement, read_measurements, write_measurement
-from leaderboard.records.store import read_all, write_record
+from leaderboard.reading.folders import read_all, read_measurements
+from leaderboard.records.measurement import Measurement, write_measurement
+from leaderboard.records.store import write_record
 
 
 class Length(Measurement):

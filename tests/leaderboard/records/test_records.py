@@ -11,16 +11,9 @@ from pydantic import ValidationError
 from record_factory import START, changed, make_record
 
 from leaderboard import RecordError
-from leaderboard.records.store import (
-    Failure,
-    Metrics,
-    Record,
-    read_all,
-    read_record,
-    record_path,
-    set_aside,
-    write_record,
-)
+from leaderboard.reading.folders import read_all
+from leaderboard.records.schema import Failure, Metrics, Record
+from leaderboard.records.store import read_record, record_path, set_aside, write_record
 
 FAILURE = {"kind": "RuntimeError", "message": "no luck", "traceback_tail": ["line 1", "line 2"]}
 

@@ -12,7 +12,8 @@ from record_factory import make_record
 
 from leaderboard import RecordError
 from leaderboard.board.markdown import build_markdown
-from leaderboard.records.store import Record, read_record, write_record
+from leaderboard.records.schema import Record
+from leaderboard.records.store import read_record, write_record
 
 VALID = make_record(wrong=5, test_count=100, execution={"cuda_graph": True}).model_dump(mode="json")
 TEXT = json.dumps(VALID).encode()

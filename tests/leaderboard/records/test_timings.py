@@ -11,8 +11,9 @@ import pytest
 from record_factory import START, make_record
 
 from leaderboard.errors import RecordError
+from leaderboard.reading.folders import read_measurements
 from leaderboard.records.measurement import write_measurement
-from leaderboard.records.timing import Quartiles, Timing, quartiles, read_timings
+from leaderboard.records.timing import Quartiles, Timing, quartiles
 from leaderboard.timings.markdown import timings_markdown
 from leaderboard.timings.plot import ratio_figure
 from leaderboard.timings.tables import PLAIN, baseline_of, build_tables, column_of
@@ -166,7 +167,7 @@ def test_merging_is_copying_files_and_needs_no_torch(tmp_path: Path) -> None:
     for timing in two_devices():
         write_measurement(tmp_path / timing.hardware.device, timing)
     write_measurement(tmp_path / "cpu", a_timing("cnn", GPU, 1))  # one that was copied in already
-    assert len(read_timings(tmp_path / "cuda")[0]) == 3
+    assert len(read_measurements(tmp_path / "cuda", Timing)[0]) == 3
     words = ["timings", "--records", tmp_path / "cpu", "--records", tmp_path / "cuda", "--baseline", "slow"]
     words += ["--output", tmp_path / "T.md", "--plot", tmp_path / "t.png"]
     root = Path(__file__).resolve().parents[3]

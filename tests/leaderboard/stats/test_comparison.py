@@ -9,9 +9,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from leaderboard.reading.collection import collect
-from leaderboard.records.store import Record
-from leaderboard.stats.comparison import MOST_MODELS, compare_all, holm, sign_flip
-from leaderboard.stats.ranks import ranks
+from leaderboard.records.schema import Record
+from leaderboard.stats.comparison import MOST_MODELS, compare_all, holm, ranks, sign_flip
 from leaderboard.stats.shrinkage import FEWEST, shrink_variances
 
 

@@ -8,9 +8,8 @@ from record_factory import changed, make_record
 from scipy import stats
 
 from leaderboard.reading.collection import collect
-from leaderboard.records.store import Record
-from leaderboard.stats.answers import gather
-from leaderboard.stats.comparison import by_model, evidence_of
+from leaderboard.records.schema import Record
+from leaderboard.stats.answers import by_model, evidence_of, gather
 from leaderboard.stats.evidence import Evidence, Interval
 
 IMAGES = 400

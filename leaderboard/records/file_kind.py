@@ -1,4 +1,4 @@
-"""Whose a JSON file is, told by what is in it: a run's record, a measurement of some kind, or somebody else's.
+"""What a JSON file is, told by its content: the record of a run, a measurement of some kind, or somebody else's file.
 
 Other tools' files may lie among the records, and ours at any depth in folders copied from elsewhere: a path says little.
 """
