@@ -3,13 +3,14 @@
     import models
     network = models.create("sesn-vector", task="mnist-scale-28+")      # torch.nn.Module, (N, 1, 28, 28) -> (N, 10)
 
-Importing this package imports no torch; `create` does.
+Importing this package imports no torch; the first question about a model imports all method files, and torch with them.
 """
 
 from models.errors import ModelError
+from models.registry.catalogue import info, infos, list_models, register
 from models.registry.creation import canonical_name, create
-from models.registry.lookup import ModelInfo, info, infos, list_models, register
 from models.registry.plugins import load_plugin
+from models.registry.registration import ModelInfo
 
 __all__ = [
     "ModelError",

@@ -37,7 +37,7 @@ from models.layers.scale_axis import (
     stack_scales,
 )
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
-from models.registry.lookup import register
+from models.registry import register
 from models.wide_resnet import Parts, Place, Size, wide_resnet
 
 BASE = 2

@@ -39,7 +39,7 @@ from models.layers.scale_axis import (
     unfold_scales,
 )
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
-from models.registry.lookup import register
+from models.registry import register
 from models.wide_resnet import Parts, Place, Size, he_normal, wide_resnet
 
 # ---------------------------------------------------------------------------------------------------------------- basis

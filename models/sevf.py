@@ -29,7 +29,7 @@ from models.layers.layout import BatchNorm2d, PoolingLayer, unpooled
 from models.layers.resampling import bilinear
 from models.layers.scale_axis import largest_response
 from models.mnist_net import CHANNELS, convolutional_head, mnist_net, stage_pools
-from models.registry.lookup import register
+from models.registry import register
 
 # --------------------------------------------------------------------------------------------------------------- levels
 

@@ -29,7 +29,7 @@ from models.layers.layout import BatchNorm2d, PoolingLayer, as_maps, has_pixels_
 from models.layers.resampling import bilinear, centred
 from models.layers.scale_axis import largest_response
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
-from models.registry.lookup import register
+from models.registry import register
 from models.wide_resnet import Parts, Place, Size, he_normal, wide_resnet
 
 # ------------------------------------------------------------------------------------------------------------ rescaling

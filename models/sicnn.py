@@ -28,7 +28,7 @@ from models.layers.max_over_scales import largest
 from models.layers.resampling import bilinear, centred, nearest
 from models.layers.scale_axis import pool_scales, stack_scales
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
-from models.registry.lookup import register
+from models.registry import register
 from models.wide_resnet import Parts, Place, Size, he_normal, wide_resnet
 
 # ------------------------------------------------------------------------------------------------------- resized filters

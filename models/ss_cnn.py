@@ -26,7 +26,7 @@ from models.layers.launches import few_launches
 from models.layers.layout import BatchNorm2d, PoolingLayer, unpooled
 from models.layers.scale_axis import largest_response
 from models.mnist_net import convolutional_head, image_size, mnist_net, stage_pools
-from models.registry.lookup import register
+from models.registry import register
 from models.wide_resnet import Parts, Place, Size, wide_resnet
 
 # ---------------------------------------------------------------------------------------------------------------- basis

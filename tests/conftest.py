@@ -9,8 +9,7 @@ from hypothesis import settings
 
 import models
 from datasets import stl10
-from models.registry import lookup as registry
-from models.registry import plugins
+from models.registry import catalogue, plugins
 
 settings.register_profile("few", max_examples=300, deadline=None)
 settings.register_profile("many", max_examples=10_000, deadline=None)  # pytest --hypothesis-profile many
@@ -47,18 +46,14 @@ def pytest_runtest_setup(item):
 def own_registry():
     """For one test: the plugins that it loads are known to it alone."""
     models.infos()
-    known = {name: list(its) for name, its in registry._catalogue.items()}
-    state = [(kept, list(kept)) for kept in (plugins._in_use, plugins._path_before, sys.path)]
+    state = [(kept, list(kept)) for kept in (catalogue._models, plugins._in_use, plugins._path_before, sys.path)]
     helpers = dict(plugins._helpers)
     here = {name: module for name, module in sys.modules.items() if plugins._is_helper(module)}
     yield
     for name in [name for name, module in sys.modules.items() if plugins._is_helper(module)]:
         del sys.modules[name]
     sys.modules.update(here)
-    for model in [model for model in registry._builders if model not in known.get(model.name, ())]:
-        del registry._builders[model]  # those of method files that were imported by the way stay
-    for kept, before in ((registry._catalogue, known), (plugins._helpers, helpers)):
-        kept.clear()
-        kept.update(before)
+    plugins._helpers.clear()
+    plugins._helpers.update(helpers)
     for kept, before in state:
         kept[:] = before

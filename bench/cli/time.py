@@ -40,7 +40,7 @@ def time_models(
     from bench.errors import BenchError
     from bench.machine.writable import check_writable
     from bench.plan import match_models, match_tasks
-    from models.registry.lookup import strangers_ran
+    from models.registry.catalogue import strangers_ran
 
     load_plugins(plugin)
     if not (everything or model or task):

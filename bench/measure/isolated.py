@@ -73,8 +73,6 @@ def main() -> None:
     asked = json.loads(orders.readline())
     threading.Thread(target=_end_with_parent, args=(orders,), daemon=True).start()
     try:
-        import torch  # noqa: F401 - before a plugin that draws random numbers on import: models/registry/draws.py
-
         for plugin in filter(None, [asked["plugin"]]):
             models.load_plugin(plugin)
         module, _, name = asked["function"].partition(":")

@@ -6,14 +6,15 @@ network has one name.
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, get_args, get_origin, get_type_hints
 
 from models.errors import ModelError, shown, suggestion
-from models.registry.lookup import builder_of, info
+from models.registry.catalogue import info
+from models.registry.plugins import use_folder
+from models.registry.registration import ModelInfo
 
 if TYPE_CHECKING:
     from torch import nn
@@ -62,8 +63,8 @@ def create(name: str, task: str, **overrides: Any) -> nn.Module:
     values, chosen = model.values(task), _options(name, task)
     named = {option: by_text[chosen.get(option, next(iter(by_text)))] for option, by_text in values.items()}
     if model.plugin:
-        importlib.import_module("models.registry.plugins").use_folder(Path(model.plugin).parent)
-    builder = builder_of(model)
+        use_folder(Path(model.plugin).parent)
+    builder = _builder(model)
     accepted = _overrides(builder)
     for override in overrides:
         if accepted is not None and override not in accepted:
@@ -80,8 +81,13 @@ def create(name: str, task: str, **overrides: Any) -> nn.Module:
 
 
 def overrides(name: str, task: str) -> list[str] | None:
-    """The names of a builder's arguments besides the task; None: whatever it is given. Imports its file. Raises ModelError."""
-    return _overrides(builder_of(info(name, task)))
+    """The names of a builder's arguments besides the task; None: whatever it is given. Raises ModelError."""
+    return _overrides(_builder(info(name, task)))
+
+
+def _builder(model: ModelInfo) -> Callable[..., nn.Module]:
+    assert model.builder is not None  # whatever is in the catalogue was decorated with it
+    return model.builder
 
 
 def _overrides(builder: Callable[..., nn.Module]) -> list[str] | None:

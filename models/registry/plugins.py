@@ -24,9 +24,8 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 from models.errors import ModelError, said
-from models.registry import lookup as registry
+from models.registry import catalogue
 from models.registry.content import OURS, content_hash, files_of
-from models.registry.draws import same_draws
 from models.registry.strangers import guarded
 
 _helpers: dict[Path, dict[str, ModuleType]] = {}  # by the plugins' folders; those of the folder in use are in sys.modules
@@ -39,14 +38,14 @@ def load_plugin(path: str | Path) -> list[str]:
 
     Raises ModelError: no such file, the file or one beside it raises on import, or it registers nothing.
     """
-    registry.known_so_far()  # the built-in names come first: a plugin that takes one is told so
+    catalogue.known_so_far()  # the built-in names come first: a plugin that takes one is told so
     file = Path(path)
     if not os.path.isfile(file) or file.suffix != ".py":  # noqa: PTH113 - Path.is_file raises for a name that is too long
         raise ModelError(f"plugin {str(path)!r} is not a Python file; give the path of a .py file that registers a model")
     file = file.resolve()
     use_folder(file.parent)
     module = _imported_before(file) or _import_file(file, str(path))
-    added = [model.name for model in registry.known_so_far() if model.module == module.__name__ or model.plugin == str(file)]
+    added = [model.name for model in catalogue.known_so_far() if model.module == module.__name__ or model.plugin == str(file)]
     if not added:
         raise ModelError(f"plugin {str(path)!r} registers no model; put @models.register(NAME, tasks=...) on a builder")
     return added
@@ -122,8 +121,7 @@ def _import_file(file: Path, given: str) -> ModuleType:
     try:
         with (
             guarded(lambda error: f"plugin {given!r} raised on import: {_told(error, file)}"),
-            registry.registering(content_hash(files_of(file)), str(file)),
-            same_draws(),
+            catalogue.registering(content_hash(files_of(file)), str(file)),
         ):
             spec.loader.exec_module(module)
     except BaseException:

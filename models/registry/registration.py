@@ -1,4 +1,4 @@
-"""What a registration may say. It is checked when it is made, so that whatever is registered can be run and recorded.
+"""What a registration says. It is checked when it is made, so that whatever is registered can be run and recorded.
 
 A model's name, with its options, becomes a part of file names, of the run's id and of the record; options become arguments.
 """
@@ -8,14 +8,17 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from keyword import iskeyword
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from models.errors import ModelError, shown, suggestion
+
+if TYPE_CHECKING:
+    from torch import nn
 
 TASKS = ("mnist-scale-28", "mnist-scale-28+", "mnist-scale-56", "mnist-scale-56+", "stl10+")
 FORM = 'the form: @models.register("my-net", tasks="mnist-scale-*") above def my_net(task): return a torch.nn.Module'
@@ -27,9 +30,12 @@ RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  #
 Options = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
-@dataclass(frozen=True)
-class Registration:
-    """What one `register(...)` says, checked, and where it stands."""
+@dataclass(frozen=True, eq=False)
+class ModelInfo:
+    """What one `register(...)` says, checked, and where it stands. A name may have several, each for tasks of its own.
+
+    `source`: nothing for a built-in model, else the SHA-256 of the code that registers it; `plugin`: the plugin's file, if any.
+    """
 
     name: str
     tasks: tuple[str, ...]
@@ -37,17 +43,37 @@ class Registration:
     options: Options
     origin: str
     module: str
+    source: str = ""
+    plugin: str = ""
+    builder: Callable[..., nn.Module] | None = field(default=None, repr=False)  # none before `register` has decorated one
+
+    def supports(self, task: str) -> bool:
+        """Whether the model has a network for this task."""
+        return any(fnmatchcase(task, pattern) for pattern in self.tasks)
 
     @property
     def known_tasks(self) -> list[str]:
         """The tasks that it has a network for."""
-        return [task for task in TASKS if any(fnmatchcase(task, glob) for glob in self.tasks)]
+        return [task for task in TASKS if self.supports(task)]
+
+    def values(self, task: str) -> dict[str, Mapping[str, Any]]:
+        """The options on this task: {option: {value in a model's name: value that the builder gets}}, the default first."""
+        return {
+            option: values
+            for option, by_task in self.options.items()
+            for pattern, values in by_task.items()
+            if fnmatchcase(task, pattern)
+        }
+
+    def choices(self, task: str) -> dict[str, tuple[str, ...]]:
+        """The options that may stand in the name on this task: {option: (default, other, ...)}."""
+        return {option: tuple(values) for option, values in self.values(task).items()}
 
 
 def checked(
-    name: object = None, tasks: object = (), paper: object = "", options: object = None, *, origin: str, module: str = ""
-) -> Registration:
-    """The arguments of `register`, which may be anything, as a registration. Raises ModelError: in one line what is allowed."""
+    name: object, tasks: object = (), paper: object = "", options: object = None, *, origin: str, module: str = ""
+) -> ModelInfo:
+    """The arguments of `register`, which may be anything, checked. Raises ModelError: in one line what is allowed."""
     if not isinstance(name, str):
         raise ModelError(f"{origin}: register was given {shown(name)} where a model's name belongs; {FORM}")
     where = f"model name {shown(name)} ({origin})"
@@ -67,7 +93,7 @@ def checked(
             f"{where}: with its longest options it has {len(longest)} characters, at most {LONGEST} are allowed; shorten it"
         )
     text = "".join(sign for sign in " ".join((paper or "").split()) if sign.isprintable())
-    return Registration(name, globs, text, found, origin, module)
+    return ModelInfo(name, globs, text, found, origin, module)
 
 
 def _is_file_name(text: str) -> bool:
@@ -136,9 +162,9 @@ def _values(where: str, given: object) -> dict[str, Any]:
     return found
 
 
-def check_builder(registration: Registration, builder: object) -> None:
+def check_builder(model: ModelInfo, builder: object) -> None:
     """That it can be called as `builder(task, **options)`. Raises ModelError: it cannot."""
-    where = f"model {registration.name!r} ({registration.origin})"
+    where = f"model {model.name!r} ({model.origin})"
     torch = sys.modules.get("torch")  # imported, if there is a network at all
     if torch is not None and isinstance(builder, torch.nn.Module):
         raise ModelError(f"{where}: a network was registered, not what builds it; {FORM}")
@@ -148,8 +174,8 @@ def check_builder(registration: Registration, builder: object) -> None:
         signature = inspect.signature(builder, follow_wrapped=False)
     except (TypeError, ValueError):  # Python cannot tell, as of something written in C
         return
-    for task in registration.known_tasks:
-        options = [option for option, by_task in registration.options.items() if any(fnmatchcase(task, g) for g in by_task)]
+    for task in model.known_tasks:
+        options = model.values(task)
         try:
             signature.bind(task, **dict.fromkeys(options))
         except TypeError as error:

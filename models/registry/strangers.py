@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import random
 import signal
 import sys
 import threading
@@ -21,9 +22,9 @@ def guarded(tell: Callable[[BaseException], str] = said) -> Iterator[None]:
     """Whatever is raised within, SystemExit and KeyboardInterrupt too, comes out as a ModelError that says `tell(error)`.
 
     What a signal raises meanwhile (Ctrl-C, a stop, a time budget) passes. What is printed goes to standard error: a verb's
-    standard output is its own.
+    standard output is its own. What is drawn is the same in every process, and nobody else's.
     """
-    with _signals_noticed() as by_signal, redirect_stdout(sys.stderr):
+    with _signals_noticed() as by_signal, _same_draws(), redirect_stdout(sys.stderr):
         try:
             yield
         except ModelError:
@@ -61,6 +62,27 @@ def _signals_noticed() -> Iterator[list[BaseException]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _same_draws() -> Iterator[None]:
+    """Within, Python's, numpy's and torch's generators start from 0; afterwards they go on as if nothing had been drawn.
+
+    torch seeds its own anew in every process: a network built on import would have other weights in each.
+    """
+    import numpy as np
+    import torch
+
+    python, numpy, of_torch = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        torch.set_rng_state(of_torch)
 
 
 def entry_points() -> Iterator[importlib.metadata.EntryPoint | ModelError]:

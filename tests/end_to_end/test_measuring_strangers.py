@@ -11,7 +11,7 @@ import models
 from bench.cli.main import main
 from bench.machine.source import name_at_initialisation
 from leaderboard.records.store import read_record
-from models.registry import lookup as registry
+from models.registry import catalogue
 
 TASK = "mnist-scale-28"
 PLUGIN = """
@@ -74,10 +74,7 @@ BROKEN = ("exits-net", "none-net")
 @pytest.fixture(autouse=True)
 def _a_registry_of_its_own(monkeypatch):
     models.list_models()
-    for name in ("_catalogue", "_builders"):
-        monkeypatch.setattr(
-            registry, name, {key: list(v) if isinstance(v, list) else v for key, v in getattr(registry, name).items()}
-        )
+    monkeypatch.setattr(catalogue, "_models", list(catalogue._models))
     yield
     for name in [
         name for name, module in sys.modules.items() if str(getattr(module, "__file__", "")).endswith("strange_nets.py")

@@ -7,13 +7,14 @@ from test_train import CPU, metrics, resumed
 import models
 from bench.machine.device import is_out_of_memory
 from bench.plan import PlanPart, plan_runs
-from bench.protocol import EXECUTION, load_protocol
+from bench.protocol import load_protocol
+from bench.recipe import EXECUTION
 from bench.training.run import execute
-from bench.training.step import fresh, learning_rate
-from bench.training.train import Watch
+from bench.training.step import build_network_and_optimizer, learning_rate
+from bench.training.trainer import Watch
 from models import wide_resnet as wide_resnet_module
 from models.layers.microbatch import normalised_in_parts
-from models.registry import lookup as registry
+from models.registry import catalogue
 from models.wide_resnet import Block, Parts, wide_resnet
 
 TINY = """
@@ -105,7 +106,7 @@ def test_a_compiled_run_is_the_same_up_to_rounding(protocol, tmp_path):
 
 def test_optimizer_and_schedule_are_the_published_ones():
     run = one_run(load_protocol("paper"))
-    network, optimizer = fresh(run, CPU)
+    network, optimizer = build_network_and_optimizer(run, CPU)
     (group,) = optimizer.param_groups
     assert isinstance(optimizer, torch.optim.SGD)
     assert {key: group[key] for key in ("lr", "momentum", "nesterov", "weight_decay", "dampening")} == {
@@ -146,8 +147,7 @@ class Picky(Parts):
 def short_of_memory(monkeypatch):
     """Two models, for one test: `picky`, and `greedy`, which fits in no way."""
     models.list_models()  # the catalogue is complete before it is copied
-    for name in ("_catalogue", "_builders"):
-        monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
+    monkeypatch.setattr(catalogue, "_models", list(catalogue._models))
     models.register("picky", tasks="stl10+")(lambda task, **size: wide_resnet(Picky(), **size))
 
     @models.register("greedy", tasks="stl10+")

@@ -16,7 +16,6 @@ from torch import nn
 import models
 from leaderboard.errors import one_line
 from leaderboard.records.schema import Name
-from models.registry import lookup as registry
 from models.registry.registration import LONGEST, TASKS, checked
 
 TASK, MNIST = "mnist-scale-28", "mnist-scale-*"
@@ -24,12 +23,8 @@ NAME = TypeAdapter(Name)
 
 
 @pytest.fixture(autouse=True)
-def _a_registry_of_its_own(monkeypatch):
-    models.list_models()  # complete before it is copied
-    for name in ("_catalogue", "_builders", "_left_out"):
-        monkeypatch.setattr(
-            registry, name, {key: list(v) if isinstance(v, list) else v for key, v in getattr(registry, name).items()}
-        )
+def _a_registry_of_its_own(own_registry):
+    """For each test."""
 
 
 def network(outputs=10):

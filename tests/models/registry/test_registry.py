@@ -1,4 +1,4 @@
-"""The registry: names, options, plugins, and listing without torch."""
+"""The registry: names, options, plugins, and what is said without torch."""
 
 import subprocess
 import sys
@@ -10,17 +10,20 @@ import models
 from models import load_plugin
 
 
-def test_listing_needs_no_torch():
-    code = "import sys; sys.modules['torch'] = None; import models; print(*models.list_models('mnist-scale-28'))"
-    names = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+@pytest.mark.parametrize("call", ["list_models()", "infos()", "info('cnn', 'stl10+')", "load_plugin('my_net.py')"])
+def test_without_torch_there_is_one_clear_line(call):
+    code = (
+        f"import sys; sys.modules['torch'] = None; import models\ntry: models.{call}\nexcept models.ModelError as e: print(e)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    (line,) = done.stdout.splitlines()
+    assert line.startswith("models need torch, which cannot be imported") and not done.stderr
+
+
+def test_names_are_listed_in_order():
+    names = models.list_models("mnist-scale-28")
     assert {"cnn", "sesn-scalar", "sesn-vector"} <= set(names)
     assert names == sorted(names)
-
-
-def test_scan_agrees_with_import():
-    for model in models.infos():
-        if model.module.startswith("models."):
-            __import__(model.module)  # registering again under the same origin is no duplicate
     assert models.info("sesn-scalar", "mnist-scale-56").origin.startswith("models/sesn.py:")
 
 
