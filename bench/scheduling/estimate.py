@@ -1,18 +1,15 @@
-"""What earlier records tell: which runs are done, and how long the others will take."""
+"""How long runs will take, as earlier records tell."""
 
 from __future__ import annotations
 
 import statistics
-import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.plan import Run
-from leaderboard.errors import NewerRecord, RecordError, one_line
 from leaderboard.reading.folders import read_all
 from leaderboard.records.schema import Record
-from leaderboard.records.store import path_of_run, read_record
 
 COMMITTED_RECORDS = Path(__file__).resolve().parents[2] / "records"
 
@@ -54,32 +51,6 @@ class Estimates:
     def covers(self, runs: Sequence[Run]) -> int:
         """How many of the runs have an estimate of their own."""
         return sum(self.seconds(run) is not None for run in runs)
-
-
-def read_results(results: Path) -> list[Record]:
-    """The records in a results folder, at any depth. One that cannot be read is named on screen."""
-    if not results.exists():
-        return []
-    records, unreadable = read_all(results)
-    for bad in unreadable:
-        then = "is not repeated over it" if bad.newer else "counts as not done"
-        print(f"bench: record {one_line(bad.path)} is unreadable ({bad.reason}); its run {then}", file=sys.stderr)
-    return records
-
-
-def newer_records(runs: Iterable[Run], results: Path) -> set[str]:
-    """The ids of runs at whose place lies a record of a newer scalebench, which nothing may be written over."""
-    return {run.id for run in runs if _is_newer(path_of_run(results, run.protocol.name, run.task, run.model, run.id))}
-
-
-def _is_newer(path: Path) -> bool:
-    try:
-        read_record(path)
-    except NewerRecord:
-        return True
-    except RecordError:
-        pass
-    return False
 
 
 def estimates_from(results: Path, records: Sequence[Record], device_name: str) -> Estimates:

@@ -10,9 +10,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from bench.plan import Run
+from bench.results import leases_folder, remove_checkpoint, runs_begun
 from bench.scheduling.leases import Leases
-from bench.training.run import checkpoint_of
-from bench.training.state.checkpoint import runs_begun
 from leaderboard.errors import NewerRecord, RecordError
 from leaderboard.records.schema import Record
 from leaderboard.records.store import path_of_run, read_record, set_aside, write_record
@@ -22,7 +21,7 @@ class Queue:
     """Gives out each run under a lease, and tells of the runs that others have done meanwhile."""
 
     def __init__(self, runs: Sequence[Run], results: Path) -> None:
-        self.results, self.leases = results, Leases(results / ".leases")
+        self.results, self.leases = results, Leases(leases_folder(results))
         self.runs = {run.id: run for run in runs}
         self.pending = dict(self.runs)
         self._failed_before = {run.id: content for run in runs if (content := _content(self._path(run))) is not None}
@@ -69,7 +68,7 @@ class Queue:
         finally:
             self.leases.release(run.id)
         if record.status != "failed":  # a failed run goes on from its state when it is repeated
-            checkpoint_of(run, self.results).remove()
+            remove_checkpoint(self.results, run.id)
         return record
 
     def close(self) -> None:
@@ -78,7 +77,7 @@ class Queue:
         for run in (self.runs[run_id] for run_id in runs_begun(self.results) & self.runs.keys()):
             record = self._done_elsewhere(run)
             if record is not None and record.status == "ok":
-                checkpoint_of(run, self.results).remove()
+                remove_checkpoint(self.results, run.id)
 
     def _make_way(self, run: Run) -> None:
         """Set a damaged record of the run aside: it is about to be done, by this worker alone, and needs the place."""

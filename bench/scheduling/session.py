@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,7 @@ from bench.errors import Stopped
 from bench.machine.writable import check_writable
 from bench.plan import Run
 from bench.scheduling.display import Display
-from bench.scheduling.driver import Alone, Driver, Engine
-from bench.scheduling.engines.local import Local
+from bench.scheduling.engines.options import Engine
 from bench.scheduling.estimate import Estimates
 from bench.scheduling.stop import StopRequest
 from leaderboard.board.files import write_board
@@ -31,7 +30,7 @@ class Work:
     stopped: bool
 
 
-def work(todo: Sequence[Run], engine: Engine | Alone, results: Path, estimates: Estimates, stop: StopRequest) -> Work:
+def work(todo: Sequence[Run], engine: Engine, results: Path, estimates: Estimates, stop: StopRequest) -> Work:
     """Do the runs and leave their records and the board in `results`.
 
     Raises BenchError: the folder cannot be written; DataError: the data cannot be had; Stopped: before the first run.
@@ -39,15 +38,9 @@ def work(todo: Sequence[Run], engine: Engine | Alone, results: Path, estimates: 
     check_writable(results, "--results", "results folder")
     todo = list(todo) if engine.has_own_data else _with_data(todo)
     stop.between_steps()
-    display = Display(len(todo))
-    records = (
-        engine.drive(todo, display)
-        if isinstance(engine, Alone)
-        else Driver(todo, engine, results, estimates, stop, display).drive()
-    )
     bad: list[Record] = []
     stopped = False
-    with engine.settled(todo, stop) if isinstance(engine, Local) else nullcontext():
+    with closing(engine.run(todo, estimates, stop, Display(len(todo)))) as records:
         try:
             bad += (record for record in records if record.status != "ok")
         except Stopped:

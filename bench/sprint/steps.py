@@ -28,7 +28,7 @@ def steps_of(folder: Path, device: str, tasks: Sequence[str], protocol: str) -> 
     rounds = [tuple(tasks)] if tasks else ROUNDS
     family = "stl10+" if rounds[0][0].startswith("stl10") else "mnist-scale"
     task, (cheap, usual, slowest) = rounds[0][0], MODELS[family]
-    trial = python("bench.scheduling.engines.trial", device, str(results), family)
+    trial = python("bench.scheduling.engines.jobs_trial", device, str(results), family)
     timed = tasks or ("mnist-scale-28", "mnist-scale-56")  # what '+' adds is not timed
     return [
         Step("device", [_always(python("bench.sprint.device", device, str(folder)))], 0.06,

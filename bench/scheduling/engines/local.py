@@ -11,32 +11,42 @@ from typing import Literal
 import torch
 
 from bench.plan import Run
+from bench.scheduling.display import Display
+from bench.scheduling.driver import Driver, Records
 from bench.scheduling.engines.mps import shared_gpu
-from bench.scheduling.worker import Job, Worker
+from bench.scheduling.estimate import Estimates
+from bench.scheduling.messages import Job
+from bench.scheduling.stop import StopRequest
+from bench.scheduling.worker import Worker
 
 
 @dataclass
 class Local:
-    """`jobs` processes; None: one per GPU where the device is any GPU, else one; "auto": as many as `settled` finds to pay."""
+    """`jobs` processes; None: one per GPU where the device is any GPU, else one; "auto": as many as a trial finds to pay."""
 
     device: torch.device
     results: Path
     jobs: int | Literal["auto"] | None = None
     has_own_data = False
 
+    def run(self, runs: Sequence[Run], estimates: Estimates, stop: StopRequest, display: Display) -> Records:
+        """As of every engine."""
+        with self.jobs_settled(runs, stop):
+            yield from Driver(runs, self, self.results, estimates, stop, display).run()
+
     @contextmanager
-    def settled(self, runs: Sequence[Run], stop: Callable[[], bool], say: Callable[[str], None] = print) -> Iterator[None]:
+    def jobs_settled(self, runs: Sequence[Run], stop: Callable[[], bool], say: Callable[[str], None] = print) -> Iterator[None]:
         """While in it the number of processes is known, and those that share a GPU do so through CUDA MPS if there is one."""
         if self.jobs == "auto" and (self.device.type != "cuda" or len(runs) < 2):
             self.jobs = None
             why = "there is one run to do" if self.device.type == "cuda" else "a run uses all of this machine's processors"
-            say(f"--jobs auto: {self.places()} ({why})" if runs else "--jobs auto: there is nothing to do")
-        if self.jobs != "auto" and (self.device.type != "cuda" or self.places() <= max(1, self._gpus()) or len(runs) < 2):
+            say(f"--jobs auto: {self.size()} ({why})" if runs else "--jobs auto: there is nothing to do")
+        if self.jobs != "auto" and (self.device.type != "cuda" or self.size() <= max(1, self._gpus()) or len(runs) < 2):
             yield
             return
         with shared_gpu(say) as through_mps:
             if self.jobs == "auto":
-                from bench.scheduling.engines.trial import jobs_for
+                from bench.scheduling.engines.jobs_trial import jobs_for
 
                 family = "mnist-scale" if runs[0].task.startswith("mnist-scale") else "stl10+"
                 device = torch.device("cuda:0") if self._gpus() else self.device
@@ -47,18 +57,18 @@ class Local:
     def _gpus(self) -> int:
         return torch.cuda.device_count() if self.device.type == "cuda" and self.device.index is None else 0
 
-    def places(self) -> int:
+    def size(self) -> int:
         """How many processes."""
         return self.jobs if isinstance(self.jobs, int) else max(1, self._gpus())
 
-    def hire(self, place: int) -> Worker:
+    def spawn(self) -> Worker:
         """A new process."""
-        return Worker(self.results)
+        return Worker()
 
-    def job(self, place: int, run: Run) -> Job:
+    def job(self, slot: int, run: Run) -> Job:
         """On the GPUs in turn; on the CPU each process gets its share of the cores."""
-        gpus, places = self._gpus(), self.places()
-        device = f"cuda:{place % gpus}" if gpus else str(self.device)
-        threads = max(1, torch.get_num_threads() // places)
-        on_the_device = len(range(place % gpus, places, gpus)) if gpus else places
-        return Job(run.to_json(), run.id, device, threads, run.plugin, on_the_device)
+        gpus, size = self._gpus(), self.size()
+        device = f"cuda:{slot % gpus}" if gpus else str(self.device)
+        threads = max(1, torch.get_num_threads() // size)
+        on_the_device = len(range(slot % gpus, size, gpus)) if gpus else size
+        return Job(run.to_json(), run.id, str(self.results), device, threads, run.plugin, on_the_device)

@@ -9,6 +9,7 @@ import logging
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,13 @@ from ray.exceptions import RayActorError, RayError
 
 from bench.errors import BenchError, best_effort
 from bench.plan import Run
-from bench.scheduling.worker import FarWorker, Job
-from bench.training.run import checkpoint_of
+from bench.results import checkpoint_content
+from bench.scheduling.display import Display
+from bench.scheduling.driver import Driver, Records
+from bench.scheduling.engines.remote_worker import RemoteWorker
+from bench.scheduling.estimate import Estimates
+from bench.scheduling.messages import Job, Message, WorkerDied
+from bench.scheduling.stop import StopRequest
 from leaderboard.errors import one_line
 from models.registry.content import files_of
 
@@ -45,10 +51,14 @@ class RayCluster:
                 ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
         except Exception as error:  # whatever Ray and the system below it raise
             raise BenchError(_why_not(self.address, error)) from error
-        if self.places() == 0:
+        if self.size() == 0:
             raise BenchError(f"the Ray cluster has no room for a run of {self.gpus_per_run} GPUs; try --gpus-per-run 0")
 
-    def places(self) -> int:
+    def run(self, runs: Sequence[Run], estimates: Estimates, stop: StopRequest, display: Display) -> Records:
+        """As of every engine."""
+        return Driver(runs, self, self.results, estimates, stop, display).run()
+
+    def size(self) -> int:
         """How many runs the cluster has room for now."""
         if time.monotonic() - self._counted[0] > SECONDS_BETWEEN_COUNTS:
             has = ray.cluster_resources()
@@ -56,15 +66,15 @@ class RayCluster:
             self._counted = (time.monotonic(), int(count + 1e-9))
         return self._counted[1]
 
-    def hire(self, place: int) -> RayWorker:
+    def spawn(self) -> RayWorker:
         """A new worker, wherever Ray finds room."""
-        return RayWorker(self.results, self.gpus_per_run)
+        return RayWorker(self.gpus_per_run)
 
-    def job(self, place: int, run: Run) -> Job:
+    def job(self, slot: int, run: Run) -> Job:
         """Ray itself shows each worker its own GPU."""
         device, share = "cuda" if self.gpus_per_run else "cpu", self.gpus_per_run
-        jobs = self.places() if not share else max(1, round(1 / share))  # that may share the device
-        return Job(run.to_json(), run.id, device, plugin=run.plugin, jobs=jobs)
+        jobs = self.size() if not share else max(1, round(1 / share))  # that may share the device
+        return Job(run.to_json(), run.id, str(self.results), device, plugin=run.plugin, jobs=jobs)
 
 
 def _why_not(address: str | None, error: Exception) -> str:
@@ -79,13 +89,13 @@ def _why_not(address: str | None, error: Exception) -> str:
 
 
 class RayWorker:
-    """The near end of a FarWorker."""
+    """The handle of a RemoteWorker."""
 
-    def __init__(self, results: Path, gpus: float) -> None:
-        self.results, self.where = results, ""
+    def __init__(self, gpus: float) -> None:
+        self.where = ""
         # Restarted and retried by the driver, which knows the last checkpoint.
         options: dict[str, Any] = {"num_cpus": 1, "num_gpus": gpus, "max_restarts": 0, "max_task_retries": 0}
-        self._actor: Any = ray.remote(FarWorker).options(**options).remote()
+        self._actor: Any = ray.remote(RemoteWorker).options(**options).remote()
         self._waiting: list[Any] = [self._actor.address.remote()]  # what was asked last comes last
         self._dead = False
 
@@ -93,16 +103,16 @@ class RayWorker:
         """Whether Ray has found room for it."""
         return bool(self.where) and not self._dead
 
-    def resume(self, run: Run, job: Job) -> None:
+    def begin(self, job: Job) -> None:
         """Send the run with its newest checkpoint."""
         files = files_of(Path(job.plugin)) if job.plugin else {}
         contents = {name: content for name, file in files.items() if (content := best_effort(file.read_bytes)) is not None}
-        state = checkpoint_of(run, self.results).content()
+        state = checkpoint_content(Path(job.results), job.run_id)
         self._waiting.append(self._actor.begin_from.remote(job, contents, state))
 
-    def receive(self) -> list[dict[str, Any]]:
+    def receive(self) -> list[Message]:
         """What has arrived; then ask again."""
-        said: list[dict[str, Any]] = []
+        said: list[Message] = []
         try:
             while self._waiting and ray.wait(self._waiting[:1], timeout=0)[0]:
                 answer = ray.get(self._waiting.pop(0))
@@ -110,10 +120,10 @@ class RayWorker:
                     self.where = answer
                 said += answer if isinstance(answer, list) else []
         except RayActorError:
-            said.append({"died": f"its machine {self.where} was lost", "lost": True})
+            said.append(WorkerDied(f"its machine {self.where} was lost", machine_lost=True))
         except RayError as error:
-            said.append({"died": one_line(str(error).splitlines()[-1])})
-        if said and "died" in said[-1]:
+            said.append(WorkerDied(one_line(str(error).splitlines()[-1])))
+        if said and isinstance(said[-1], WorkerDied):
             self._dead = True
         elif not self._waiting:
             self._waiting.append(self._actor.receive.remote())

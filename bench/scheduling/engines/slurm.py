@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,13 @@ from bench.machine.streams import never_fail
 from bench.plan import Run
 from bench.record import failed_record
 from bench.scheduling.display import Display
-from bench.scheduling.driver import Driver
+from bench.scheduling.driver import Records
 from bench.scheduling.engines.local import Local
 from bench.scheduling.engines.slurm_settings import parse_settings
 from bench.scheduling.estimate import Estimates
 from bench.scheduling.queue import Queue
 from bench.scheduling.stop import StopRequest
 from leaderboard.errors import one_line
-from leaderboard.records.schema import Record
 
 PAUSE = 1.0  # seconds between two looks at the records
 
@@ -53,9 +52,8 @@ class Share:
         stop.listen()
         stop.between_steps()
         engine = Local(torch.device(self.device), self.results, jobs=1)
-        driver = Driver(runs, engine, self.results, Estimates([], ""), stop, Display(len(runs)))
         try:
-            return sum(1 for _ in driver.drive())
+            return sum(1 for _ in engine.run(runs, Estimates([], ""), stop, Display(len(runs))))
         except Stopped:
             return 0
 
@@ -72,24 +70,24 @@ class Slurm:
     jobs: int
     gpus: float
     settings: Sequence[str]
-    stop: StopRequest
     has_own_data = False
 
-    def drive(self, runs: Sequence[Run], display: Display) -> Iterator[Record]:
-        """Submit the array and yield each run's record when it is there. Raises Stopped, BenchError."""
+    def run(self, runs: Sequence[Run], estimates: Estimates, stop: StopRequest, display: Display) -> Records:
+        """Submit the array and yield each run's record when it is there. Raises Stopped; BenchError: it cannot be submitted."""
         queue = Queue(runs, self.results)
-        jobs = self._submit(runs)
+        budget = None if stop.deadline is None else max(1.0, stop.deadline - time.monotonic())
+        jobs = self._submit(runs, budget)
         display.say(f"slurm: {len(jobs)} jobs, {', '.join(job.job_id for job in jobs)}; logs in {self.results / '.slurm'}")
         while queue.pending:
             ended = all(job.done() for job in jobs)
             for record in queue.done_elsewhere():
                 display.finished(record, "by a job")
                 yield record
-            if ended or self.stop():
+            if ended or stop():
                 break
             time.sleep(PAUSE)
         display.close()
-        if self.stop():
+        if stop():
             for job in jobs:
                 job.cancel(check=False)
             raise Stopped
@@ -97,7 +95,7 @@ class Slurm:
             why = f"no job left a record; see {one_line(self.results / '.slurm')}"
             yield failed_record(run, torch.device("cpu"), "job ended", why, [])
 
-    def _submit(self, runs: Sequence[Run]) -> list[submitit.Job[int]]:
+    def _submit(self, runs: Sequence[Run], budget: float | None) -> list[submitit.Job[int]]:
         settings = parse_settings(self.settings)
         folder, cluster = self.results / ".slurm", settings.pop("cluster", "slurm")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -105,7 +103,7 @@ class Slurm:
         # submitit's local executor hides every GPU unless told otherwise; Slurm shows a job the ones it was given.
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus)))) if cluster == "local" else None
         plain, device = [run.to_json() for run in runs], "cuda" if gpus else "cpu"
-        share = Share(plain, device, self.results.resolve(), visible, self._budget())
+        share = Share(plain, device, self.results.resolve(), visible, budget)
         try:
             executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
             executor.update_parameters(**{"name": "scalebench", "gpus_per_node": gpus, "tasks_per_node": 1, **settings})
@@ -113,6 +111,3 @@ class Slurm:
                 return [executor.submit(share) for _ in range(self.jobs)]
         except Exception as error:  # of submitit's, of sbatch's and of pickle's there are too many to name
             raise BenchError(f"slurm: {type(error).__name__}: {one_line(error)}; see --slurm in bench run --help") from error
-
-    def _budget(self) -> float | None:
-        return None if self.stop.deadline is None else max(1.0, self.stop.deadline - time.monotonic())

@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import subprocess
 import sys
 import threading
 import warnings
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from record_factory import make_record
 
 import models
 import models.registry.content
@@ -20,12 +20,14 @@ from bench.plan import PlanPart, Run, plan_runs
 from bench.protocol import load_protocol
 from bench.record import failed_record
 from bench.scheduling import child, worker
+from bench.scheduling.done_runs import done, notes_on_other_code
 from bench.scheduling.engines.local import Local
-from bench.scheduling.other_code import done, other_code
-from bench.scheduling.worker import FarWorker, Job, Worker
-from bench.training.failure import LINES, told_of
+from bench.scheduling.engines.remote_worker import RemoteWorker
+from bench.scheduling.messages import Job, Note, RunFailed, RunFinished, message_of
+from bench.scheduling.worker import Worker
+from bench.training.failure import LINES, describe_failure
 from bench.training.run import execute
-from bench.training.train import Watch
+from bench.training.trainer import Watch
 
 TASK, CPU = "mnist-scale-28", torch.device("cpu")
 NETWORK = """
@@ -89,7 +91,7 @@ def test_a_record_holds_the_code(tiny, tmp_path, own_registry):
 
 
 def job_of(run):
-    return {**vars(Job(run.to_json(), run.id, "cpu", plugin=run.plugin)), "results": "."}
+    return Job(run.to_json(), run.id, ".", "cpu", plugin=run.plugin)
 
 
 def test_a_process_whose_plugin_is_another_refuses_the_run(tiny, tmp_path, own_registry):
@@ -112,10 +114,10 @@ def test_what_goes_wrong_before_a_run_is_told(tiny, tmp_path, own_registry, chan
     plugin(tmp_path)
     (run,) = planned(tiny, "own-net")
     read, write = os.pipe()
-    with os.fdopen(write, "w") as answers:
-        child._do({**job_of(run), **change}, threading.Event(), answers)
-    (answer,) = [json.loads(line) for line in os.fdopen(read)]
-    assert answer["failed"] == kind and said in answer["message"] and answer["last_words"]
+    with os.fdopen(write, "wb") as answers:
+        child._do(replace(job_of(run), **change), threading.Event(), answers)
+    (answer,) = [message_of(line) for line in os.fdopen(read, "rb")]
+    assert isinstance(answer, RunFailed) and answer.kind == kind and said in answer.message and answer.traceback_tail
 
 
 DEEP = """
@@ -143,11 +145,11 @@ def test_the_kept_lines_of_a_traceback_hold_the_models_own(tmp_path):
         exec(compile(file.read_text(), str(file), "exec"), space)
     with pytest.raises(RuntimeError) as raised:
         spaces[1]["forward"](spaces[0]["down"])
-    tail = told_of(raised.value, str(own)).traceback_tail
+    tail = describe_failure(raised.value, str(own)).traceback_tail
     assert len(tail) <= LINES
     assert f'File "{own}", line 2, in forward' in tail[0] and tail[1].strip() == "return deep(30)"
     assert tail[-1] == "RuntimeError: no such luck"
-    plain = told_of(raised.value, None).traceback_tail
+    plain = describe_failure(raised.value, None).traceback_tail
     assert len(plain) == LINES and not any("own.py" in line for line in plain)
 
 
@@ -165,18 +167,19 @@ def test_a_chain_of_exceptions_keeps_the_line_that_began_it(tmp_path):
 
     with pytest.raises(RuntimeError) as raised:
         wrapped(5)
-    assert f'File "{own}", line 2, in forward' in told_of(raised.value, str(own)).traceback_tail[0]
+    assert f'File "{own}", line 2, in forward' in describe_failure(raised.value, str(own)).traceback_tail[0]
 
 
 # A process that answers as the one that trains does, and says which process it is.
 STAND_IN = """
 import json, os, sys
 for line in sys.stdin:
-    job = json.loads(line)
-    told = {"record": {"status": "failed" if job["run"]["fails"] else "ok"}}
-    if job["run"]["fails"] == "early":
-        told = {"failed": "no", "message": "", "last_words": []}
-    print(json.dumps({"pid": os.getpid(), **told}), flush=True)
+    run = json.loads(line)["run"]
+    ended = {"is": "RunFinished", "record": run["record"]}
+    if run["fails"] == "early":
+        ended = {"is": "RunFailed", "kind": "no", "message": "", "traceback_tail": []}
+    for said in {"is": "Note", "text": str(os.getpid())}, ended:
+        print(json.dumps(said), flush=True)
 """
 
 
@@ -191,17 +194,18 @@ for line in sys.stdin:
 )
 def test_after_a_strangers_run_and_after_a_failure_comes_a_new_process(tmp_path, monkeypatch, runs, processes):
     (tmp_path / "stand_in.py").write_text(STAND_IN)
-    call = [sys.executable, str(tmp_path / "stand_in.py")]
-    start = subprocess.Popen
-    monkeypatch.setattr(worker.subprocess, "Popen", lambda _, **options: start(call, **options))
-    near = Worker(tmp_path)
+    monkeypatch.setattr(worker, "PROGRAM", [sys.executable, str(tmp_path / "stand_in.py")])
+    failure = {"kind": "no", "message": "", "traceback_tail": []}
+    made = {fails: make_record(failure=failure if fails else None).model_dump(mode="json") for fails in ("", "early", "late")}
+    near = Worker()
     seen = []
     for source, fails in runs:
-        near.begin(Job({"source": source, "fails": fails}, "x", "cpu"))
-        while not (said := near.receive()):
-            pass
-        seen += [one["pid"] for one in said if "pid" in one]
-        assert not any("died" in one for one in said)
+        near.begin(Job({"source": source, "fails": fails, "record": made[fails]}, "x", str(tmp_path), "cpu"))
+        said = []
+        while not said or isinstance(said[-1], Note):
+            said += near.receive()
+        assert [type(one) for one in said] == [Note, RunFailed if fails == "early" else RunFinished]
+        seen.append(said[0].text)
     near.close()
     assert len(seen) == len(runs)
     assert len(set(seen)) == processes
@@ -210,16 +214,16 @@ def test_after_a_strangers_run_and_after_a_failure_comes_a_new_process(tmp_path,
 def test_a_worker_elsewhere_gets_the_plugin_with_the_files_beside_it(tiny, tmp_path, monkeypatch, own_registry):
     file = plugin(tmp_path / "own-code", helper="my_width")
     (run,) = planned(tiny, "own-net")
-    far = FarWorker()
+    far = RemoteWorker()
     begun = []
     monkeypatch.setattr(far, "begin", begun.append)
     files = {name: path.read_bytes() for name, path in models.registry.content.files_of(file).items()}
-    far.begin_from(Job(run.to_json(), run.id, "cpu", plugin=run.plugin), files, None)
+    far.begin_from(job_of(run), files, None)
     (job,) = begun
     assert job.plugin != run.plugin and Path(job.plugin).parent.parent == far.results
     assert models.registry.content.content_hash(models.registry.content.files_of(Path(job.plugin))) == run.source
-    far.begin_from(Job(run.to_json(), run.id, "cpu"), {}, None)
-    assert begun[-1].plugin == ""
+    far.begin_from(replace(job_of(run), plugin=""), {}, None)
+    assert begun[-1].plugin == "" and begun[-1].results == str(far.results)
     far.close()
 
 
@@ -234,30 +238,30 @@ def test_finished_runs_of_other_code_are_said(tiny, tmp_path, own_registry):
     run, other, cnn = planned(tiny, "own-net")[0], planned(tiny, "own-net", task="mnist-scale-56")[0], planned(tiny, "cnn")[0]
     today = ("a" * 40, False)
     before = ok(replace(run, source="0" * 64))
-    (line,) = other_code([run, other, cnn], [before, ok(cnn)], today)
+    (line,) = notes_on_other_code([run, other, cnn], [before, ok(cnn)], today)
     assert line.startswith("1 finished run of own-net: its code has changed since")
     assert done([run, other], [before, ok(other)]) == {other.id}
     held_none = ok(replace(run, source=""))
     assert done([run], [held_none]) == {run.id}
-    (line,) = other_code([run], [held_none], today)
+    (line,) = notes_on_other_code([run], [held_none], today)
     assert line.startswith("1 of those done is from before records held a plugin's code")
-    assert not other_code([run], [before, ok(run)], today)  # done with today's, too
-    assert not other_code([other], [before], today)
+    assert not notes_on_other_code([run], [before, ok(run)], today)  # done with today's, too
+    assert not notes_on_other_code([other], [before], today)
     failed = before.model_copy(update={"status": "failed"})
-    assert not other_code([run], [failed], today)
+    assert not notes_on_other_code([run], [failed], today)
 
 
 def test_done_runs_of_another_commit_are_said(tiny):
     runs = planned(tiny, "cnn", "sesn-scalar", "sevf-scalar")
     today = ("a" * 40, False)
-    assert not other_code(runs, [ok(run) for run in runs], today)
-    assert not other_code(runs, [ok(run, git_commit="b" * 40) for run in runs], (None, None))
-    assert not other_code(runs, [ok(run, git_commit=None, git_dirty=None) for run in runs], today)
-    assert not other_code(runs[:1], [ok(run, git_commit="b" * 40) for run in runs[1:]], today)
+    assert not notes_on_other_code(runs, [ok(run) for run in runs], today)
+    assert not notes_on_other_code(runs, [ok(run, git_commit="b" * 40) for run in runs], (None, None))
+    assert not notes_on_other_code(runs, [ok(run, git_commit=None, git_dirty=None) for run in runs], today)
+    assert not notes_on_other_code(runs[:1], [ok(run, git_commit="b" * 40) for run in runs[1:]], today)
     records = [ok(runs[0]), ok(runs[1], git_commit="b" * 40), ok(runs[2], git_dirty=True)]
-    (line,) = other_code(runs, records, today)
+    (line,) = notes_on_other_code(runs, records, today)
     assert "than today's aaaaaaa: 1 at bbbbbbb, 1 at aaaaaaa + changes" in line
-    (line,) = other_code(runs[:1], records, ("a" * 40, True))
+    (line,) = notes_on_other_code(runs[:1], records, ("a" * 40, True))
     assert "than today's aaaaaaa + changes: 1 at aaaaaaa" in line
 
 

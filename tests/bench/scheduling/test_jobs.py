@@ -12,10 +12,10 @@ from bench.cli.main import main
 from bench.errors import BenchError
 from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
-from bench.scheduling.engines import local, trial
-from bench.scheduling.engines.choose import parse_jobs
+from bench.scheduling.engines import jobs_trial, local
+from bench.scheduling.engines.jobs_trial import Rates, jobs_for
 from bench.scheduling.engines.local import Local
-from bench.scheduling.engines.trial import Rates, jobs_for
+from bench.scheduling.engines.options import parse_jobs
 from leaderboard.reading.folders import read_all
 
 # A process of the trial: the third argument holds rounds per second of one process by how many there are; files count them.
@@ -38,7 +38,7 @@ def never():
 
 
 def tried(**behaviour):
-    return trial.trial(
+    return jobs_trial.measure_rates(
         torch.device("cpu"), "mnist-scale", behaviour.pop("stop", never), [sys.executable, "-c", PROCESS, json.dumps(behaviour)]
     )
 
@@ -80,7 +80,7 @@ def test_no_more_than_the_memory_holds(free, counts):
     ],
 )
 def test_a_trial_that_fails_gives_one_and_says_why(behaviour, told, monkeypatch):
-    monkeypatch.setattr(trial, "SECONDS_TO_PREPARE", 10.0)
+    monkeypatch.setattr(jobs_trial, "SECONDS_TO_PREPARE", 10.0)
     rates = tried(**behaviour)
     assert not rates.complete and rates.best == 1 and told in rates.note
 
@@ -103,7 +103,7 @@ def card(monkeypatch):
         return state.rates
 
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(name="Card"))
-    monkeypatch.setattr(trial, "trial", measured)
+    monkeypatch.setattr(jobs_trial, "measure_rates", measured)
     return state
 
 
@@ -159,7 +159,7 @@ def gpus(monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     monkeypatch.setattr(local, "shared_gpu", shared_gpu)
-    monkeypatch.setattr(trial, "jobs_for", jobs)
+    monkeypatch.setattr(jobs_trial, "jobs_for", jobs)
     return state
 
 
@@ -179,9 +179,9 @@ def gpus(monkeypatch):
 )
 def test_how_many_processes_there_are_and_when_they_share(gpus, tmp_path, device, jobs, on_each_device, mps, tried):
     engine, said = Local(torch.device(device), tmp_path, jobs=jobs), []
-    with engine.settled(RUNS, never, said.append):
-        assert engine.places() == sum(on_each_device)
-        made = [engine.job(place, RUNS[0]) for place in range(engine.places())]
+    with engine.jobs_settled(RUNS, never, said.append):
+        assert engine.size() == sum(on_each_device)
+        made = [engine.job(slot, RUNS[0]) for slot in range(engine.size())]
     devices = [device] if len(on_each_device) == 1 else [f"cuda:{number}" for number in range(3)]
     assert {job.device: job.jobs for job in made} == dict(zip(devices, on_each_device, strict=True))
     assert (gpus.mps, gpus.tried) == (mps, tried)
@@ -192,8 +192,8 @@ def test_how_many_processes_there_are_and_when_they_share(gpus, tmp_path, device
 
 def test_nothing_is_tried_for_one_run(gpus, tmp_path):
     engine, said = Local(torch.device("cuda:0"), tmp_path, jobs="auto"), []
-    with engine.settled(RUNS[:1], never, said.append):
-        assert engine.places() == 1
+    with engine.jobs_settled(RUNS[:1], never, said.append):
+        assert engine.size() == 1
     assert gpus.tried == [] and "one run" in said[0]
 
 

@@ -6,9 +6,9 @@ import threading
 import pytest
 
 from bench.errors import BenchError
-from bench.scheduling import worker
 from bench.scheduling.driver import Driver
-from bench.scheduling.worker import Job, Worker
+from bench.scheduling.messages import Job, WorkerDied
+from bench.scheduling.worker import Worker
 
 LINE = r"^no process can be started to train in: Resource temporarily unavailable; "
 
@@ -18,9 +18,9 @@ def refuse(*_, **__):
 
 
 def test_no_process_is_one_line(monkeypatch, tmp_path):
-    monkeypatch.setattr(worker.subprocess, "Popen", refuse)
+    monkeypatch.setattr(subprocess, "Popen", refuse)
     with pytest.raises(BenchError, match=LINE):
-        Worker(tmp_path)
+        Worker()
 
 
 def test_no_thread_is_one_line_and_leaves_no_process(monkeypatch, tmp_path):
@@ -33,50 +33,48 @@ def test_no_thread_is_one_line_and_leaves_no_process(monkeypatch, tmp_path):
     def cannot(self):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(worker.subprocess, "Popen", start)
+    monkeypatch.setattr(subprocess, "Popen", start)
     monkeypatch.setattr(threading.Thread, "start", cannot)
     with pytest.raises(BenchError, match="can't start new thread"):
-        Worker(tmp_path)
+        Worker()
     assert started[0].poll() is not None
 
 
 def test_no_second_process_for_a_second_plugin_ends_that_run_alone(monkeypatch, tmp_path):
-    place = Worker(tmp_path)
-    place._used = True
-    monkeypatch.setattr(worker.subprocess, "Popen", refuse)
-    place.begin(Job({"source": "x"}, "r", "cpu"))
-    (said,) = place.receive()
-    assert said["died"].startswith("no process can be started")
-    place.close()
+    worker = Worker()
+    worker._unclean = True
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    worker.begin(Job({"source": "x"}, "r", str(tmp_path), "cpu"))
+    (said,) = worker.receive()
+    assert isinstance(said, WorkerDied) and said.reason.startswith("no process can be started")
+    worker.close()
 
 
-class Engine:
+class Pool:
     def __init__(self):
-        self.hired = 0
+        self.spawned = 0
 
-    def places(self):
+    def size(self):
         return 2
 
-    def hire(self, place):
-        self.hired += 1
-        if self.hired > 1:
+    def spawn(self):
+        self.spawned += 1
+        if self.spawned > 1:
             raise BenchError("no more")
-        return NotReady()
-
-    has_own_data = False
+        return Idle()
 
 
-class NotReady:
+class Idle:
     def ready(self):
         return True
 
 
 def test_those_that_there_are_go_on(tmp_path):
-    engine = Engine()
-    driver = Driver([], engine, tmp_path, None, lambda: False, None)
-    queue = type("Queue", (), {"pending": {"a": 1, "b": 2}, "take": lambda self: None})()
+    pool = Pool()
+    driver = Driver([], pool, tmp_path, None, lambda: False, None)
+    driver.queue = type("Queue", (), {"pending": {"a": 1, "b": 2}, "take": lambda self: None})()
     with pytest.raises(BenchError, match="no more"):  # nobody is at work
-        list(driver._hand_out(queue))
-    driver.places[0].run = object()
-    engine.hired = 1
-    assert list(driver._hand_out(queue)) == []
+        list(driver._hand_out())
+    driver.slots[0].run = object()
+    pool.spawned = 1
+    assert list(driver._hand_out()) == []

@@ -7,7 +7,7 @@ from record_factory import changed, make_record
 
 from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
-from bench.scheduling.estimate import newer_records, read_results
+from bench.scheduling.done_runs import newer_records, read_results
 from bench.scheduling.queue import Queue
 from leaderboard.records.store import path_of_run, write_record
 

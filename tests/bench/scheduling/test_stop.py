@@ -17,6 +17,7 @@ from bench.protocol import load_protocol
 from bench.scheduling.display import Display
 from bench.scheduling.driver import Driver
 from bench.scheduling.estimate import Estimates
+from bench.scheduling.messages import RunStopped, StepDone
 from bench.scheduling.stop import SIGNALS, StopRequest, heeded
 
 
@@ -105,19 +106,19 @@ def test_handlers_come_back():
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
-class Place:
+class FakeWorker:
     """A worker that says that it has made a step, or is still building, whatever it is asked."""
 
     where = ""
 
     def __init__(self, steps):
-        self.said, self.closed = [{"epoch": 0, "step": 0}] if steps else [], False
+        self.said, self.closed = [StepDone(0, 0)] if steps else [], False
         self.steps = steps
 
     def ready(self):
         return True
 
-    def resume(self, run, job):
+    def begin(self, job):
         pass
 
     def receive(self):
@@ -125,50 +126,48 @@ class Place:
         return said
 
     def stop(self):
-        self.said += [{"stopped": True}] if self.steps else []
+        self.said += [RunStopped()] if self.steps else []
 
     def close(self):
         self.closed = True
 
 
-class TwoPlaces:
-    """An engine with one worker of each kind."""
+class TwoWorkers:
+    """A pool with one worker of each kind."""
 
-    device, has_own_data = torch.device("cpu"), False
+    device = torch.device("cpu")
 
     def __init__(self):
-        self.hired = [Place(steps=True), Place(steps=False)]
+        self.workers = [FakeWorker(steps=True), FakeWorker(steps=False)]
+        self.spawn = iter(self.workers).__next__
 
-    def places(self):
+    def size(self):
         return 2
 
-    def hire(self, place):
-        return self.hired[place]
-
-    def job(self, place, run):
+    def job(self, slot, run):
         return None
 
 
 @pytest.mark.parametrize("budget", [0.5, None])
 def test_a_worker_that_is_still_building_is_not_waited_for(tmp_path, budget):
     runs = plan_runs([PlanPart(models=["cnn"], tasks=["mnist-scale-28"])], [0, 1], load_protocol("quick"))
-    stop, engine = StopRequest(budget), TwoPlaces()
+    stop, pool = StopRequest(budget), TwoWorkers()
     if budget is None:
         threading.Timer(0.5, setattr, (stop, "signal_name", "SIGTERM")).start()
     began = time.monotonic()
     with pytest.raises(Stopped):
-        list(Driver(runs, engine, tmp_path, Estimates([], ""), stop, Display(2)).drive())
+        list(Driver(runs, pool, tmp_path, Estimates([], ""), stop, Display(2)).run())
     assert time.monotonic() - began < 5
-    assert all(worker.closed for worker in engine.hired)
+    assert all(worker.closed for worker in pool.workers)
     assert not list((tmp_path / ".leases").iterdir())  # both can be taken again at once
 
 
 RUN = ["run", "--model", "cnn", "--task", "mnist-scale-28", "--realizations", "0", "--protocol", "quick", "--device", "cpu"]
 WAITED_FOR = {  # what a command may be at before the first step, and where
     "the data": "datasets.prepare",
-    "a cluster": "bench.scheduling.engines.choose.make_engine",
+    "a cluster": "bench.scheduling.engines.options.make_engine",
     "the device": "bench.machine.device.choose_device",
-    "earlier records": "bench.scheduling.estimate.read_results",
+    "earlier records": "bench.scheduling.done_runs.read_results",
 }
 
 

@@ -54,7 +54,7 @@ class NothingToDo:
 
     has_own_data = True
 
-    def drive(self, runs, display):
+    def run(self, runs, estimates, stop, display):
         yield from ()
 
 

@@ -190,7 +190,7 @@ def test_other_tasks_bring_models_that_know_them(tmp_path):
     calls = [" ".join(command(60.0)) for s in steps for command in s.commands]
     assert len([call for call in calls if "mnist" in call]) == 0
     assert len([call for call in calls if "--task stl10+" in call]) == 6  # two quick runs, two profiles, runs, timings
-    assert any(call.endswith("stl10+") and "bench.scheduling.engines.trial" in call for call in calls)
+    assert any(call.endswith("stl10+") and "bench.scheduling.engines.jobs_trial" in call for call in calls)
 
 
 # ------------------------------------------------------------------------------------------------------------- the whole

@@ -1,16 +1,50 @@
-"""What `bench run` says of finished runs whose code is not today's: neither passed over in silence nor done again unasked."""
+"""Which runs are done already, as the records in the results folder tell, and what is said of those of other code than today's.
+
+These are neither passed over in silence nor done again unasked.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from bench.machine.source import commit
 from bench.plan import Run
+from leaderboard.errors import NewerRecord, RecordError, one_line
+from leaderboard.reading.folders import read_all
 from leaderboard.records.schema import Record
+from leaderboard.records.store import path_of_run, read_record
 
 Commit = tuple[str | None, bool | None]
+
+
+def read_results(results: Path) -> list[Record]:
+    """The records in a results folder, at any depth. One that cannot be read is named on screen."""
+    if not results.exists():
+        return []
+    records, unreadable = read_all(results)
+    for bad in unreadable:
+        then = "is not repeated over it" if bad.newer else "counts as not done"
+        print(f"bench: record {one_line(bad.path)} is unreadable ({bad.reason}); its run {then}", file=sys.stderr)
+    return records
+
+
+def newer_records(runs: Iterable[Run], results: Path) -> set[str]:
+    """The ids of runs at whose place lies a record of a newer scalebench, which nothing may be written over."""
+    return {run.id for run in runs if _is_newer(path_of_run(results, run.protocol.name, run.task, run.model, run.id))}
+
+
+def _is_newer(path: Path) -> bool:
+    try:
+        read_record(path)
+    except NewerRecord:
+        return True
+    except RecordError:
+        pass
+    return False
 
 
 def done(runs: Iterable[Run], records: Iterable[Record]) -> set[str]:
@@ -26,7 +60,7 @@ def _without_code(run: Run) -> str:
     return replace(run, source="").id
 
 
-def other_code(runs: Sequence[Run], records: Iterable[Record], today: Commit | None = None) -> list[str]:
+def notes_on_other_code(runs: Sequence[Run], records: Iterable[Record], today: Commit | None = None) -> list[str]:
     """Lines on finished runs of the same models under the same recipe that are of other code than these runs would be.
 
     A plugin's code is a part of its runs' ids, so they are done again. The suite's own is not: they stay, with their commit.

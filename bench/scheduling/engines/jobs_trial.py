@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +20,9 @@ import torch
 
 from bench.errors import BenchError
 from bench.machine.processes import python
-from bench.scheduling.engines.tryer import Tryer
-from leaderboard.errors import RecordError
+from bench.scheduling.messages import WorkerDied
+from bench.scheduling.worker import ChildProcess
+from leaderboard.errors import RecordError, one_line
 from leaderboard.records.atomic import write_atomically
 
 COUNTS = (1, 2, 4, 6)
@@ -29,7 +31,7 @@ CLOSE = 0.97  # of the best rate: fewer processes are better where they do as mu
 SECONDS_TO_PREPARE = 90.0
 ROOM = 1.5  # a run holds its data and large evaluation batches besides what the trial's steps hold
 KEPT = ".jobs.json"
-PROCESS = python("bench.scheduling.engines.trial_process")
+PROGRAM = python("bench.scheduling.engines.trial_process")
 
 
 @dataclass
@@ -38,7 +40,7 @@ class Rates:
 
     rounds: dict[int, float] = field(default_factory=dict)
     note: str = ""
-    complete: bool = False  # whether it came to its end: else it is not kept
+    complete: bool = False  # whether the trial came to its end: else it is not kept
 
     @property
     def best(self) -> int:
@@ -47,8 +49,8 @@ class Rates:
         return min((count for count, rate in self.rounds.items() if rate >= CLOSE * most), default=1)
 
     def __str__(self) -> str:
-        told = ", ".join(f"{count}: {rate:.3g}" for count, rate in self.rounds.items())
-        return f"{self.best} (rounds of steps per second with {told or 'none'}{f'; {self.note}' if self.note else ''})"
+        listed = ", ".join(f"{count}: {rate:.3g}" for count, rate in self.rounds.items())
+        return f"{self.best} (rounds of steps per second with {listed or 'none'}{f'; {self.note}' if self.note else ''})"
 
 
 def jobs_for(
@@ -66,7 +68,7 @@ def jobs_for(
         rates = Rates({int(count): rate for count, rate in kept[key]["rounds"].items()}, "found before")
     else:
         say(f"--jobs auto: trying {', '.join(map(str, COUNTS))} runs side by side on {name}")
-        rates = trial(device, family, stop)
+        rates = measure_rates(device, family, stop)
         if rates.complete:
             _keep(results / KEPT, {**kept, key: {"jobs": rates.best, "rounds": rates.rounds, "note": rates.note}}, say)
     say(f"--jobs auto: {rates}")
@@ -89,39 +91,61 @@ def _keep(path: Path, found: dict[str, Any], say: Callable[[str], None]) -> None
         say(str(error))
 
 
-def trial(device: torch.device, family: str, stop: Callable[[], bool], call: Sequence[str] = PROCESS) -> Rates:
-    """Start the processes, measure, end them. `call`: another program, for tests."""
+def measure_rates(device: torch.device, family: str, stop: Callable[[], bool], program: Sequence[str] = PROGRAM) -> Rates:
+    """Start the processes, measure, end them. `program`: another one, for tests."""
     rates = Rates()
-    tryers = [Tryer([*call, str(device), family], stop) for _ in range(max(COUNTS))]
+    processes: list[ChildProcess] = []
     try:
-        _measure(tryers, rates)
+        for _ in range(max(COUNTS)):
+            processes.append(ChildProcess([*program, str(device), family]))
+        _measure(processes, rates, stop)
         rates.complete = True
     except BenchError as error:
         rates.note = str(error)
     finally:
-        for tryer in tryers:
-            tryer.end()
+        for process in processes:
+            process.kill()
     return rates
 
 
-def _measure(tryers: list[Tryer], rates: Rates) -> None:
+def _measure(processes: Sequence[ChildProcess], rates: Rates, stop: Callable[[], bool]) -> None:
     """Raises BenchError: a process died or did not answer."""
-    ready = 1
-    held = tryers[0].ask({"prepare": True}, SECONDS_TO_PREPARE)
-    fitting = 1 + int(held["free"] / (ROOM * max(1, held["bytes"])))
+
+    def ask(some: Sequence[ChildProcess], what: dict[str, Any]) -> list[dict[str, Any]]:
+        for process in some:
+            process.send(json.dumps(what))
+        return [_answer(process, stop) for process in some]
+
+    (held,) = ask(processes[:1], {"prepare": True})
+    fitting, ready = 1 + int(held["free"] / (ROOM * max(1, held["bytes"]))), 1
     for count in COUNTS:
         if count > fitting:
             rates.note = f"the GPU's memory would not hold {count}"
             return
-        for tryer in tryers[ready:count]:
-            tryer.send({"prepare": True})
-        for tryer in tryers[ready:count]:
-            tryer.answer(SECONDS_TO_PREPARE)
-        ready = max(ready, count)
-        for tryer in tryers[:count]:
-            tryer.send({"seconds": SECONDS})
-        answers = [tryer.answer(SECONDS_TO_PREPARE) for tryer in tryers[:count]]
+        ask(processes[ready:count], {"prepare": True})
+        ready = count
+        answers = ask(processes[:count], {"seconds": SECONDS})
         rates.rounds[count] = sum(answer["rounds"] / answer["seconds"] for answer in answers)
+
+
+def _answer(process: ChildProcess, stop: Callable[[], bool]) -> dict[str, Any]:
+    """Raises BenchError: it died, says that it cannot, or says nothing for too long; or the command is to stop."""
+    deadline = time.monotonic() + SECONDS_TO_PREPARE
+    while not (lines := process.receive()):
+        if stop():
+            raise BenchError("stopped")
+        if time.monotonic() > deadline:
+            raise BenchError(f"a process of the trial said nothing in {SECONDS_TO_PREPARE:.0f} s")
+        time.sleep(0.02)
+    if isinstance(lines[0], WorkerDied):
+        raise BenchError("a process of the trial died")
+    try:
+        said: dict[str, Any] = json.loads(lines[0])
+    except ValueError:
+        raise BenchError(f"a process of the trial said {one_line(lines[0].decode('utf-8', 'replace'), 100)}") from None
+    if "problem" in said:
+        raise BenchError(said["problem"])
+    return said
 
 
 if __name__ == "__main__":

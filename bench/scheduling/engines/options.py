@@ -1,4 +1,4 @@
-"""From what was asked for on the command line to an engine."""
+"""What an engine is, and how one comes from the options on the command line."""
 
 from __future__ import annotations
 
@@ -7,21 +7,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 import torch
 
 from bench.errors import BenchError, best_effort
+from bench.plan import Run
+from bench.scheduling.display import Display
+from bench.scheduling.driver import Records
 from bench.scheduling.engines.local import Local
+from bench.scheduling.estimate import Estimates
 from bench.scheduling.stop import StopRequest
 from models.errors import suggestion
-
-if TYPE_CHECKING:
-    from bench.scheduling.driver import Alone, Engine
 
 ENGINES = ("local", "ray", "slurm")
 MOST_GPUS = 64  # more has no machine
 PACKAGES = {"ray": "ray", "slurm": "submitit"}
+
+
+class Engine(Protocol):
+    """Where runs are done."""
+
+    has_own_data: bool  # its machines fetch and build their data themselves
+
+    def run(self, runs: Sequence[Run], estimates: Estimates, stop: StopRequest, display: Display) -> Records:
+        """Do the runs; each one's record comes once it is on disk, whoever did the run.
+
+        Raises Stopped when `stop` asks for it, with the states of the runs in hand saved; BenchError: no run can be done.
+        """
 
 
 @dataclass(frozen=True)
@@ -33,7 +46,6 @@ class EngineOptions:
     address: str | None
     gpus_per_run: float | None
     slurm: Sequence[str]
-    stop: StopRequest
 
     def gpus(self, device: torch.device) -> float:
         """How much of a GPU a run gets."""
@@ -76,7 +88,7 @@ def check_engine(options: EngineOptions) -> None:
         raise BenchError(f"--jobs auto is for --engine local, not for {name}; give a number")
 
 
-def make_engine(options: EngineOptions, device: torch.device, results: Path) -> Engine | Alone:
+def make_engine(options: EngineOptions, device: torch.device, results: Path) -> Engine:
     """Start or join what the engine needs. Raises BenchError: it cannot be reached, or an option is wrong."""
     if options.name == "ray":
         from bench.scheduling.engines.ray import RayCluster
@@ -85,7 +97,6 @@ def make_engine(options: EngineOptions, device: torch.device, results: Path) -> 
     if options.name == "slurm":
         from bench.scheduling.engines.slurm import Slurm
 
-        gpus = options.gpus(device)
         jobs = options.jobs if isinstance(options.jobs, int) else 1
-        return Slurm(results, jobs, gpus, options.slurm, options.stop)
+        return Slurm(results, jobs, options.gpus(device), options.slurm)
     return Local(device, results, options.jobs)
