@@ -8,7 +8,7 @@ import datasets
 import models
 from bench.errors import BenchError
 from bench.plan import Run
-from bench.protocol import CropFlipCutout, Recipe, Rescaling
+from bench.recipe import CropFlipCutout, Recipe, Rescaling
 from models.registry.creation import overrides
 
 

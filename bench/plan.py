@@ -18,8 +18,9 @@ from pydantic import ValidationError
 import datasets
 import models
 from bench.errors import BenchError
-from bench.protocol import Protocol, Realization, Recipe, Settings
-from bench.strict_yaml import read_yaml
+from bench.protocol import Protocol, Realization
+from bench.recipe import Recipe
+from bench.settings import Settings, read_yaml
 from models.errors import suggestion
 
 PLANS = Path(__file__).parent / "plans"
@@ -179,15 +180,11 @@ def plan_runs(
     runs = []
     for realization in realizations:
         for task in datasets.TASKS:
-            recipe = protocol.recipe(task)
-            if recipe is None:
+            if protocol.recipe(task) is None:
                 continue
-            fingerprint = datasets.fingerprint(task, realization, test_size=recipe.data.test_size)
-            names = sorted(model for model, on in pairs if on == task)
-            for model in names:
+            for model in sorted(model for model, on in pairs if on == task):
                 code = models.info(model, task)
-                data = recipe, fingerprint
-                runs.append(Run(model, task, realization, protocol, *data, arguments, code.source, code.plugin))
+                runs.append(make_run(model, task, realization, protocol, arguments, code.source, code.plugin))
     if not runs:
         raise BenchError(
             f"protocol {protocol.name!r} has no recipe for the tasks asked for; it covers {list(protocol.recipes)}"

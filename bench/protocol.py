@@ -16,32 +16,17 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator
 
 import datasets
 from bench.errors import BenchError
-from bench.recipe import (
-    EXECUTION,
-    Adam,
-    CropFlipCutout,
-    Data,
-    LearningRateSteps,
-    Recipe,
-    Rescaling,
-    Sgd,
-)
-from bench.strict_yaml import read_yaml
-from bench.values import Flag, Settings
+from bench.recipe import Adam, CropFlipCutout, Data, LearningRateSteps, Recipe, Rescaling, Sgd
+from bench.settings import Flag, Settings, read_yaml
 from leaderboard.errors import one_line
 from leaderboard.records.schema import MEASUREMENTS, Name
 from models.errors import suggestion
 
-__all__ = [
-    "EXECUTION", "Adam", "CropFlipCutout", "Data", "LearningRateSteps", "Protocol", "Realization", "Recipe", "Rescaling",
-    "Settings", "Sgd", "built_in_protocols", "load_protocol",
-]  # fmt: skip
-
 BUILT_IN = Path(__file__).parent / "protocols"
 MAX_EXTENDS = 3  # a file may extend one that extends another, not itself
-TAKEN = ("leaderboard.md", "profiles", "weights", *MEASUREMENTS)  # in a results folder, beside the folders of protocols
+RESERVED = ("leaderboard.md", "profiles", "weights", *MEASUREMENTS)  # in a results folder, beside the folders of protocols
 TAGS: dict[str, type[Settings]] = {"Rescaling": Rescaling, "CropFlipCutout": CropFlipCutout, "adam": Adam, "sgd": Sgd}
-HOW = {  # to write what was meant
+HINTS = {  # how to write what was meant
     "int_type": "; write a whole number in plain digits, such as 60",
     "float_type": "; write a number in plain digits, such as 0.01 or 1.0e-3",
     "finite_number": "; infinity and NaN are none",
@@ -104,7 +89,7 @@ def load_protocol(name: str) -> Protocol:
     protocol = _validate(name, _read(path))
     if protocol.name in built_in_protocols():
         raise BenchError(f"protocol {name}: the name {protocol.name!r} is taken by a built-in protocol; choose another `name:`")
-    if protocol.name.lower() in TAKEN:
+    if protocol.name.lower() in RESERVED:
         raise BenchError(
             f"protocol {name}: {protocol.name!r} is the name of a folder of measurements, or of something else that results "
             "folders hold; choose another `name:`"
@@ -177,7 +162,7 @@ def _allowed(error: Any) -> str:
     if error["type"] != "extra_forbidden":
         whole = error["type"] == "missing" or isinstance(error["input"], Mapping)
         given = "" if whole else f" (given: {one_line(reprlib.repr(error['input']), 80)})"
-        return given + HOW.get(error["type"], "")
+        return given + HINTS.get(error["type"], "")
     model: Any = Protocol
     inside: dict[str, type[Settings]] = {"recipes": Recipe, "data": Data, "learning_rate_steps": LearningRateSteps, **TAGS}
     for part in error["loc"][:-1]:

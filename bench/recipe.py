@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from bench.values import TINIEST, Factor, Flag, Number, Positive, Real, Settings, Share, Whole
+from bench.settings import TINIEST, Factor, Flag, Number, Positive, Real, Settings, Share, Whole
 
 
 class Data(Settings):

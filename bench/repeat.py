@@ -16,9 +16,10 @@ from bench.errors import BenchError
 from bench.machine.device import choose_device
 from bench.machine.source import model_of
 from bench.plan import Run
-from bench.protocol import EXECUTION, Protocol, Recipe
+from bench.protocol import Protocol
+from bench.recipe import EXECUTION, Recipe
 from bench.training.run import execute
-from bench.training.train import Watch
+from bench.training.trainer import Watch
 from leaderboard.errors import one_line
 from leaderboard.records.schema import Record
 

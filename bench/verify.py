@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.commands import repeat_command
 from bench.errors import BenchError
-from bench.protocol import EXECUTION
+from bench.recipe import EXECUTION
 from leaderboard.board.tables import build_sections
 from leaderboard.errors import RecordError, one_line
 from leaderboard.reading.collection import collect

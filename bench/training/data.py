@@ -13,7 +13,7 @@ import datasets
 from bench.errors import BenchError
 from bench.machine.device import sent
 from bench.plan import Run
-from bench.protocol import CropFlipCutout, Data, Recipe, Rescaling
+from bench.recipe import CropFlipCutout, Data, Recipe, Rescaling
 from datasets.augment import Stl10Draws, crop_flip, cutout, draw_scales, draw_stl10, scale_affine
 from datasets.mnist_scale import MNIST_SCALE_MEAN, MNIST_SCALE_STD
 from datasets.stl10 import MEAN as STL10_MEAN

@@ -9,7 +9,8 @@ import datasets
 import models
 from bench.errors import BenchError
 from bench.plan import PlanPart, Run, load_plan, match_tasks, parse_realizations, plan_runs
-from bench.protocol import EXECUTION, load_protocol
+from bench.protocol import load_protocol
+from bench.recipe import EXECUTION
 from bench.repeat import rebuild
 from bench.scheduling.estimate import COMMITTED_RECORDS
 from leaderboard.reading.folders import read_all

@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import BenchError
-from bench.protocol import EXECUTION, Recipe, Settings, load_protocol
+from bench.protocol import load_protocol
+from bench.recipe import EXECUTION, Recipe
+from bench.settings import Settings
 from bench.training.step import learning_rate
 
 

@@ -13,7 +13,7 @@ from bench.errors import BenchError
 from bench.plan import PlanPart, parse_realizations, plan_runs
 from bench.protocol import built_in_protocols, load_protocol
 from bench.scheduling.stop import parse_duration
-from bench.strict_yaml import read_yaml
+from bench.settings import read_yaml
 
 BASE = {  # a whole protocol of its own, one recipe each for the digits and the photographs
     "mnist-scale-*": """

@@ -9,10 +9,11 @@ from record_factory import make_record
 
 from bench import repeat as repeating
 from bench.plan import PlanPart, plan_runs
-from bench.protocol import EXECUTION, load_protocol
+from bench.protocol import load_protocol
+from bench.recipe import EXECUTION
 from bench.repeat import rebuild, repeat
 from bench.training.run import execute
-from bench.training.train import Watch
+from bench.training.trainer import Watch
 from bench.verify import judge
 from leaderboard.records.schema import Record
 from leaderboard.records.store import read_record

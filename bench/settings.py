@@ -1,4 +1,7 @@
-"""YAML as a person reads it: numbers in plain digits, `true` and `false`, `null`, and every key once.
+"""Settings as a person writes them: strict YAML, and values that are what they say.
+
+In YAML: numbers in plain digits, `true` and `false`, `null`, and every key once. As values: a number is a number (not text, not
+`true`), finite, and not beyond what it can mean.
 
 PyYAML follows YAML 1.1, where `1e-3` is text, `010` is eight, `12:30` is 750, `no` is false, and the last of two equal keys
 counts without a word. Here whatever is not plainly a number, a truth value or nothing is text, much as in YAML 1.2
@@ -9,9 +12,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from bench.errors import BenchError
 from leaderboard.errors import one_line
@@ -78,3 +82,34 @@ for _kind, _pattern in PLAIN.items():
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(rf"(?:{_pattern})\Z"), None)
 for _kind in ("int", "float"):
     _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _Loader.number)
+
+
+LARGEST = 2**31 - 1  # of what is counted: more is a slip of the hand
+TINIEST = 1e-37  # the smallest normal number of float32, almost
+
+
+def _number(given: object) -> object:
+    if isinstance(given, bool) or not isinstance(given, int | float) or not abs(given) <= LARGEST:  # nor is NaN
+        raise ValueError("a finite number is needed, in plain digits")
+    return given
+
+
+def _in_float32(number: float) -> float:
+    if number < TINIEST:
+        raise ValueError(f"below {TINIEST} there is nothing but 0 in float32, in which networks compute")
+    return number
+
+
+Whole = Annotated[int, Field(strict=True, le=LARGEST)]
+Real = Annotated[float, Field(strict=True, allow_inf_nan=False), AfterValidator(lambda number: number + 0.0)]  # -0.0 is 0.0
+Positive = Annotated[Real, Field(gt=0), AfterValidator(_in_float32)]
+Number = Annotated[int | float, BeforeValidator(_number)]
+Flag = Annotated[bool, Field(strict=True)]
+Share = Annotated[Real, Field(ge=0, lt=1)]  # of a running mean that is kept
+Factor = Annotated[Real, Field(ge=0.01, le=100)]  # of an image's size
+
+
+class Settings(BaseModel):
+    """Base of everything a protocol file may hold."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
