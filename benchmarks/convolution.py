@@ -22,7 +22,7 @@ from models.layers.conv.fourier import fourier_conv2d, fourier_cost
 from models.layers.conv.same import DIRECT_ADVANTAGE
 from models.layers.conv.separable import compose, functions_of, separable_conv2d
 from models.layers.cpu.winograd import winograd_conv2d, winograd_cost
-from models.layers.layout import as_maps
+from models.layers.layout import from_hwnc
 
 REPEATS = 5
 # (batch, channels in, channels out, map size, filter size): the shapes of the MNIST-scale and STL-10 networks.
@@ -109,7 +109,7 @@ def steered_row(channels_in: int, channels_out: int, extent: int, stride: int, s
         ways["Fourier"] = partial(made, partial(fourier, tile=tile))
         if points_tile is not None:
             ways["Winograd"] = lambda maps, weight: winograd_conv2d(maps, weight, functions, functions, points_tile)
-    maps = as_maps(torch.randn(extent, extent, 4, channels_in)).requires_grad_()  # as they lie in networks
+    maps = from_hwnc(torch.randn(extent, extent, 4, channels_in)).requires_grad_()  # as they lie in networks
     weight = torch.randn(channels_out, channels_in, 3, 3, requires_grad=True)
     samples = [{name: seconds(way, maps, weight) for name, way in ways.items()} for _ in range(REPEATS + 1)][1:]
     cells = [str(cell) for cell in (channels_in, channels_out, extent, stride, size)]

@@ -25,7 +25,7 @@ from models.layers.conv.resampled import ResampledAxis, laid_out, levels_pay, re
 from models.layers.conv.resampled_levels import Level, convolve_levels
 from models.layers.conv.same import same_conv2d
 from models.layers.launches import few_launches
-from models.layers.layout import BatchNorm2d, PoolingLayer, as_maps, has_pixels_first, pixels_first, unpooled
+from models.layers.layout import BatchNorm2d, PoolingLayer, from_hwnc, is_hwnc, to_hwnc, unpooled
 from models.layers.resampling import bilinear, centred
 from models.layers.scale_axis import largest_response
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
@@ -119,8 +119,8 @@ class ScaleInvariantConv(PoolingLayer):
             return response
         (height, width), (rows, columns) = (math.ceil(e / self.stride) for e in maps.shape[2:]), self._place(maps, scale)
         margins = [columns.start, width - columns.stop, rows.start, height - rows.stop]
-        if has_pixels_first(response):
-            return as_maps(F.pad(pixels_first(response), (0, 0, 0, 0, *margins), value=-math.inf))
+        if is_hwnc(response):
+            return from_hwnc(F.pad(to_hwnc(response), (0, 0, 0, 0, *margins), value=-math.inf))
         return F.pad(response, margins, value=-math.inf)
 
     def _axes(self, maps: Tensor, scale: float) -> tuple[ResampledAxis, ResampledAxis]:

@@ -23,7 +23,7 @@ from models.layers.conv.bank import FilterBank
 from models.layers.conv.same import same_conv2d, same_conv2d_bank, steered_conv2d
 from models.layers.conv.separable import functions_of, values_of
 from models.layers.launches import few_launches
-from models.layers.layout import BatchNorm2d, PoolingLayer, as_maps, concatenate, unpooled
+from models.layers.layout import BatchNorm2d, PoolingLayer, concatenate, from_hwnc, unpooled
 from models.layers.max_over_scales import largest
 from models.layers.resampling import bilinear, centred, nearest
 from models.layers.scale_axis import pool_scales, stack_scales
@@ -183,7 +183,7 @@ class ColumnConv(PoolingLayer):
         if few_launches(maps):
             by_column = maps[:, :, None] if self.lifting else maps.unflatten(1, (self.columns, -1)).transpose(1, 2)
             groups = self.filters.together(by_column, self.weight, self.stride)
-            return as_maps(torch.cat([pool_scales(group, pool).permute(3, 4, 0, 2, 1) for group in groups], dim=3).flatten(3))
+            return from_hwnc(torch.cat([pool_scales(group, pool).permute(3, 4, 0, 2, 1) for group in groups], dim=3).flatten(3))
         seen = [maps] * self.columns if self.lifting else maps.chunk(self.columns, dim=1)
         return concatenate([pool(response) for response in self.filters.convolve(seen, self.weight, self.stride)], dim=1)
 

@@ -16,14 +16,14 @@ import torch
 from torch import Tensor, nn
 
 # On the CPU all convolutions of so many channels lay their results out like this, whichever way they are done.
-DEEP = 128
+WIDE = 128
 
 
-def pixels_first(maps: Tensor) -> Tensor:
+def to_hwnc(maps: Tensor) -> Tensor:
     """(N, C, H, W) -> (H, W, N, C), copied only where N and C do not lie together in memory already."""
     if lies_together(maps):
         return maps.permute(2, 3, 0, 1)
-    copied: Tensor = _PixelsFirst.apply(maps)
+    copied: Tensor = _ToHWNC.apply(maps)
     return copied
 
 
@@ -33,7 +33,7 @@ def lies_together(maps: Tensor) -> bool:
     return c == 1 and (n == maps.shape[1] or len(maps) == 1)
 
 
-class _PixelsFirst(torch.autograd.Function):
+class _ToHWNC(torch.autograd.Function):
     """The copy; gradients go back in the layout that the maps had, which is the one that torch's operations on these want."""
 
     @staticmethod
@@ -47,12 +47,12 @@ class _PixelsFirst(torch.autograd.Function):
         return gradients[0].permute(2, 3, 0, 1).contiguous(memory_format=layout)
 
 
-def as_maps(pixels: Tensor) -> Tensor:
+def from_hwnc(pixels: Tensor) -> Tensor:
     """The view (N, C, H, W) of (H, W, N, C)."""
     return pixels.permute(2, 3, 0, 1)
 
 
-def has_pixels_first(maps: Tensor) -> bool:
+def is_hwnc(maps: Tensor) -> bool:
     """Whether maps are (N, C, H, W) that lie in memory as (H, W, N, C)."""
     return maps.ndim == 4 and not maps.is_contiguous() and maps.permute(2, 3, 0, 1).is_contiguous()
 
@@ -60,7 +60,7 @@ def has_pixels_first(maps: Tensor) -> bool:
 def concatenate(maps: Sequence[Tensor], dim: int) -> Tensor:
     """As `torch.cat(maps, dim)` along images or channels, in the layout of the maps."""
     if all(lies_together(one) for one in maps):
-        return as_maps(torch.cat([pixels_first(one) for one in maps], dim=dim + 2))
+        return from_hwnc(torch.cat([to_hwnc(one) for one in maps], dim=dim + 2))
     return torch.cat(list(maps), dim=dim)
 
 
@@ -85,19 +85,19 @@ class MaxPool2d(nn.MaxPool2d):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Pool. Every image's every channel is a channel of one image whose channels come last, which torch pools fastest."""
-        if not has_pixels_first(maps):
+        if not is_hwnc(maps):
             pooled: Tensor = super().forward(maps)
             if maps.device.type != "cpu" or not maps.is_contiguous(memory_format=torch.channels_last):
                 return pooled
-            return as_maps(pixels_first(pooled))  # of an image's responses (convolution.py); gradients then lie like maps
-        pooled = super().forward(pixels_first(maps).flatten(2)[None].permute(0, 3, 1, 2))
-        return as_maps(pooled.permute(0, 2, 3, 1).squeeze(0).unflatten(2, maps.shape[:2]))
+            return from_hwnc(to_hwnc(pooled))  # of an image's responses (convolution.py); gradients then lie like maps
+        pooled = super().forward(to_hwnc(maps).flatten(2)[None].permute(0, 3, 1, 2))
+        return from_hwnc(pooled.permute(0, 2, 3, 1).squeeze(0).unflatten(2, maps.shape[:2]))
 
 
 def with_pixels_as_images(operation: Callable[[Tensor], Tensor], maps: Tensor) -> Tensor:
-    """`operation(maps)`, if it does not ask which pixel is whose, for maps with pixels outermost: (N, C, H, W) to the same."""
-    pixels = pixels_first(maps)
-    return as_maps(operation(pixels.flatten(0, 2)[..., None, None]).view(pixels.shape))
+    """`operation(maps)`, if it does not ask which pixel is whose, for maps with HWNC layout: (N, C, H, W) to the same."""
+    pixels = to_hwnc(maps)
+    return from_hwnc(operation(pixels.flatten(0, 2)[..., None, None]).view(pixels.shape))
 
 
 class BatchNorm2d(nn.BatchNorm2d):
@@ -105,6 +105,6 @@ class BatchNorm2d(nn.BatchNorm2d):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Normalise each channel."""
-        if not has_pixels_first(maps):
+        if not is_hwnc(maps):
             return super().forward(maps)
         return with_pixels_as_images(super().forward, maps)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from models.layers.launches import few_launches
-from models.layers.layout import as_maps, has_pixels_first, pixels_first
+from models.layers.layout import from_hwnc, is_hwnc, to_hwnc
 
 
 def first_maximum(maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -21,8 +21,8 @@ def first_maximum(maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
 
     As `torch.stack(maps).max(dim=0)`, but for the backward pass it keeps one byte per element and no copy of the maps.
     """
-    if any(has_pixels_first(one) for one in maps):
-        maps = [as_maps(pixels_first(one)) for one in maps]
+    if any(is_hwnc(one) for one in maps):
+        maps = [from_hwnc(to_hwnc(one)) for one in maps]
     result: tuple[Tensor, Tensor] = _FirstMaximum.apply(*maps)
     return result
 

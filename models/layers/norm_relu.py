@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.layers.dropout import Dropout
-from models.layers.layout import has_pixels_first, with_pixels_as_images
+from models.layers.layout import is_hwnc, with_pixels_as_images
 from models.layers.scale_axis import ScaleBatchNorm, fold_scales, unfold_scales
 
 
@@ -32,11 +32,11 @@ def _in_one(norm: nn.BatchNorm2d, maps: Tensor) -> bool:
     """Whether it is possible: training on the CPU. On a GPU cuDNN normalises, and what is compiled is fused by itself."""
     ordinary = norm.training and norm.affine and norm.track_running_stats and norm.momentum is not None
     here = maps.device.type == "cpu" and not torch.compiler.is_compiling()
-    return ordinary and here and (maps.is_contiguous() or has_pixels_first(maps)) and maps.dtype == norm.weight.dtype
+    return ordinary and here and (maps.is_contiguous() or is_hwnc(maps)) and maps.dtype == norm.weight.dtype
 
 
 def _rectified(norm: nn.BatchNorm2d, maps: Tensor, dropout: Dropout | None) -> Tensor:
-    if has_pixels_first(maps):
+    if is_hwnc(maps):
         return with_pixels_as_images(lambda images: _rectified(norm, images, dropout), maps)
     assert norm.num_batches_tracked is not None
     norm.num_batches_tracked.add_(1)

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from models.layers.launches import few_launches
-from models.layers.layout import BatchNorm2d, MaxPool2d, as_maps, concatenate, has_pixels_first, lies_together, pixels_first
+from models.layers.layout import BatchNorm2d, MaxPool2d, concatenate, from_hwnc, is_hwnc, lies_together, to_hwnc
 from models.layers.max_over_scales import first_maximum, largest
 
 
 def stack_scales(maps: Sequence[Tensor]) -> Tensor:
     """S maps (N, C, H, W) -> (N, C, S, H, W), scales outermost in memory or, if the maps' pixels are, just inside these."""
-    if all(has_pixels_first(one) for one in maps):
+    if all(is_hwnc(one) for one in maps):
         return unfold_scales(concatenate(maps, dim=0), len(maps))
     if all(one.is_contiguous(memory_format=torch.channels_last) for one in maps):
         return torch.stack([one.permute(0, 2, 3, 1) for one in maps]).permute(1, 4, 0, 2, 3)
@@ -35,7 +35,7 @@ def neighbouring_scales(maps: Tensor, scales: int, extent: int) -> list[Tensor]:
     # Unbound once, for slices would each cost a map of zeros in the backward pass; gradients come together in the same layout.
     folded = fold_scales(maps)
     if lies_together(folded):
-        levels = [as_maps(level) for level in pixels_first(folded).unflatten(2, (maps.shape[2], -1)).unbind(2)][:scales]
+        levels = [from_hwnc(level) for level in to_hwnc(folded).unflatten(2, (maps.shape[2], -1)).unbind(2)][:scales]
     else:
         levels = list(maps.movedim(2, 0).unbind(0)[:scales])
     return [levels[s] if extent == 1 else concatenate(levels[s : s + extent], dim=1) for s in range(scales)]
@@ -61,7 +61,7 @@ def pool_scales(maps: Tensor, pool: Callable[[Tensor], Tensor]) -> Tensor:
     """`pool`, (N, C, H, W) -> (N, C, H', W'), at every scale of (N, C, S, H, W) at once."""
     pixels = maps.permute(3, 4, 0, 2, 1)
     if pixels.is_contiguous():  # scales beside channels, as one convolution with all scales' filters leaves them (bank.py)
-        pooled = pixels_first(pool(as_maps(pixels.flatten(3))))
+        pooled = to_hwnc(pool(from_hwnc(pixels.flatten(3))))
         by_scale: Tensor = pooled.unflatten(3, (maps.shape[2], -1))
         return by_scale.permute(2, 4, 3, 0, 1)
     return unfold_scales(pool(fold_scales(maps)), maps.shape[2])

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from models.layers.conv.fourier import Transform, analyse, of_filters, of_maps, of_results, synthesise
 from models.layers.conv.same import fourier_pays
-from models.layers.layout import pixels_first
+from models.layers.layout import to_hwnc
 from models.layers.scale_axis import fold_scales
 
 
@@ -68,14 +68,14 @@ class FilterBank:
     def convolve(self, maps: Tensor, coefficients: Tensor) -> Tensor:
         """Convolve with the filters that coefficients make: (N, C, M, H, W) -> (N, O, S, H, W), zero padding, stride 1.
 
-        `coefficients`: (O, C, J), or (S, O, C, J), each scale's own. Pixels lie outermost in memory.
+        `coefficients`: (O, C, J), or (S, O, C, J), each scale's own. In HWNC layout.
         """
         n, _, groups, height, width = maps.shape
         kind, periods = (maps.dtype, maps.device), self.periods(height, width)
         before = of_maps(range(height), range(width), periods, *kind)
         after = of_results(range(height), range(width), periods, *kind)
         functions = self.transforms(height, width, *kind)
-        pixels = pixels_first(fold_scales(maps))  # (H, W, M*N, C)
+        pixels = to_hwnc(fold_scales(maps))  # (H, W, M*N, C)
         own = coefficients if coefficients.ndim == 4 else coefficients[None]
         result: Tensor = _BankProducts.apply(pixels, own, functions, before, after, groups)
         scales = functions.shape[1]

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from models.layers.layout import DEEP, as_maps, pixels_first
+from models.layers.layout import WIDE, from_hwnc, to_hwnc
 
 TILES = (8, 12, 16, 24)
 # A filter's transform is made, read and thrown away at every step, which takes as long as so many operations per entry.
@@ -93,12 +93,12 @@ def fourier_conv2d(maps: Tensor, bank: Sequence[Tensor], dilation: int = 1, tile
     """Convolve (N, C, H, W) with each of several filters (O, C, kh, kw), odd sizes -> (N, O, H, W) each.
 
     Zero padding dilation * (k-1)/2, stride 1. The maps are transformed once, for the widest filter. `tile`: cut them into tiles
-    of so many pixels. Equal to torch's `conv2d` up to rounding, in float32 or float64. Pixels lie outermost in memory, but for
+    of so many pixels. Equal to torch's `conv2d` up to rounding, in float32 or float64. In HWNC layout, but for
     those of tiles that are not deep.
     """
     (n, _, height, width), kind = maps.shape, (maps.dtype, maps.device)
     reach = [dilation * (max(filters.shape[axis] for filters in bank) // 2) for axis in (2, 3)]  # pixels to each side
-    pixels = pixels_first(maps)
+    pixels = to_hwnc(maps)
     if tile is None:
         begins, made, periods = (0, 0), (height, width), (height + reach[0], width + reach[1])
     else:  # a tile begins with its rim
@@ -114,7 +114,7 @@ def fourier_conv2d(maps: Tensor, bank: Sequence[Tensor], dilation: int = 1, tile
         )
         transforms.append(of_filters(*taps, periods, *kind))
     results = spectral_products(pixels, before, bank, transforms, after)
-    return [as_maps(result) if tile is None else join_tiles(result, n, height, width) for result in results]
+    return [from_hwnc(result) if tile is None else join_tiles(result, n, height, width) for result in results]
 
 
 # -------------------------------------------------------------------------------------------------------------- products
@@ -190,13 +190,13 @@ def cut_tiles(pixels: Tensor, rim: tuple[int, int], tile: int) -> Tensor:
 
 
 def join_tiles(tiles: Tensor, batch: int, height: int, width: int) -> Tensor:
-    """(tile, tile, tiles * N, O) -> (N, O, H, W), pixels outermost in memory if it is deep, else width innermost."""
+    """(tile, tile, tiles * N, O) -> (N, O, H, W), HWNC layout if it is deep, else width innermost."""
     tile = len(tiles)
     down, across = math.ceil(height / tile), math.ceil(width / tile)
     parts = tiles.view(tile, tile, down, across, batch, -1)
-    if tiles.shape[-1] >= DEEP:
+    if tiles.shape[-1] >= WIDE:
         pixels = parts.permute(2, 0, 3, 1, 4, 5).reshape(down * tile, across * tile, batch, -1)
-        return as_maps(pixels[:height, :width])
+        return from_hwnc(pixels[:height, :width])
     joined = parts.permute(4, 5, 2, 0, 3, 1)
     return joined.reshape(batch, -1, down * tile, across * tile)[..., :height, :width]
 

@@ -29,8 +29,8 @@ from models.layers.conv.fourier import (
     spectral_products,
     synthesis_weights,
 )
-from models.layers.conv.same import DIRECT_ADVANTAGE, is_deep, may_use_fourier, same_conv2d, valid_conv2d
-from models.layers.layout import as_maps, pixels_first
+from models.layers.conv.same import DIRECT_ADVANTAGE, is_wide, may_use_fourier, same_conv2d, valid_conv2d
+from models.layers.layout import from_hwnc, to_hwnc
 
 
 class ResampledAxis:
@@ -71,7 +71,7 @@ def resampled_conv2d(maps: Tensor, filters: Tensor, rows: ResampledAxis, columns
 def laid_out(maps: Tensor, filters: Tensor, axes: Iterable[tuple[ResampledAxis, ResampledAxis]]) -> Tensor:
     """The same maps as these convolutions of them want them in memory: copied once and not by each of them."""
     wanted = any(_fourier_pays(maps, filters, rows, columns) for rows, columns in axes)
-    return as_maps(pixels_first(maps)) if wanted else maps
+    return from_hwnc(to_hwnc(maps)) if wanted else maps
 
 
 def resampled_conv2d_direct(maps: Tensor, filters: Tensor, rows: ResampledAxis, columns: ResampledAxis) -> Tensor:
@@ -79,8 +79,8 @@ def resampled_conv2d_direct(maps: Tensor, filters: Tensor, rows: ResampledAxis, 
     (before_rows, after_rows), (before_columns, after_columns) = (
         _on(axis, maps.dtype, maps.device) for axis in (rows, columns)
     )
-    if is_deep(maps, filters) and rows.stride == columns.stride:
-        seen = as_maps(_resampled(pixels_first(maps), before_rows, before_columns))
+    if is_wide(maps, filters) and rows.stride == columns.stride:
+        seen = from_hwnc(_resampled(to_hwnc(maps), before_rows, before_columns))
         if rows.stride == 1:  # more responses than are looked at, but in a cheaper way
             responses = same_conv2d(seen, filters)
             after_rows, after_columns = (
@@ -88,7 +88,7 @@ def resampled_conv2d_direct(maps: Tensor, filters: Tensor, rows: ResampledAxis, 
             )
         else:
             responses = valid_conv2d(seen, filters, rows.stride)
-        return as_maps(_resampled(pixels_first(responses), after_rows, after_columns))
+        return from_hwnc(_resampled(to_hwnc(responses), after_rows, after_columns))
     responses = F.conv2d(before_rows @ (maps @ before_columns.mT), filters, stride=(rows.stride, columns.stride))
     return after_rows @ responses @ after_columns.mT
 
@@ -111,9 +111,9 @@ def _in_fourier_domain(maps: Tensor, filters: Tensor, rows: ResampledAxis, colum
     kind = (maps.dtype, maps.device)
     taps = of_filters(range(rows.taps), range(columns.taps), (rows.period, columns.period), *kind)
     (result,) = spectral_products(
-        pixels_first(maps), before_transform(rows, columns, *kind), [filters], [taps], after_transform(rows, columns, *kind)
+        to_hwnc(maps), before_transform(rows, columns, *kind), [filters], [taps], after_transform(rows, columns, *kind)
     )
-    return as_maps(result)
+    return from_hwnc(result)
 
 
 @lru_cache(maxsize=1024)

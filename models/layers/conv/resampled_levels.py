@@ -21,7 +21,7 @@ from torch import Tensor
 from models.layers.conv.bank import taps_of
 from models.layers.conv.fourier import Transform, analyse, of_filters
 from models.layers.conv.resampled import ResampledAxis, after_transform, before_transform
-from models.layers.layout import pixels_first
+from models.layers.layout import to_hwnc
 
 Place = tuple[slice, slice]  # the rows and columns of the result that a level fills
 
@@ -48,12 +48,12 @@ class Matrices(NamedTuple):
 def convolve_levels(maps: Tensor, filters: Tensor, levels: Sequence[Level], extents: tuple[int, int]) -> Tensor:
     """Resample (N, C, H, W), convolve with (O, C, k, k) or each level's own (L, O, C, k, k), and back: (N, O, L, *extents).
 
-    Minus infinity where a level leaves its place. Pixels lie outermost in memory.
+    Minus infinity where a level leaves its place. In HWNC layout.
     """
     own = filters if filters.ndim == 5 else filters[None]
     matrices = _matrices(tuple((level.rows, level.columns) for level in levels), maps.dtype, maps.device)
     places = tuple(level.place for level in levels)
-    result: Tensor = _LevelProducts.apply(pixels_first(maps), own.flatten(3), matrices, places, extents)
+    result: Tensor = _LevelProducts.apply(to_hwnc(maps), own.flatten(3), matrices, places, extents)
     return result.permute(3, 4, 2, 0, 1)
 
 

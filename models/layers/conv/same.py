@@ -32,7 +32,7 @@ from torch.nn import functional as F
 from models.layers.conv.fourier import cost, fourier_conv2d, fourier_cost
 from models.layers.conv.separable import Functions, compose, separable_conv2d, separable_cost, without_common_zeros
 from models.layers.cpu.winograd import identity, winograd_conv2d, winograd_cost
-from models.layers.layout import DEEP, as_maps, pixels_first
+from models.layers.layout import WIDE, from_hwnc, to_hwnc
 
 # A direct convolution of few channels runs at a fraction of the matrix rate and the Fourier path pays for its copies; below
 # this ratio of counted operations, direct wins (measured on two CPU cores: docs/performance.md).
@@ -236,7 +236,7 @@ def _direct(maps: Tensor, filters: Tensor, stride: int, dilation: int) -> Tensor
     rows, columns = (dilation * (taps // 2) for taps in filters.shape[2:])
     margins = (columns, columns, rows, rows)
     on_cpu = maps.device.type == "cpu"
-    if is_deep(maps, filters) or (on_cpu and stride > 1 and filters[0, 0].numel() == 1):
+    if is_wide(maps, filters) or (on_cpu and stride > 1 and filters[0, 0].numel() == 1):
         return valid_conv2d(maps, filters, stride, margins, dilation)
     if on_cpu and maps.shape[1] == 1:
         maps = _with_channels_last(maps)
@@ -250,27 +250,27 @@ def valid_conv2d(
 ) -> Tensor:
     """torch's convolution without padding, of maps with zeros around them: `margins` left, right, above and below.
 
-    Deep results lie with pixels outermost in memory.
+    Deep results lie with HWNC layout.
     """
     if filters[0, 0].numel() == 1 and not any(margins):
         return _one_tap(maps, filters, stride)
-    if not is_deep(maps, filters):
+    if not is_wide(maps, filters):
         return F.conv2d(F.pad(maps, margins), filters, stride=stride, dilation=dilation)
     # oneDNN is faster, and copying takes less, where channels lie innermost.
     padded = F.pad(maps.contiguous(memory_format=torch.channels_last), margins)
-    return as_maps(pixels_first(F.conv2d(padded, filters, stride=stride, dilation=dilation)))
+    return from_hwnc(to_hwnc(F.conv2d(padded, filters, stride=stride, dilation=dilation)))
 
 
 def _one_tap(maps: Tensor, filters: Tensor, stride: int) -> Tensor:
     """A convolution that sees every `stride`-th pixel only: the others are left out beforehand, oneDNN's gradients are slow."""
-    if is_deep(maps, filters):
-        return as_maps(F.linear(pixels_first(maps)[::stride, ::stride], filters.flatten(1)))
+    if is_wide(maps, filters):
+        return from_hwnc(F.linear(to_hwnc(maps)[::stride, ::stride], filters.flatten(1)))
     return F.conv2d(maps[:, :, ::stride, ::stride], filters)
 
 
-def is_deep(maps: Tensor, filters: Tensor) -> bool:
+def is_wide(maps: Tensor, filters: Tensor) -> bool:
     """Whether the result has so many channels that its pixels are to lie outermost in memory, on the CPU."""
-    return len(filters) >= DEEP and _may_use_winograd(maps)
+    return len(filters) >= WIDE and _may_use_winograd(maps)
 
 
 def _in_strips(padded: Tensor, filters: Tensor, stride: int) -> Tensor:

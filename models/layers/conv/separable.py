@@ -6,7 +6,7 @@ weight and pixel where the filters take K*K, and the weights are used as they ar
 
 Correlation with the functions is a product with a banded matrix along each axis, zero padding and stride included. One column
 function at a time, so that the largest tensor is A times the maps; what the backward pass needs of them is made again there.
-Pixels lie outermost in memory (`pixels.py`), so that all these products have long rows.
+In HWNC layout (`pixels.py`), so that all these products have long rows.
 
 Shape letters: N batch, C channels in, O channels out, H, W map, H', W' result, A row functions, B column functions, K taps.
 """
@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.layers.layout import as_maps, pixels_first
+from models.layers.layout import from_hwnc, to_hwnc
 
 Functions = tuple[tuple[float, ...], ...]  # each a function's values at its K taps, K odd
 
@@ -64,7 +64,7 @@ def separable_cost(
 def separable_conv2d(maps: Tensor, weight: Tensor, rows: Functions, columns: Functions, stride: int = 1) -> Tensor:
     """Convolve (N, C, H, W) with the filters of weight (O, C, A, B) -> (N, O, ceil(H/stride), ceil(W/stride)).
 
-    Zero padding (K-1)/2. Equal to torch's `conv2d` with `compose(weight, rows, columns)` up to rounding. Pixels lie outermost
+    Zero padding (K-1)/2. Equal to torch's `conv2d` with `compose(weight, rows, columns)` up to rounding. In HWNC layout
     in memory, in the result and best in the maps too.
     """
     if torch.is_autocast_enabled(maps.device.type):
@@ -74,8 +74,8 @@ def separable_conv2d(maps: Tensor, weight: Tensor, rows: Functions, columns: Fun
     along_rows = banded(rows, height, stride, maps.dtype, maps.device)
     along_columns = banded(columns, width, stride, maps.dtype, maps.device)
     combinations = weight.permute(3, 2, 1, 0).contiguous()  # (B, A, C, O), copied once
-    result: Tensor = _SeparableConv.apply(pixels_first(maps), combinations, along_rows, along_columns)
-    return as_maps(result)
+    result: Tensor = _SeparableConv.apply(to_hwnc(maps), combinations, along_rows, along_columns)
+    return from_hwnc(result)
 
 
 @lru_cache(maxsize=256)

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from models.layers.conv.separable import Functions, without_common_zeros
-from models.layers.layout import as_maps, pixels_first
+from models.layers.layout import from_hwnc, to_hwnc
 
 # Besides infinity. Few and near 1 in magnitude: rounding errors grow with their powers. With these the error in float32 is some
 # 1e-6 (6 points) to 4e-6 (8) of the result, that of torch's own weight gradient (tests/models/layers/test_winograd.py).
@@ -89,11 +89,11 @@ def winograd_conv2d(maps: Tensor, weight: Tensor, rows: Functions, columns: Func
     """Convolve (N, C, H, W) with the filters of weight (O, C, A, B) -> (N, O, H, W).
 
     Zero padding dilation * (K-1)/2, stride 1. Equal to torch's `conv2d` with `compose(weight, rows, columns)` up to rounding.
-    Pixels lie outermost in memory, in the result and best in the maps too.
+    In HWNC layout, in the result and best in the maps too.
     """
     axes = _axes((rows, columns), (maps.shape[2], maps.shape[3]), tile, dilation)
-    result: Tensor = _WinogradConv.apply(pixels_first(maps), weight, *axes)
-    return as_maps(result)
+    result: Tensor = _WinogradConv.apply(to_hwnc(maps), weight, *axes)
+    return from_hwnc(result)
 
 
 def identity(taps: int) -> Functions:

@@ -8,17 +8,17 @@ from torch.nn import functional as F
 import models
 from models.layers.conv.resampled import ResampledAxis, resampled_conv2d_direct
 from models.layers.conv.same import same_conv2d, valid_conv2d
-from models.layers.layout import DEEP, as_maps, concatenate, has_pixels_first, pixels_first
+from models.layers.layout import WIDE, concatenate, from_hwnc, is_hwnc, to_hwnc
 from models.layers.scale_axis import fold_scales, neighbouring_scales, stack_scales
 from models.si_convnet import rescaled_axis
 from models.wide_resnet import Block
 
-LAYOUTS = {"width innermost": lambda maps: maps, "pixels outermost": lambda maps: as_maps(pixels_first(maps))}
+LAYOUTS = {"width innermost": lambda maps: maps, "HWNC layout": lambda maps: from_hwnc(to_hwnc(maps))}
 
 
 def agree(fast, slow, *inputs):
     """Results and gradients are the same up to rounding, and pixels lie outermost in the fast result."""
-    assert has_pixels_first(fast)
+    assert is_hwnc(fast)
     torch.testing.assert_close(fast, slow, rtol=1e-10, atol=1e-10)
     weights = noise(*slow.shape, seed=7)
     for found, expected in zip(*(torch.autograd.grad((out * weights).sum(), inputs) for out in (fast, slow)), strict=True):
@@ -38,7 +38,7 @@ def agree(fast, slow, *inputs):
 def test_equals_torch(layout, shape):
     channels_in, size, stride, dilation = shape
     maps = noise(2, channels_in, 11, 14).requires_grad_()
-    filters = noise(DEEP, channels_in, size, size, seed=1).requires_grad_()
+    filters = noise(WIDE, channels_in, size, size, seed=1).requires_grad_()
     slow = F.conv2d(maps, filters, stride=stride, padding=dilation * (size // 2), dilation=dilation)
     agree(same_conv2d(LAYOUTS[layout](maps), filters, stride, dilation), slow, maps, filters)
 
@@ -48,7 +48,7 @@ def test_equals_torch(layout, shape):
 @pytest.mark.parametrize("size", [1, 4])
 def test_margins_are_zeros(layout, margins, size):
     maps = noise(2, 3, 9, 10).requires_grad_()
-    filters = noise(DEEP, 3, size, size, seed=1).requires_grad_()
+    filters = noise(WIDE, 3, size, size, seed=1).requires_grad_()
     slow = F.conv2d(F.pad(maps, margins), filters, stride=2)
     agree(valid_conv2d(LAYOUTS[layout](maps), filters, 2, margins), slow, maps, filters)
 
@@ -58,14 +58,14 @@ def test_margins_are_zeros(layout, margins, size):
 @pytest.mark.parametrize("scale", [0.5, 2.0])
 def test_resampled_maps(layout, stride, scale):
     rows, columns = (rescaled_axis(extent, scale, 3, stride) for extent in (12, 14))
-    maps, filters = noise(2, 3, 12, 14).requires_grad_(), noise(DEEP, 3, 3, 3, seed=1).requires_grad_()
+    maps, filters = noise(2, 3, 12, 14).requires_grad_(), noise(WIDE, 3, 3, 3, seed=1).requires_grad_()
     slow = rows.after @ F.conv2d(rows.before @ (maps @ columns.before.mT), filters, stride=stride) @ columns.after.mT
     agree(resampled_conv2d_direct(LAYOUTS[layout](maps), filters, rows, columns), slow, maps, filters)
 
 
 def test_axes_of_different_strides():
     rows, columns = (ResampledAxis(torch.eye(8).double(), torch.eye(8 // s).double(), 3, s) for s in (1, 2))
-    maps, filters = noise(2, 3, 8, 8), noise(DEEP, 3, 3, 3, seed=1)
+    maps, filters = noise(2, 3, 8, 8), noise(WIDE, 3, 3, 3, seed=1)
     found = resampled_conv2d_direct(maps, filters, rows, columns)
     torch.testing.assert_close(found, F.conv2d(maps, filters, stride=(1, 2), padding=1), rtol=1e-10, atol=1e-10)
 
@@ -87,8 +87,8 @@ def test_maps_are_joined_in_their_layout(dim):
     maps = [noise(2, 3, 4, 5, seed=s) for s in range(2)]
     expected = torch.cat(maps, dim)
     assert torch.equal(concatenate(maps, dim), expected)
-    joined = concatenate([LAYOUTS["pixels outermost"](one) for one in maps], dim)
-    assert torch.equal(joined, expected) and has_pixels_first(joined)
+    joined = concatenate([LAYOUTS["HWNC layout"](one) for one in maps], dim)
+    assert torch.equal(joined, expected) and is_hwnc(joined)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -104,5 +104,5 @@ def test_pixels_stay_outermost_through_a_network(name, training):
         if isinstance(block, Block):
             block.register_forward_hook(look)
     network.train(training)(torch.randn(2, 3, 16, 16))
-    deep = [maps for maps in seen if maps.shape[1] >= DEEP]
-    assert len(deep) >= 3 and all(has_pixels_first(maps) for maps in deep)
+    deep = [maps for maps in seen if maps.shape[1] >= WIDE]
+    assert len(deep) >= 3 and all(is_hwnc(maps) for maps in deep)

@@ -9,10 +9,10 @@ from models.layers.layout import (
     BatchNorm2d,
     MaxPool2d,
     PoolingLayer,
-    as_maps,
     concatenate,
-    has_pixels_first,
-    pixels_first,
+    from_hwnc,
+    is_hwnc,
+    to_hwnc,
 )
 from models.layers.max_over_scales import first_maximum
 from models.layers.scale_axis import fold_scales, stack_scales, unfold_scales
@@ -21,7 +21,7 @@ from models.mnist_net import MnistNet
 LAYOUTS = {
     "width innermost": lambda maps: maps,
     "channels last": lambda maps: maps.contiguous(memory_format=torch.channels_last),
-    "pixels outermost": lambda maps: as_maps(pixels_first(maps)),
+    "HWNC layout": lambda maps: from_hwnc(to_hwnc(maps)),
 }
 
 
@@ -51,12 +51,12 @@ def test_batch_normalisation_is_torchs_in_any_layout(layout):
 
 
 def test_the_layout_stays():
-    maps = LAYOUTS["pixels outermost"](noise(3, 5, 8, 8))
-    assert has_pixels_first(maps) and not has_pixels_first(maps.contiguous())
+    maps = LAYOUTS["HWNC layout"](noise(3, 5, 8, 8))
+    assert is_hwnc(maps) and not is_hwnc(maps.contiguous())
     joined = concatenate([maps, maps], dim=1)
     for result in (MaxPool2d(2)(maps), BatchNorm2d(5).double()(maps), joined, first_maximum([maps, -maps])[0]):
-        assert has_pixels_first(result)
-    assert pixels_first(maps).data_ptr() == maps.data_ptr()  # nothing copied
+        assert is_hwnc(result)
+    assert to_hwnc(maps).data_ptr() == maps.data_ptr()  # nothing copied
     torch.testing.assert_close(joined, torch.cat([maps, maps], dim=1))
 
 
