@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from bench.settings import TINIEST, Factor, Flag, Number, Positive, Real, Settings, Share, Whole
+from leaderboard.records.schema import Precision
 
 
 class Data(Settings):
@@ -127,7 +128,7 @@ class Recipe(Settings):
     learning_rate_steps: LearningRateSteps
     augmentation: Augmentation | None
     select: Literal["best-validation", "last"]
-    precision: Literal["float32", "tf32", "bf16"]
+    precision: Precision
     data: Data
     batch_split: Whole = Field(default=1, ge=1)
     channels_last: Flag = False

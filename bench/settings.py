@@ -18,7 +18,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from bench.errors import BenchError
-from leaderboard.errors import one_line
+from leaderboard.errors import one_line, reason
 
 WHOLE = r"[-+]?(?:0|[1-9][0-9]*)"
 POINT = r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
@@ -40,7 +40,7 @@ def read_yaml(path: Path) -> Any:
     try:
         return yaml.load(path.read_bytes(), _Loader)
     except OSError as error:
-        raise BenchError(one_line(error.strerror or type(error).__name__)) from error
+        raise BenchError(reason(error)) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f" in line {mark.line + 1}" if mark else ""

@@ -7,7 +7,7 @@ from pathlib import Path
 from leaderboard.board.markdown import render
 from leaderboard.board.readme import render_top
 from leaderboard.board.tables import build_sections
-from leaderboard.errors import RecordError, one_line
+from leaderboard.errors import RecordError, one_line, reason
 from leaderboard.reading.collection import Collection, Source, collect
 from leaderboard.records.atomic import check_target, is_stream, write_atomically
 
@@ -109,4 +109,4 @@ def _read(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise RecordError(f"{one_line(path)} could not be read: {one_line(error.strerror or type(error).__name__)}") from None
+        raise RecordError(f"{one_line(path)} could not be read: {reason(error)}") from None

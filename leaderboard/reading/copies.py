@@ -75,14 +75,14 @@ def choose_measurement(copies: Sequence[Loaded[M]]) -> tuple[M | None, str]:
     found = f"{first.kind} of {first.model} on {first.task}, {first.name}, was found {len(copies)} times"
     results: defaultdict[str, list[str]] = defaultdict(list)
     for copy in copies:
-        results[_counted(copy.item)].append(copy.name)
+        results[_answers(copy.item)].append(copy.name)
     if len(results) == 1:
         return first, f"{found}; used: measured {first.measured.isoformat()}"
-    told = "; ".join(f"{counted} in {_named(names)}" for counted, names in sorted(results.items()))
+    told = "; ".join(f"{answers} in {_listed(names)}" for answers, names in sorted(results.items()))
     return None, f"{found} and its copies differ: {told}; it is in no mean until the wrong copies are moved away"
 
 
-def _counted(item: Equivariance | ScaleSweep) -> str:
+def _answers(item: Equivariance | ScaleSweep) -> str:
     """Its answers. An equivariance error is no answer: its last bits depend on the machine."""
     if isinstance(item, Equivariance):
         return ""
@@ -98,12 +98,12 @@ def _results(copies: Sequence[Loaded[RunResult]]) -> list[str]:
         if run.status == "ok":
             key = (run.test_error, run.test_count, run.answers, run.error_by_scale)
             results[key].append(copy.name or f"the one finished {run.finished.isoformat()}")
-    told = sorted((f"{key[0]:.3f} % of {key[1]} images", _named(names)) for key, names in results.items())
+    told = sorted((f"{key[0]:.3f} % of {key[1]} images", _listed(names)) for key, names in results.items())
     alike = len({error for error, _ in told}) < len(told)
     return [f"{error}{' (other images)' if alike else ''} in {names}" for error, names in told]
 
 
-def _named(names: Sequence[str]) -> str:
+def _listed(names: Sequence[str]) -> str:
     names = sorted(names)
     return ", ".join(names[:NAMES]) + (f" and {len(names) - NAMES} more" if len(names) > NAMES else "")
 

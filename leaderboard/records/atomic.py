@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from leaderboard.errors import RecordError, one_line
+from leaderboard.errors import RecordError, one_line, reason
 
 _DESCRIPTOR = re.compile(r"/dev/(?:(stdout)|(stderr)|fd/(\d+))|/proc/self/fd/(\d+)")
 
@@ -124,12 +124,8 @@ def _give_permissions(file: Path, of: os.stat_result) -> None:
 def _one_line_errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
     except RecordError:
         raise
-    except ValueError as error:  # a name that no file can have
-        reason = str(error)
-    else:
-        return
-    raise RecordError(f"{one_line(path)} could not be written: {one_line(reason)}; free the place or give another")
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        why = reason(error) if isinstance(error, OSError) else one_line(error)
+        raise RecordError(f"{one_line(path)} could not be written: {why}; free the place or give another") from None

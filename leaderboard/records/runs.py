@@ -81,7 +81,7 @@ class RunResult:
 def run_of(record: Record) -> RunResult:
     """What tables need of a record."""
     metrics, timings, failure = record.metrics, record.timings, record.failure
-    given = _sorted(metrics.wrong_answers) if metrics else None
+    given = _by_index(metrics.wrong_answers) if metrics else None
     return RunResult(
         run_id=record.run_id,
         status=record.status,
@@ -124,7 +124,7 @@ def run_of(record: Record) -> RunResult:
     )
 
 
-def _sorted(answers: list[tuple[int, int]]) -> NDArray[np.int64]:
+def _by_index(answers: list[tuple[int, int]]) -> NDArray[np.int64]:
     """(number of wrong answers, 2), by index in the test split, which none has twice."""
     given = np.array(answers, dtype=np.int64).reshape(-1, 2)
     return given[np.argsort(given[:, 0])]

@@ -50,6 +50,7 @@ Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 PositiveCount = Annotated[Count, Field(gt=0)]
 Seed = Annotated[int, Field(ge=-(2**64), le=2**64)]
 Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
+Precision = Literal["float32", "tf32", "bf16"]
 
 
 class Strict(BaseModel):

@@ -12,10 +12,9 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, Field
 
 from leaderboard.records.measurement import Measurement
-from leaderboard.records.schema import Amount, Count, Positive, PositiveCount, Strict, Text
+from leaderboard.records.schema import Amount, Count, Positive, PositiveCount, Precision, Strict, Text
 
 Samples = Annotated[list[Amount], Field(min_length=1)]
-Precision = Literal["float32", "tf32", "bf16"]
 
 
 class DeviceState(Strict):
@@ -36,9 +35,8 @@ class Timing(Measurement):
     ``step``: forward, backward, optimizer. ``inference``: a batch without gradients. ``latency``: the same for one image.
     ``graph_step``: the step replayed as a CUDA graph. ``compiled_step``: through torch.compile, of which the first step took
     ``compile_seconds``. ``step_operations`` and ``step_bytes`` are counted, ``matmul_rate`` (operations/s) and ``copy_rate``
-    (bytes/s) measured in the same process. ``background_load``: the part of the processors that other
-    processes used meanwhile (``others_share`` in the file).
-    ``tainted`` says why the timing must not be compared; empty when nothing is known against it.
+    (bytes/s) measured in the same process. ``background_load``: the part of the processors that other processes used meanwhile
+    (``others_share`` in the file). ``tainted`` says why the timing must not be compared; empty: nothing is known against it.
     """
 
     kind: Literal["timings"] = "timings"

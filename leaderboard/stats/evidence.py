@@ -85,14 +85,14 @@ class Evidence:
         """Two-sided p-value of a true mean of zero."""
         if not self.standard_error:
             return 1.0 if self.mean == 0 else 0.0
-        return 2 * _below(self.dof, -abs(self.mean) / self.standard_error)
+        return 2 * _cdf(self.dof, -abs(self.mean) / self.standard_error)
 
 
 def _quantile(dof: float, level: float) -> float:
     return float(special.ndtri(level) if math.isinf(dof) else special.stdtrit(dof, level))
 
 
-def _below(dof: float, t: float) -> float:
+def _cdf(dof: float, t: float) -> float:
     return float(special.ndtr(t) if math.isinf(dof) else special.stdtr(dof, t))
 
 

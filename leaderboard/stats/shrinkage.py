@@ -1,4 +1,4 @@
-"""Variances that are known from six numbers each, made surer by one another.
+"""Variance shrinkage: variances that are known from six numbers each, drawn towards their common one.
 
 Six differences give a variance with five degrees of freedom, so after Holm's correction over 45 pairs even a difference of six
 standard errors is not enough. But the pairs of one table are alike: the same data, recipe and number of runs. The moderated t

@@ -5,7 +5,7 @@ import os
 import shutil
 
 import pytest
-from measurement_factory import make_generalisation
+from measurement_factory import make_scale_sweep
 from record_factory import make_record
 from test_command_line import ROOT
 
@@ -78,7 +78,7 @@ def test_copies_that_differ_are_named_by_every_verb_that_takes_means(call, root)
 def test_a_record_is_found_by_its_content_and_never_a_measurement(root):
     record = make_record("a")
     for place in (root, root / "z" / "copied"):
-        write_measurement(place, make_generalisation("a", name=record.run_id, run_id=record.run_id))
+        write_measurement(place, make_scale_sweep("a", name=record.run_id, run_id=record.run_id))
     moved = root / "z" / "saved by hand.json"
     (root / "paper" / "mnist-scale-28" / "a" / f"{record.run_id}.json").rename(moved)
     assert find_record([root], record.run_id).run_id == record.run_id

@@ -32,7 +32,7 @@ def make_equivariance(model: str = "cnn", task: str = "mnist-scale-28", *, run_i
     return Equivariance.model_validate(_common(model, task) | values | changes)
 
 
-def make_generalisation(model: str = "cnn", task: str = "mnist-scale-28", realization: int = 0, **changes: Any) -> Any:
+def make_scale_sweep(model: str = "cnn", task: str = "mnist-scale-28", realization: int = 0, **changes: Any) -> Any:
     """Three factors, 1000 digits each."""
     run_id = f"{model}_{task}_r{realization}_short_d1"
     values = {

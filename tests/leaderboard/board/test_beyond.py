@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from measurement_factory import make_equivariance, make_generalisation
+from measurement_factory import make_equivariance, make_scale_sweep
 from record_factory import changed, make_record
 
 from leaderboard.board.markdown import build_markdown
@@ -36,8 +36,8 @@ def test_errors_by_digit_size_are_pooled_over_a_models_runs(tmp_path: Path) -> N
 
 
 def test_generalisation_is_averaged_over_runs(tmp_path: Path) -> None:
-    other = make_generalisation(realization=1, own_sizes_wrong=50)
-    text = board(tmp_path, make_generalisation(), other)
+    other = make_scale_sweep(realization=1, own_sizes_wrong=50)
+    text = board(tmp_path, make_scale_sweep(), other)
     assert "| Model | n | Digits | Own sizes | 0.2 | 0.5 | 2 |" in text
     assert "| `cnn` | 2 | 1,000 | 4.00 | 60.00 | 4.00 | 70.00 |" in text
 
@@ -58,7 +58,7 @@ def test_equivariance_keeps_directions_states_and_settings_apart(tmp_path: Path)
 @pytest.mark.parametrize("kept_off", [{"smoke": True}, {"recipe": {"network": {"depth": 10}}}])
 def test_smoke_tests_and_altered_networks_are_left_out(tmp_path: Path, kept_off: dict[str, object]) -> None:
     run = with_bins((1, 1), **kept_off)
-    measured = make_generalisation(name=run.run_id, run_id=run.run_id)
+    measured = make_scale_sweep(name=run.run_id, run_id=run.run_id)
     assert board(tmp_path, run, measured, make_equivariance(run_id=run.run_id)) == ""
 
 

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 from hostile import SCRIPT, hostile_records
-from measurement_factory import make_equivariance, make_generalisation
+from measurement_factory import make_equivariance, make_scale_sweep
 from record_factory import make_record
 
 from leaderboard.board import latex
@@ -45,7 +45,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("hostile") / "records"
     for record in hostile_records():
         write_record(root, record)
-    for measurement in (make_equivariance(), make_equivariance("sicnn"), make_equivariance(run_id="x"), make_generalisation()):
+    for measurement in (make_equivariance(), make_equivariance("sicnn"), make_equivariance(run_id="x"), make_scale_sweep()):
         write_measurement(root, measurement)
     return root
 

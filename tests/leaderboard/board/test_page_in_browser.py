@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from hostile import SCRIPT, hostile_records
-from measurement_factory import make_equivariance, make_generalisation
+from measurement_factory import make_equivariance, make_scale_sweep
 
 from leaderboard.board.files import write_board
 from leaderboard.records.measurement import write_measurement
@@ -34,7 +34,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("page")
     for record in hostile_records():
         write_record(root / "records", record)
-    for measurement in (make_equivariance(), make_equivariance(run_id="x"), make_generalisation()):
+    for measurement in (make_equivariance(), make_equivariance(run_id="x"), make_scale_sweep()):
         write_measurement(root / "records", measurement)
     write_board(root / "records", root / "b.md", folder=root / "board")
     return root / "board" / "leaderboard.html"

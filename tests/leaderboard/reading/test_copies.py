@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from measurement_factory import make_equivariance, make_generalisation
+from measurement_factory import make_equivariance, make_scale_sweep
 from record_factory import START, changed, make_record
 
 import leaderboard
@@ -120,13 +120,13 @@ def test_one_record_of_several_copies(tmp_path: Path) -> None:
 
 def test_copies_of_a_measurement_count_once_and_must_agree(tmp_path: Path) -> None:
     later = START.replace(year=2027)
-    for item in (make_equivariance(), make_generalisation()):
+    for item in (make_equivariance(), make_scale_sweep()):
         write_measurement(tmp_path, item)
         write_measurement(tmp_path / "laptop", item.model_copy(update={"measured": later}))
     collection = collect(tmp_path)
-    assert (collection.equivariance, collection.scale_sweeps) == ((make_equivariance(),), (make_generalisation(),))
+    assert (collection.equivariance, collection.scale_sweeps) == ((make_equivariance(),), (make_scale_sweep(),))
     assert len(collection.notes) == 2 and collection.contradictions == ()
-    write_measurement(tmp_path / "desk", make_generalisation(own_sizes_wrong=31))
+    write_measurement(tmp_path / "desk", make_scale_sweep(own_sizes_wrong=31))
     collection = collect(tmp_path)
     assert collection.scale_sweeps == ()
     (note,) = collection.contradictions

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from measurement_factory import make_equivariance, make_generalisation
+from measurement_factory import make_equivariance, make_scale_sweep
 from record_factory import make_record
 
 from leaderboard.board.files import write_board
@@ -131,7 +131,7 @@ def test_keys_in_any_order_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", [".", "laptop", "laptop/results", "a/b/c/d"])
 def test_measurements_are_used_wherever_they_were_copied_to(tmp_path: Path, place: str) -> None:
     write_measurement(tmp_path / place, make_equivariance())
-    write_measurement(tmp_path / place, make_generalisation())
+    write_measurement(tmp_path / place, make_scale_sweep())
     write_record(tmp_path / place, make_record())
     collection = collect(tmp_path)
     assert [len(c) for c in (collection.runs, collection.equivariance, collection.scale_sweeps)] == [1, 1, 1]

@@ -1,9 +1,9 @@
-"""Equivariance and generalisation measurements: read back as written; impossible ones are refused."""
+"""Equivariance errors and scale sweeps: read back as written; impossible ones are refused."""
 
 from pathlib import Path
 
 import pytest
-from measurement_factory import make_equivariance, make_generalisation
+from measurement_factory import make_equivariance, make_scale_sweep
 from pydantic import ValidationError
 
 from leaderboard.reading.folders import read_measurements
@@ -13,7 +13,7 @@ from leaderboard.records.scale_sweep import ScaleSweep
 
 
 def test_read_back_as_written(tmp_path: Path) -> None:
-    at_start, trained, tested = make_equivariance(), make_equivariance(run_id="r"), make_generalisation()
+    at_start, trained, tested = make_equivariance(), make_equivariance(run_id="r"), make_scale_sweep()
     for measurement in (at_start, trained, tested):
         write_measurement(tmp_path, measurement)
     assert read_measurements(tmp_path, Equivariance) == ([at_start, trained], [])
@@ -58,10 +58,10 @@ def test_impossible_equivariance(changes: dict, said: str) -> None:
         ({"own_sizes_wrong": 1001}, "own_sizes_wrong"),
     ],
 )
-def test_impossible_generalisation(changes: dict, said: str) -> None:
+def test_impossible_scale_sweep(changes: dict, said: str) -> None:
     with pytest.raises(ValidationError, match=said):
-        make_generalisation(**changes)
+        make_scale_sweep(**changes)
 
 
 def test_errors_in_percent() -> None:
-    assert [at.error for at in make_generalisation().factors] == pytest.approx([60.0, 4.0, 70.0])
+    assert [at.error for at in make_scale_sweep().factors] == pytest.approx([60.0, 4.0, 70.0])

@@ -32,7 +32,7 @@ def test_the_ends() -> None:
     assert realizations_needed(replace(SEEN, mean=0.0)) is None
     assert realizations_needed(replace(SEEN, mean=1e-4)) is None
     assert realizations_needed(replace(SEEN, mean=100.0)) == 2
-    # Images shared by all realizations leave a doubt that no further training seed takes away.
+    # Images shared by all realizations leave an uncertainty that no further training seed takes away.
     stuck = replace(SEEN, shared_images=0.01)
     assert realizations_needed(stuck) is None
     assert power(stuck, MOST) == pytest.approx(special.ndtr(1 - 1.96) + special.ndtr(-1 - 1.96), abs=0.01)

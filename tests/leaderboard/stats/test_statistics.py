@@ -1,4 +1,4 @@
-"""Means, their two sources of doubt, and what the stored answers say: against resampling, numpy and scipy."""
+"""Means, their two sources of uncertainty, and what the stored answers say: against resampling, numpy and scipy."""
 
 import math
 
@@ -96,7 +96,7 @@ def test_images_are_a_floor_or_are_added() -> None:
     assert Evidence(0.1, 6, 0.06, 0.0025, 0.03, 5).standard_error == pytest.approx(0.2)
 
 
-def test_one_realization_and_no_doubt_at_all() -> None:
+def test_one_realization_and_no_uncertainty_at_all() -> None:
     one = Evidence(0.196, 1, 0.0, 0.01, 0.0, math.inf)
     assert one.interval.low == pytest.approx(0, abs=1e-4)
     assert one.p == pytest.approx(0.05, abs=1e-4)
