@@ -44,7 +44,7 @@ def check_targets(out: Path, readme: Path | None = None, folder: Path | None = N
 def stale_files(source: Source | Collection, out: Path, readme: Path | None = None, folder: Path | None = None) -> list[Path]:
     """The files that are not, byte for byte, what the records give; raises as ``write_board``.
 
-    Of figures the digests of their charts and of their drawings are compared instead: see leaderboard/board/charts/plots.py.
+    Of figures the digests of their charts and of their drawings are compared instead: see leaderboard/board/charts/figures.py.
     """
     contents = _contents(source, out, readme, folder, draw=False)
     return [path for path, content in contents.items() if _read(path) != content] + _left_over(folder, contents)
@@ -64,14 +64,10 @@ def _contents(
     if readme is not None:
         contents[Path(readme)] = _with_block(Path(readme), render_top(sections))
     if folder is not None:
-        from leaderboard.board.folder import (  # jinja, which a board without a page does not need
-            folder_files,
-            mark_stale,
-            redraw,
-        )
+        from leaderboard.board.folder import folder_files  # jinja, which a board without a page does not need
 
         place = Path(folder)
-        files = folder_files(collection, sections, lambda path: _read(place / path), redraw if draw else mark_stale)
+        files = folder_files(collection, sections, lambda path: _read(place / path), draw)
         contents |= {place / path: content for path, content in files.items()}
     return contents
 

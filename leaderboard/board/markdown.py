@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from leaderboard.board import markup, truth
-from leaderboard.board import scale_tables as beyond
-from leaderboard.board import uncertainty as sureness
-from leaderboard.board.columns import hardware, interval, times
+from leaderboard.board import markup, scale_tables, uncertainty
+from leaderboard.board.columns import MARKDOWN, MODEL, TIME, Column, columns_of
 from leaderboard.board.markup import HOW_TO_BEGIN, NOTHING, SMOKE_BANNER, code, escape
 from leaderboard.board.pace import execution_label, hardware_label
-from leaderboard.board.readme import top_rows
+from leaderboard.board.published import footnotes
 from leaderboard.board.tables import Row, Section, Table, build_sections
 from leaderboard.reading.collection import Collection, Source, collect
 from leaderboard.reading.folders import Unreadable
 from leaderboard.records.runs import RunResult
-
-__all__ = ["build_markdown", "render", "top_rows"]
 
 _EXPLANATION = """\
 Error is the test error in percent, mean ± sample standard deviation (divisor n − 1) over n runs, one per realization;
@@ -24,9 +20,6 @@ which estimator stands behind the published ± is not known. Rows are sorted by 
 a ranking. Runs under different recipes (protocol digests) or on different data are never averaged. Seconds per epoch are
 those of runs known to have had the device to themselves, where there are such."""
 _PUBLISHED_SPLIT = "10k-2k-50k"
-_OURS = ("Model", "Error % (mean ± std)", "n", "95 % interval", "Rank", "Parameters", "Train s/epoch (median)", "Hardware")
-_SURE = ("95 % interval", "Rank")  # shown where any row has one
-_RIGHT = (*_OURS[1:6], *truth.RIGHT)
 
 
 def build_markdown(source: Source, *, title_note: str | None = None) -> str:
@@ -45,11 +38,11 @@ def render(collection: Collection, title_note: str | None = None, sections: tupl
         lines += [title_note, ""]
     lines += [_EXPLANATION, ""] if collection.runs else [f"There are no records yet. {HOW_TO_BEGIN}", ""]
     sections = build_sections(collection.runs) if sections is None else sections
-    if how_sure := sureness.explanation(sections):
-        lines += [how_sure, ""]
+    if paragraph := uncertainty.explanation(sections):
+        lines += [paragraph, ""]
     for section in sections:
         lines += _section(section)
-    lines += beyond.render(collection)
+    lines += scale_tables.render(collection)
     lines += _leftovers(collection)
     return "\n".join(lines).rstrip("\n") + "\n"
 
@@ -62,7 +55,7 @@ def _section(section: Section) -> list[str]:
         lines += ["Not the published recipe: a difference from the published numbers is the recipe's as well.", ""]
     if not section.smoke and section.variant != _PUBLISHED_SPLIT and _has_mnist(section):
         lines += [f"The published MNIST-scale numbers are for the split {code(_PUBLISHED_SPLIT)}, not for this one.", ""]
-    tables = [line for table in section.tables for line in _table(table, with_published=not section.smoke)]
+    tables = [line for table in section.tables for line in _table(table)]
     return lines + (markup.folded(markup.plural(len(section.tables), "table"), tables) if section.smoke else tables)
 
 
@@ -70,40 +63,28 @@ def _has_mnist(section: Section) -> bool:
     return any(table.task.startswith("mnist-scale") for table in section.tables)
 
 
-def _table(table: Table, with_published: bool) -> list[str]:
+def _table(table: Table) -> list[str]:
     label = f" (recipe {code(table.digest)})" if table.one_of_several else ""
     lines = [f"### {table.task}{label}", "", f"Protocol digest {code(table.digest)}.", ""]
-    sources = truth.sources_of(table.rows)
-    header = _OURS + truth.HEADER if with_published else _OURS
-    rows = [_row(row) + (truth.cells(row, sources) if with_published else []) for row in table.rows]
-    lines += [*markup.table(*_without_empty(header, rows), _RIGHT), ""]
-    lines += [line for note in truth.footnotes(table.rows) for line in (note, "")]
+    results = [result for row in table.rows for result in row.results]
+    sources = sorted({result.origin for result in results})
+    columns = columns_of(table, MARKDOWN)
+    header = [column.heading or column.title for column in columns] + (["Sources"] if sources else [])
+    right = [column.heading or column.title for column in columns if column.number and column is not TIME]
+    lines += [*markup.table(header, [_row(row, columns, sources) for row in table.rows], right), ""]
+    lines += [line for note in footnotes(results) for line in (note, "")]
     if any(pace.shared for row in table.rows for pace in row.paces):
         lines += ["‡ tainted: other processes or runs were on the device, so this time may be too long.", ""]
     if sources:
         numbered = [f"{number}. {escape(source, 1000)}" for number, source in enumerate(sources, 1)]
         lines += markup.folded(markup.plural(len(sources), "source"), numbered)
-    return lines + sureness.pairs(table) + _failures(table.failures) + _runs(table.runs)
+    return lines + uncertainty.pairs(table) + _failures(table.failures) + _runs(table.runs)
 
 
-def _without_empty(header: Sequence[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
-    """Without the columns that say nothing in any row, of those that a table can do without."""
-    optional = (*_SURE, truth.HEADER[1], "Execution")
-    kept = [i for i, name in enumerate(header) if name not in optional or any(row[i] != NOTHING for row in rows)]
-    return [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
-
-
-def _row(row: Row) -> list[str]:
-    return [
-        code(row.model),
-        markup.spread(row.summary.mean, row.summary.std) if row.summary else NOTHING,
-        markup.whole(row.summary, row.expected),
-        interval(row),
-        NOTHING if row.rank is None else str(row.rank),
-        "; ".join(f"{count:,}" for count in row.parameters) or NOTHING,
-        escape(times(row), 1000),
-        escape(hardware(row), 1000),
-    ]
+def _row(row: Row, columns: Sequence[Column], sources: Sequence[str]) -> list[str]:
+    cells = [code(row.model) if column is MODEL else escape(column.text(row), 1000) for column in columns]
+    numbers = sorted(sources.index(result.origin) + 1 for result in row.results)
+    return cells + ([" ".join(f"[{number}]" for number in numbers) or NOTHING] if sources else [])
 
 
 def _failures(runs: tuple[RunResult, ...]) -> list[str]:
@@ -121,14 +102,15 @@ def _runs(runs: tuple[RunResult, ...]) -> list[str]:
     if not runs:
         return []
     header = ["Run", "Realization", "Error %", "Epochs", "Hardware", "Execution", "Commit", "Command"]
+    if not any(run.execution for run in runs):
+        header.remove("Execution")
     rows = []
     for run in runs:
         epochs = f"{run.epochs} (kept: {run.best_epoch})"
         cells = [code(run.run_id), str(run.realization), f"{run.test_error:.3f}", epochs]
-        cells += [escape(hardware_label(run)), execution_label(run)]
+        cells += [escape(hardware_label(run)), *([execution_label(run)] if "Execution" in header else [])]
         rows.append([*cells, escape(run.code) or NOTHING, code(run.command)])
-    table = markup.table(*_without_empty(header, rows), ("Realization", "Error %"))
-    return markup.folded(markup.plural(len(runs), "run"), table)
+    return markup.folded(markup.plural(len(runs), "run"), markup.table(header, rows, ("Realization", "Error %")))
 
 
 def _leftovers(collection: Collection) -> list[str]:

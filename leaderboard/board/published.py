@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -9,14 +10,19 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-Kind = Literal["paper", "reproduction-as-published", "reproduction-split", "other"]
+PublishedKind = Literal["paper", "reproduction-as-published", "reproduction-split", "other"]
 
-_LABELS: dict[Kind, str] = {
+_LABELS: dict[PublishedKind, str] = {
     "paper": "the paper",
     "reproduction-as-published": "a reproduction as published, which pools plain and + runs by mistake",
     "reproduction-split": "a reproduction's raw runs, split into plain and + here",
     "other": "another paper",
 }
+_REPRODUCTION = (
+    "TU Delft: a student reproduction (Lukacs and Petrescu). Its table pools the runs with and without '+' of each model by "
+    "mistake (as printed); the second number is from its list of raw runs, with the two apart (split)."
+)
+_UNCHECKED = "† not verified: this number was quoted from memory and not read in a second, independent source."
 
 
 class PublishedResult(BaseModel):
@@ -38,12 +44,17 @@ class PublishedResult(BaseModel):
     params_verified: bool
     task: str | None = None
     model: str | None = None
-    kind: Kind
+    kind: PublishedKind
 
     @property
     def label(self) -> str:
         """What kind of number this is, in words for a reader of the board."""
         return _LABELS[self.kind]
+
+    @property
+    def origin(self) -> str:
+        """What kind of number it is, and the source."""
+        return f"{self.label}: {self.source}"
 
 
 @cache
@@ -57,6 +68,13 @@ def load_published() -> list[PublishedResult]:
     return list(_all())
 
 
-def find(task: str, model: str, kind: Kind = "paper") -> PublishedResult | None:
+def find(task: str, model: str, kind: PublishedKind = "paper") -> PublishedResult | None:
     """The published number of that kind for a row of the board, or None. Names match exactly, options included."""
     return next((p for p in _all() if (p.task, p.model, p.kind) == (task, model, kind)), None)
+
+
+def footnotes(results: Sequence[PublishedResult]) -> list[str]:
+    """The lines that explain the marks and columns that these numbers need."""
+    unchecked = any(not result.verified for result in results)
+    reproduced = any(result.kind.startswith("reproduction") for result in results)
+    return [line for line, needed in ((_UNCHECKED, unchecked), (_REPRODUCTION, reproduced)) if needed]

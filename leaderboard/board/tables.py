@@ -34,6 +34,11 @@ class Row:
     rank: int | None
 
     @property
+    def results(self) -> list[PublishedResult]:
+        """The numbers of others that the row has."""
+        return [result for result in (self.published, self.pooled, self.split) if result]
+
+    @property
     def difference(self) -> float | None:
         """Our mean minus the published one, in percentage points."""
         return self.summary.mean - self.published.error_mean if self.summary and self.published else None

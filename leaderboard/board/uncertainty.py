@@ -1,4 +1,4 @@
-"""What the board says about how sure it is: the explanation, and every pair of models of a table."""
+"""What the board says about its uncertainty: the explanation, and every pair of models of a table."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ No table has a model with two realizations yet, so there is no interval and no r
 training on one realization, and another could turn it around."""
 EXPLANATION = """\
 The interval (95 %) is where the mean over many realizations made like these would lie; `inside` and `outside` say whether
-the published mean lies in it. A model's rank is one plus the number of models that are better beyond doubt (p < 0.05,
-paired over the shared realizations, corrected by Holm's method for all pairs of the table). 1, 1, 3 says that the data
-cannot tell the first two apart, not that they are equal. With one realization there is neither interval nor rank.
+the published mean lies in it. A model's rank is one plus the number of models that are significantly better (p < 0.05,
+paired over the shared realizations, corrected by Holm's method for all pairs of the table). 1, 1, 3 says that the first two
+are not significantly different, not that they are equal. With one realization there is neither interval nor rank.
 
 Six realizations of one data set show what other draws of training images, scale factors and initial weights would do.
 They cannot show what other digits would do: all six are made of the same 70,000 MNIST images, and each tests on most of
 them. Nor is a model better elsewhere because it is better here. By the exact sign-flip test (`p by signs`) alone six
-realizations never give less than 0.031, so it can tell no two of ten models apart once corrected; the deciding p also uses
-what the stored answers to the test images and the other pairs of the table say about the spread
+realizations never give less than 0.031, so that no two of ten models are significantly different once it is corrected; the
+deciding p also uses what the stored answers to the test images and the other pairs of the table say about the spread
 ([how, and how well it works](docs/statistics.md))."""
 _HEADER = ("A", "B", "A − B", "95 % interval", "p", "p (Holm)", "p by signs", "n")
 
@@ -43,7 +43,7 @@ def plain_explanation(sections: tuple[Section, ...]) -> list[str]:
 
 
 def pairs(table: Table) -> list[str]:
-    """Every pair of the table, the surest first, folded; or a line on why they are not listed."""
+    """Every pair of the table, the smallest p first, folded; or a line on why they are not listed."""
     models = len({run.model for run in table.runs})
     if not table.comparisons:
         return [f"Pairs of over {MOST_MODELS} models are not compared: there are no ranks.", ""] if models > MOST_MODELS else []
@@ -57,6 +57,6 @@ def pairs(table: Table) -> list[str]:
         ]
         for c in sorted(table.comparisons, key=lambda c: (c.p_holm, c.p, c.a, c.b))
     ]  # fmt: skip
-    apart = sum(c.significant for c in table.comparisons)
-    summary = f"{markup.plural(len(rows), 'pair')} of models, {apart} told apart"
+    significant = sum(c.significant for c in table.comparisons)
+    summary = f"{markup.plural(len(rows), 'pair')} of models, {significant} significantly different"
     return markup.folded(summary, markup.table(_HEADER, rows, _HEADER[2:]))

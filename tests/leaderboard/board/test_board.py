@@ -8,8 +8,9 @@ import pytest
 from record_factory import PLAIN, changed, make_record
 
 from leaderboard import RecordError
-from leaderboard.board.markdown import build_markdown, top_rows
+from leaderboard.board.markdown import build_markdown
 from leaderboard.board.markup import SMOKE_BANNER
+from leaderboard.board.readme import top_rows
 from leaderboard.reading.collection import collect
 from leaderboard.records.schema import Record
 from leaderboard.records.store import write_record

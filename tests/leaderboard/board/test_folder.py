@@ -15,9 +15,9 @@ from hostile import SCRIPT, hostile_records
 from measurement_factory import make_equivariance, make_scale_sweep
 from record_factory import make_record
 
-from leaderboard.board import latex
-from leaderboard.board.charts import plots
+from leaderboard.board.charts import figures
 from leaderboard.board.charts.charts import Chart, charts_of
+from leaderboard.board.export import latex_escape, latex_table
 from leaderboard.board.files import check_board, stale_files, write_board
 from leaderboard.board.tables import build_sections
 from leaderboard.reading.collection import collect
@@ -74,7 +74,7 @@ def test_two_builds_give_the_same_bytes(root: Path, folder: Path, tmp_path: Path
     first, second = contents(folder), contents(tmp_path / "board")
     assert first == second
     assert first["files.txt"].decode().split() == list(first)
-    assert sum(name.endswith(".svg") for name in first) >= 10
+    assert sum(name.endswith(".svg") for name in first) == sum(name.endswith(".pdf") for name in first) >= 10
 
 
 def test_every_change_is_noticed_without_drawing(
@@ -82,7 +82,7 @@ def test_every_change_is_noticed_without_drawing(
 ) -> None:
     out, copy = root.parent / "LEADERBOARD.md", tmp_path / "board"
     shutil.copytree(folder, copy)
-    monkeypatch.setattr(plots, "draw", None)
+    monkeypatch.setattr(figures, "draw", None)
     assert check_board(root, out, folder=copy)
     for path in sorted(path for path in copy.rglob("*") if path.is_file()):
         content = path.read_bytes()
@@ -95,13 +95,15 @@ def test_every_change_is_noticed_without_drawing(
 
 def test_a_current_figure_is_kept_and_another_chart_is_not_current(root: Path) -> None:
     chart = next(c for c in charts_of(build_sections(collect(root).runs)[0].tables[0]) if c.name == "error-time")
-    drawn = plots.draw(chart, ["cnn"])
-    assert drawn == plots.draw(chart, ["cnn"])
-    assert plots.is_current(drawn, chart, ["cnn"])
-    assert not plots.is_current(drawn, Chart(**{**vars(chart), "title": "Other"}), ["cnn"])
-    assert not plots.is_current(drawn, chart, ["sicnn"])
-    assert not plots.is_current(drawn.replace(b"</svg>", b"<text>9.99</text></svg>"), chart, ["cnn"])
-    assert not plots.is_current(None, chart, ["cnn"])
+    svg, pdf = figures.draw(chart, ["cnn"])
+    assert (svg, pdf) == figures.draw(chart, ["cnn"])
+    assert figures.is_current(svg, chart, ["cnn"])
+    assert figures.is_pdf_of(pdf, svg) and not figures.is_pdf_of(pdf + b" ", svg) and not figures.is_pdf_of(None, svg)
+    assert figures.in_page(b"<svg>" + svg + svg, chart, ["cnn"]) == svg
+    assert not figures.is_current(svg, Chart(**{**vars(chart), "title": "Other"}), ["cnn"])
+    assert not figures.is_current(svg, chart, ["sicnn"])
+    assert not figures.is_current(svg.replace(b"</svg>", b"<text>9.99</text></svg>"), chart, ["cnn"])
+    assert not figures.is_current(None, chart, ["cnn"])
 
 
 def test_files_of_an_earlier_board_go_and_nothing_else(tmp_path: Path) -> None:
@@ -131,6 +133,15 @@ def test_figures_are_well_formed_and_hold_no_link(folder: Path) -> None:
         ElementTree.fromstring(text)
         assert "<script" not in text
         assert not re.search(r"(?:href|src)=[\"'](?!#)", text), path
+
+
+def test_the_page_shows_the_figures_files_and_no_id_twice(folder: Path) -> None:
+    page = (folder / "leaderboard.html").read_text()
+    assert all(path.read_text() in page for path in folder.rglob("*.svg"))
+    ids = re.findall(r"""<[^>]* id=["']([^"']*)""", page)
+    assert len(ids) == len(set(ids)) > 20
+    assert set(re.findall(r'="#(\w+)"|url\(#(\w+)\)', page)) <= {pair for i in ids for pair in ((i, ""), ("", i))}
+    assert '<g class="mark" data-model="sicnn"><title>sicnn: 9.05 ± 0.07 %, n = 2' in page
 
 
 class Tags(HTMLParser):
@@ -186,7 +197,7 @@ def test_csv_is_read_back_and_no_cell_is_a_formula(folder: Path) -> None:
 
 @pytest.mark.parametrize("text", ["\\", "{}", "a_b & 50 % #1 $x^2$ ~", "±−–†‡…", "é", "漢", "'\"`|<>[", SCRIPT])
 def test_latex_is_escaped(text: str) -> None:
-    escaped = latex.escape(text)
+    escaped = latex_escape(text)
     assert escaped.isascii()
     without = re.sub(
         r"\\[{}$&#_%]|\\[a-z]+\{\}|\$(\\pm|-|\\dagger|\\ddagger)\$|\{[\[\]]\}|\\text[a-z]+\{\}|\\dots\{\}", "", escaped
@@ -197,7 +208,7 @@ def test_latex_is_escaped(text: str) -> None:
 def test_latex_says_each_rows_hardware_where_there_are_several() -> None:
     def table(*records: Record) -> str:
         (section,) = build_sections(collect(records).runs)
-        return latex.latex_table(section, section.tables[0], "x")
+        return latex_table(section, section.tables[0], "x")
 
     cnn, graphed = make_record(), make_record("sicnn", execution={"cuda_graph": True, "jobs": 6})
     assert "Test GPU, graph" not in table(cnn)

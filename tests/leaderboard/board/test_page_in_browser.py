@@ -139,7 +139,7 @@ def test_figures_answer(browser: Any) -> None:
     assert len(find(browser, "section.board .figures.dimmed .mark.hot")) >= 3
     mark.click()
     assert find(browser, "tbody[data-model='sicnn'] .runs")[0].is_displayed()
-    button = find(browser, "section.board .legend [data-model='sicnn'] button")[0]
+    button = find(browser, "section.board text.entry[data-model='sicnn'], section.board .entry[data-model='sicnn']")[1]
     button.click()
     assert button.get_attribute("aria-pressed") == "false"
     assert not mark.is_displayed()
@@ -169,6 +169,6 @@ def test_without_javascript_everything_is_there(page: Path) -> None:
         summary = find(driver, "tbody[data-model='ss-cnn'] summary")[0]
         summary.click()
         assert "bench run --model ss-cnn" in find(driver, "tbody[data-model='ss-cnn'] .runs")[0].text
-        assert all(svg.is_displayed() for svg in find(driver, "figure > svg"))
+        assert all(svg.is_displayed() for svg in find(driver, ".figures > svg"))
     finally:
         driver.quit()

@@ -12,7 +12,7 @@ from record_factory import START, changed, make_record
 
 import leaderboard
 from leaderboard import RecordError
-from leaderboard.board.csv_tables import models_csv
+from leaderboard.board.export import models_csv
 from leaderboard.board.files import write_board
 from leaderboard.board.markdown import build_markdown
 from leaderboard.board.tables import build_sections

@@ -1,4 +1,4 @@
-"""What the board says about its own sureness: where, and no more than its records allow."""
+"""What the board says about its own uncertainty: where, and no more than its records allow."""
 
 from record_factory import make_record
 
@@ -27,11 +27,11 @@ def test_once_is_said_to_be_once():
 def test_intervals_come_with_what_they_mean_and_with_every_pair():
     board = build_markdown(TIED)
     assert EXPLANATION in board
-    assert "<summary>3 pairs of models, 2 told apart</summary>" in board
-    listed = board.split("told apart</summary>")[1].split("</details>")[0]
+    assert "<summary>3 pairs of models, 2 significantly different</summary>" in board
+    listed = board.split("significantly different</summary>")[1].split("</details>")[0]
     pairs = {(line.split("`")[1], line.split("`")[3]) for line in listed.splitlines() if line.startswith("| `")}
     assert pairs == {("a", "b"), ("a", "c"), ("b", "c")}
-    assert listed.rindex("| `a` | `b` |") > listed.index("| `b` | `c` |")  # the surest first
+    assert listed.rindex("| `a` | `b` |") > listed.index("| `b` | `c` |")  # the smallest p first
     rows = {line.split("`")[1]: line.split("|") for line in board.splitlines() if line.startswith("| `") and "494,549" in line}
     assert {model: cells[5].strip() for model, cells in rows.items()} == {"a": "1", "b": "1", "c": "3"}
 

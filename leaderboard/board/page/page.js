@@ -55,7 +55,7 @@ function filter() {
     for (const body of all("tbody", section)) body.hidden = hardware !== "" && !body.dataset.hardware.split("\n").includes(hardware);
     const models = new Set(all("tbody:not([hidden])", section).map((body) => body.dataset.model));
     section.hidden = models.size === 0 || (task && section.dataset.task !== task) || (protocol && section.dataset.protocol !== protocol);
-    for (const part of all(".legend [data-model], figure [data-model]", section)) part.toggleAttribute("hidden", !models.has(part.dataset.model));
+    for (const part of all(".figures [data-model]", section)) part.toggleAttribute("hidden", !models.has(part.dataset.model));
     shown += !section.hidden;
   }
   for (const section of all("section.theme")) section.hidden = task && section.dataset.task !== task;
@@ -66,7 +66,7 @@ document.getElementById("filters").hidden = false;
 document.getElementById("filters").addEventListener("change", filter);
 filter();
 
-// Figures: a tooltip and the model's marks in all figures beside; a click opens the runs; the legend hides a model.
+// Figures: a tooltip and the model's marks in all figures beside; a click opens the runs; an entry of a legend hides a model.
 const tip = document.getElementById("tip");
 function heat(section, model) {
   for (const part of all("[data-model]", section)) part.classList.toggle("hot", part.dataset.model === model);
@@ -91,16 +91,22 @@ for (const section of all("section.board, section.theme")) {
       if (body) { toggle(body, true); body.scrollIntoView({ block: "nearest" }); }
     });
   }
-  for (const entry of all(".legend [data-model]", section)) {
-    const button = make("button", "", () => {
-      const off = entry.classList.toggle("off");
-      button.setAttribute("aria-pressed", String(!off));
-      for (const part of all("figure [data-model]", section)) if (part.dataset.model === entry.dataset.model) part.toggleAttribute("hidden", off);
-    });
-    button.append(...entry.childNodes);
-    button.setAttribute("aria-pressed", "true");
-    button.addEventListener("pointerenter", () => heat(section, entry.dataset.model));
-    button.addEventListener("pointerleave", () => heat(section, null));
-    entry.append(button);
+  for (const entry of all(".entry", section)) {
+    const toggleModel = () => {
+      const off = !entry.classList.contains("off");
+      for (const part of all(".figures [data-model]", section)) {
+        if (part.dataset.model !== entry.dataset.model) continue;
+        if (part.matches(".entry")) { part.classList.toggle("off", off); part.setAttribute("aria-pressed", String(!off)); }
+        else part.toggleAttribute("hidden", off);
+      }
+    };
+    entry.setAttribute("role", "button");
+    entry.setAttribute("aria-pressed", "true");
+    entry.setAttribute("aria-label", entry.dataset.model);
+    entry.tabIndex = 0;
+    entry.addEventListener("click", toggleModel);
+    entry.addEventListener("keydown", (event) => event.key === "Enter" && toggleModel());
+    entry.addEventListener("pointerenter", () => heat(section, entry.dataset.model));
+    entry.addEventListener("pointerleave", () => heat(section, null));
   }
 }
