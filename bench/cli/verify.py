@@ -27,8 +27,7 @@ def verify(
     from bench.errors import BenchError
     from bench.machine.device import choose_device
     from bench.measure.isolated import isolated
-    from bench.repeat import rebuild
-    from bench.verify import judge, spread_of_runs
+    from bench.verify import judge, rebuild, spread_of_runs
     from leaderboard.records.schema import Record
 
     load_plugins(plugin)
@@ -38,7 +37,7 @@ def verify(
     try:
         with TemporaryDirectory(prefix="bench-verify-") as scratch:
             asked = {"record": record, "device": str(chosen), "scratch": scratch}
-            again = isolated(Record, f"repeating {record.run_id}", "bench.repeat:repeated", run.plugin, **asked)
+            again = isolated(Record, f"repeating {record.run_id}", "bench.verify:repeat", run.plugin, **asked)
     except BenchError as error:  # the model ended its process
         print(f"bench: {error}", file=sys.stderr)
         return 1

@@ -11,8 +11,8 @@ from bench.errors import BenchError
 from bench.plan import PlanPart, Run, load_plan, match_tasks, parse_realizations, plan_runs
 from bench.protocol import load_protocol
 from bench.recipe import EXECUTION
-from bench.repeat import rebuild
 from bench.scheduling.estimate import COMMITTED_RECORDS
+from bench.verify import rebuild
 from leaderboard.reading.folders import read_all
 
 EXECUTED = {"batch_split": 4, "channels_last": True, "compile": True, "cuda_graph": False, "evaluation_batch": 123}

@@ -7,14 +7,13 @@ import pytest
 import torch
 from record_factory import make_record
 
-from bench import repeat as repeating
+import datasets
 from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
 from bench.recipe import EXECUTION
-from bench.repeat import rebuild, repeat
 from bench.training.run import execute
 from bench.training.trainer import Watch
-from bench.verify import judge
+from bench.verify import judge, rebuild, repeat
 from leaderboard.records.schema import Record
 from leaderboard.records.store import read_record
 
@@ -144,15 +143,16 @@ def test_an_older_run_is_rebuilt_from_its_recipe(done):
 
 def test_a_repeat_uses_the_records_evaluation_batch_on_its_kind_of_device_alone(done, tmp_path, monkeypatch):
     used = []
-    monkeypatch.setattr(repeating, "execute", lambda run, *_: used.append(run.recipe.evaluation_batch))
-    monkeypatch.setattr(repeating.datasets, "prepare", lambda *_, **__: None)
+    monkeypatch.setattr("bench.training.run.execute", lambda run, *_: used.append(run.recipe.evaluation_batch))
+    monkeypatch.setattr("bench.machine.device.choose_device", torch.device)
+    monkeypatch.setattr(datasets, "prepare", lambda *_, **__: None)
     record = as_executed(done, evaluation_batch=17)
     for device in ("cpu", "cuda"):
-        repeat(rebuild(record), record, torch.device(device), tmp_path)
+        repeat(record, device, tmp_path)
     assert used == [17, None]
 
 
 def test_a_repeat_has_the_bits_of_its_record(done, tmp_path):
-    again = repeat(rebuild(done), done, torch.device("cpu"), tmp_path / "scratch")
+    again = repeat(done, "cpu", tmp_path / "scratch")
     assert json.loads(again.execution.model_dump_json()) == json.loads(done.execution.model_dump_json())
     assert "agrees bitwise" in said(done, again)
