@@ -66,6 +66,14 @@ def test_fractions_and_quartiles() -> None:
     assert quartiles([4.0, 1.0, 2.0, 3.0, 5.0]) == Quartiles(2.0, 3.0, 4.0, 5)
 
 
+def test_the_background_load_keeps_its_name_in_files(tmp_path: Path) -> None:
+    timing = a_timing(others_share=0.25)
+    assert timing == Timing.model_validate(timing.model_dump()) and timing.background_load == 0.25
+    path = write_measurement(tmp_path, timing)
+    assert '"others_share": 0.25' in path.read_text() and "background_load" not in path.read_text()
+    assert read_measurements(tmp_path, Timing) == ([timing], [])
+
+
 def test_ratios_means_speeds_and_ranks() -> None:
     (table,) = build_tables(two_devices())
     fast, slow = table.columns
