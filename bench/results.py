@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bench.errors import NotSaved
-from leaderboard.records.atomic import behind, beside
+from leaderboard.records.atomic import link_target, temporary_file
 
 CHECKPOINTS = ".checkpoints"
 
@@ -55,9 +55,9 @@ def put_checkpoint(results: Path, run_id: str, content: bytes | Callable[[Binary
     """Let this, or what a function writes to a file, be the newest state. Raises NotSaved: the disk is full or read-only."""
     path = checkpoint_path(results, run_id)
     with errors_as_not_saved(path):
-        behind(path.parent).mkdir(parents=True, exist_ok=True)
+        link_target(path.parent).mkdir(parents=True, exist_ok=True)
         # A process that lost the run's lease in its sleep may still be writing: its file has another name.
-        with beside(path, content, path.name) as temporary:
+        with temporary_file(path, content, path.name) as temporary:
             _keep_previous(path)
             temporary.replace(path)
 

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from bench.errors import BenchError
-from leaderboard.records.atomic import behind
+from leaderboard.records.atomic import link_target
 
 BYTES_NEEDED = 50_000_000
 
@@ -15,7 +15,7 @@ BYTES_NEEDED = 50_000_000
 def check_writable(folder: Path, option: str, what: str = "folder") -> None:
     """Make the folder if there is none. Raises BenchError: it cannot be written, or its disk is full; `option` is to say."""
     try:
-        behind(folder).mkdir(parents=True, exist_ok=True)
+        link_target(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"x")
         free = shutil.disk_usage(folder).free

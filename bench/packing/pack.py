@@ -24,7 +24,7 @@ from bench.machine.source import COMMIT_FILE, ROOT, commit, git, version
 from bench.packing.parts import split_file
 from bench.packing.wheels import unpack
 from datasets import mnist_scale_cache, stl10
-from leaderboard.records.atomic import behind
+from leaderboard.records.atomic import link_target
 
 SUITE = "scalebench.tar.gz"
 PART_BYTES = 39_000_000
@@ -64,7 +64,7 @@ def pack(folder: Path, wheels: Sequence[Path], tasks: Sequence[str], realization
     if folder.exists() and not (folder.is_dir() and (not any(folder.iterdir()) or (folder / "setup.sh").is_file())):
         raise BenchError(f"{str(folder)!r} holds other things than a pack; give a new folder")
     try:
-        behind(folder).mkdir(parents=True, exist_ok=True)
+        link_target(folder).mkdir(parents=True, exist_ok=True)
         packed = [_suite(folder / SUITE, files, wheels), *_data(folder / "data", tasks, realizations)]
         (folder / "setup.sh").write_text(SETUP, encoding="utf-8")
     except OSError as error:

@@ -26,12 +26,12 @@ def write_atomically(path: Path, content: bytes) -> None:
     with _one_line_errors(path):
         check_target(path)
         if is_stream(path):
-            _pour(path, content)
+            _write_to_stream(path, content)
             return
-        target = behind(path)
-        with beside(target, content) as temporary:
+        target = link_target(path)
+        with temporary_file(target, content) as temporary:
             if target.exists():
-                _give_permissions(temporary, target.stat())
+                _copy_permissions(temporary, target.stat())
             os.replace(temporary, target)  # noqa: PTH105 (the one rename that is atomic on every platform)
 
 
@@ -39,8 +39,8 @@ def create_atomically(path: Path, content: bytes) -> bool:
     """As ``write_atomically``, but only where nothing is: of several processes one gets True, the others False."""
     with _one_line_errors(path):
         check_target(path)
-        path = behind(path)
-        with beside(path, content) as temporary:
+        path = link_target(path)
+        with temporary_file(path, content) as temporary:
             try:
                 os.link(temporary, path)
             except FileExistsError:
@@ -60,7 +60,7 @@ def check_target(path: Path, folder: bool = False) -> None:
         try:
             is_folder = stat.S_ISDIR(path.stat().st_mode)
         except FileNotFoundError:
-            above = next(parent for parent in behind(path).parents if os.path.lexists(parent))
+            above = next(parent for parent in link_target(path).parents if os.path.lexists(parent))
             if not above.is_dir() or not os.access(above, os.W_OK):
                 code = errno.EACCES if above.is_dir() else errno.ENOTDIR
                 raise OSError(code, f"{os.strerror(code)}: {above}") from None
@@ -78,12 +78,12 @@ def is_stream(path: Path) -> bool:
     return _DESCRIPTOR.fullmatch(str(path)) is not None or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
-def behind(path: Path) -> Path:
+def link_target(path: Path) -> Path:
     """The file or folder that a link leads to, whether it is there yet or not; any other path as it is."""
     return Path(os.path.realpath(path)) if path.is_symlink() or not path.parent.exists() else path
 
 
-def _pour(path: Path, content: bytes) -> None:
+def _write_to_stream(path: Path, content: bytes) -> None:
     sys.stdout.flush()  # what was printed before comes before
     number = _DESCRIPTOR.fullmatch(str(path))
     if number:  # opened anew, it would begin at the file's start again
@@ -96,7 +96,7 @@ def _pour(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def beside(path: Path, content: bytes | Callable[[BinaryIO], object], name: str | None = None) -> Iterator[Path]:
+def temporary_file(path: Path, content: bytes | Callable[[BinaryIO], object], name: str | None = None) -> Iterator[Path]:
     """A file beside ``path`` with the content, or what a function writes to it, safe on disk; gone afterwards.
 
     ``name``: how its name begins. Raises OSError.
@@ -114,7 +114,7 @@ def beside(path: Path, content: bytes | Callable[[BinaryIO], object], name: str 
         temporary.unlink(missing_ok=True)
 
 
-def _give_permissions(file: Path, of: os.stat_result) -> None:
+def _copy_permissions(file: Path, of: os.stat_result) -> None:
     with suppress(OSError):  # only root may give a file away
         os.chown(file, of.st_uid, of.st_gid)
     file.chmod(stat.S_IMODE(of.st_mode))

@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 
 from leaderboard.errors import NewerRecord, RecordError, one_line, reason
-from leaderboard.records.atomic import behind, create_atomically
+from leaderboard.records.atomic import create_atomically, link_target
 from leaderboard.records.schema import Record
 from leaderboard.records.serialization import as_utf8, parse, to_json
 
@@ -29,7 +29,7 @@ def write_record(root: Path, record: Record) -> Path:
     the file cannot be written.
     """
     path = record_path(root, record)
-    if not _put(behind(path), to_json(record).encode("utf-8")):
+    if not _put(link_target(path), to_json(record).encode("utf-8")):
         raise RecordError(f"{one_line(path)} holds a finished run already and is never overwritten; move it away to run again")
     return path
 
