@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from leaderboard.board.folder import LIST, folder_files, listed_files
 from leaderboard.board.markdown import render
 from leaderboard.board.readme import render_top
 from leaderboard.board.tables import build_sections
@@ -64,8 +65,6 @@ def _contents(
     if readme is not None:
         contents[Path(readme)] = _with_block(Path(readme), render_top(sections))
     if folder is not None:
-        from leaderboard.board.folder import folder_files  # jinja, which a board without a page does not need
-
         place = Path(folder)
         files = folder_files(collection, sections, lambda path: _read(place / path), draw)
         contents |= {place / path: content for path, content in files.items()}
@@ -75,11 +74,8 @@ def _contents(
 def _left_over(folder: Path | None, contents: dict[Path, bytes]) -> list[Path]:
     if folder is None:
         return []
-    from leaderboard.board.folder import LIST, left_over
-
-    files = {path.relative_to(folder).as_posix(): content for path, content in contents.items() if path.is_relative_to(folder)}
-    gone = (Path(folder) / path for path in left_over(_read(Path(folder) / LIST), files))
-    return [path for path in gone if path.exists()]
+    listed = (Path(folder) / path for path in listed_files(_read(Path(folder) / LIST)))
+    return [path for path in listed if path not in contents and path.exists()]
 
 
 def _with_block(readme: Path, block: str) -> bytes:

@@ -57,18 +57,25 @@ def _grouped(items: Iterable[T], key: Callable[[T], Hashable]) -> list[list[T]]:
     return [groups[name] for name in sorted(groups, key=repr)]
 
 
+def pooled(runs: Iterable[RunResult]) -> dict[tuple[float, float], tuple[int, int]]:
+    """Test images and wrong answers in each bin of scale (low, high), over all runs: each image counts the same."""
+    bins: dict[tuple[float, float], tuple[int, int]] = {}
+    for run in runs:
+        for low, high, count, wrong in run.error_by_scale:
+            images, errors = bins.get((low, high), (0, 0))
+            bins[low, high] = images + count, errors + wrong
+    return dict(sorted(bins.items()))
+
+
 def _by_size(runs: Iterable[RunResult]) -> list[_Fold]:
     """Test error by the digits' scale factor, over all test images of a model's runs."""
     folds = []
     for group in _grouped(runs, lambda run: (run.task, run.protocol, run.protocol_digest, run.data_variant)):
-        first, rows = group[0], []
-        bins = sorted({(low, high) for run in group for low, high, _, _ in run.error_by_scale})
+        first, rows, bins = group[0], [], pooled(group)
         for same in _grouped(group, lambda run: run.model):
-            cells = []
-            for bounds in bins:
-                found = [(count, wrong) for run in same for *at, count, wrong in run.error_by_scale if tuple(at) == bounds]
-                count = sum(count for count, _ in found)
-                cells.append(f"{100 * sum(wrong for _, wrong in found) / count:.2f}" if count else NOTHING)
+            found = pooled(same)
+            counts = [found.get(bounds, (0, 0)) for bounds in bins]
+            cells = [f"{100 * wrong / count:.2f}" if count else NOTHING for count, wrong in counts]
             rows.append([code(same[0].model), str(len(same)), *cells])
         names = [f"{low:g}–{high:g}" for low, high in bins]
         lines = ["Test error %, by the factor that a test digit was drawn at.", ""]

@@ -1,22 +1,23 @@
-"""What the figures show, in plain numbers: plots.py draws them as files, drawing.py into the page."""
+"""What the figures show, in plain numbers; figures.py draws them."""
 
 from __future__ import annotations
 
 import statistics
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from leaderboard.board import markup
+from leaderboard.board.scale_tables import pooled
 from leaderboard.board.tables import Row, Table
 from leaderboard.errors import one_line
 
-Kind = Literal["front", "lines", "rows"]
+ChartKind = Literal["front", "lines", "rows"]
 # Seaborn's colorblind palette; a model keeps its colour within a table's charts.
 COLOURS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9")
 OTHERS = "#bbbbbb"
-MOST: dict[Kind, int] = {"front": 200, "lines": 20, "rows": 30}  # models in one chart; beyond, nobody can read it
+MOST: dict[ChartKind, int] = {"front": 200, "lines": 20, "rows": 30}  # models in one chart; beyond, nobody can read it
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Chart:
     """
 
     name: str
-    kind: Kind
+    kind: ChartKind
     title: str
     x_label: str
     y_label: str
@@ -76,7 +77,7 @@ def digits(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def limited(kind: Kind, models: Sequence[str]) -> tuple[list[str], str]:
+def limited(kind: ChartKind, models: Sequence[str]) -> tuple[list[str], str]:
     """The first of ``models`` (best first), as many as such a chart shows, and a note when some are left out."""
     most = MOST[kind]
     return list(models[:most]), f"the best {most} of {len(models)} models" if len(models) > most else ""
@@ -146,15 +147,9 @@ def _front(name: str, title: str, label: str, points: list[tuple[Row, float]], u
 
 def _by_scale(table: Table, rows: Sequence[Row]) -> Chart:
     shown, note = limited("lines", [row.model for row in rows])
-    bins: defaultdict[str, defaultdict[tuple[float, float], list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
-    for run in table.runs:
-        for low, high, count, wrong in run.error_by_scale if run.model in shown else ():
-            bins[run.model][low, high].append((count, wrong))
     marks = []
     for model in shown:
-        for (low, high), counts in sorted(bins[model].items()):
-            # Wrong answers of all realizations together, over the images of all: each image counts the same.
-            count, wrong = sum(c for c, _ in counts), sum(w for _, w in counts)
+        for (low, high), (count, wrong) in pooled(run for run in table.runs if run.model == model).items():
             if count:
                 says = f"{model}, digits of scale {low:g} to {high:g}: {100 * wrong / count:.2f} % of {count:,}"
                 marks.append(Mark(model, digits((low + high) / 2), digits(100 * wrong / count), says))
