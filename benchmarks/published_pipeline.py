@@ -36,7 +36,7 @@ from bench.machine.device import reuse_memory, set_numerics
 from bench.measure.timed_step import timed_run
 from bench.training.data import Epoch, Split, load_split
 from bench.training.evaluate import predict
-from bench.training.step import fresh, gradients
+from bench.training.step import build_network_and_optimizer, training_step
 from datasets.mnist_scale import MNIST_SCALE_MEAN, MNIST_SCALE_STD
 from models.reference import plain_layers
 
@@ -153,7 +153,7 @@ def ours(model: str, task: str, steps: int) -> dict[str, list[float]]:
     set_numerics("float32")
     reuse_memory()
     run = timed_run(model, task, BATCH, "float32")
-    network, optimizer = fresh(run, CPU)
+    network, optimizer = build_network_and_optimizer(run, CPU)
     training, validation = load_split(run, "train", CPU), load_split(run, "validation", CPU)
     few = Split(training.images[: (steps + 1) * BATCH], training.labels[: (steps + 1) * BATCH])
 
@@ -161,9 +161,7 @@ def ours(model: str, task: str, steps: int) -> dict[str, list[float]]:
         epoch = Epoch(few, run.recipe, torch.Generator().manual_seed(0))
         network.train()
         for number in range(len(epoch)):
-            optimizer.zero_grad(set_to_none=True)
-            gradients(network, epoch.batch(number), run.recipe)
-            optimizer.step()
+            training_step(network, optimizer, epoch.batch(number), run.recipe)
             yield
 
     def validate() -> Iterator[None]:

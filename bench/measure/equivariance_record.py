@@ -15,7 +15,7 @@ from bench.machine.hardware import describe_hardware, describe_software
 from bench.machine.source import name_at_initialisation
 from bench.measure.equivariance import SHIFT, Errors, canvas_of, measure
 from bench.measure.probe_images import FACTORS, REFERENCE_SCALE, Pictures, load_pictures
-from bench.training.outputs import logits
+from bench.training.evaluate import logits
 from bench.training.state.weights import trained_network
 from leaderboard.records.equivariance import Equivariance
 from leaderboard.records.schema import Record

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 import datasets
 from bench.plan import Run
 from bench.protocol import load_protocol
-from bench.training.compiled import compiled as through_compiler
 from bench.training.data import Split
-from bench.training.graphs import State, capture_checked
-from bench.training.step import fresh, gradients
+from bench.training.graphs import StepState, capture_checked
+from bench.training.step import build_network_and_optimizer, training_step
+from bench.training.step import compiled as through_compiler
 
 PROTOCOL = "paper"
 
@@ -28,25 +27,21 @@ def timed_run(model: str, task: str, batch_size: int, precision: str) -> Run:
 
 
 class TimedStep:
-    """A fresh network in training, its optimizer and a batch; calling it is one step: forward, backward, optimizer."""
+    """A new network in training, its optimizer and a batch; calling it is one step: forward, backward, optimizer."""
 
     def __init__(self, run: Run, device: torch.device, *, compiled: bool = False) -> None:
         """Raises whatever the model may raise."""
         self.recipe, self.device = run.recipe, device
-        self.network, self.optimizer = fresh(run, device)
+        self.network, self.optimizer = build_network_and_optimizer(run, device)
         self.network.train()
-        self.forward: Callable[[Tensor], Tensor] = self.network
-        if compiled:
-            self.forward = through_compiler(self.network)
+        self.forward = through_compiler(self.network) if compiled else self.network
         count = run.recipe.batch_size
         images = torch.randn(count, *datasets.image_shape(run.task), device=device)
         self.batch = Split(images, torch.arange(count, device=device) % 10)
 
     def __call__(self) -> None:
-        """Take a step."""
-        self.optimizer.zero_grad(set_to_none=True)
-        gradients(self.forward, self.batch, self.recipe)
-        self.optimizer.step()
+        """Raises whatever the model may raise."""
+        training_step(self.network, self.optimizer, self.batch, self.recipe, self.forward)
 
     def capture(self) -> Callable[[], None]:
         """The step as a CUDA graph, to be called within `on(device)` and while this object lives, which owns the tensors.
@@ -54,8 +49,4 @@ class TimedStep:
         Raises NotCaptured: the network asks the host for something in mid-step.
         """
         self()  # the optimizer has no tensors before
-        state = State(self.network, self.optimizer, [], self.device)
-        try:
-            return capture_checked(self, state)
-        finally:
-            state.restore()
+        return capture_checked(self, StepState(self.network, self.optimizer, [], self.device))

@@ -25,8 +25,8 @@ from bench.measure.isolated import isolated
 from bench.measure.sampling import WARM_UP, copy_rate, latencies, matmul_rate, samples, seconds
 from bench.measure.timed_step import TimedStep, timed_run
 from bench.plan import Run
+from bench.training.evaluate import logits
 from bench.training.graphs import NotCaptured
-from bench.training.outputs import logits
 from leaderboard.errors import one_line
 from leaderboard.records.timing import DeviceState, Timing
 from models.errors import said

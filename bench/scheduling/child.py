@@ -15,17 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from bench.machine.processes import take_streams
 from bench.machine.streams import never_fail
-from bench.scheduling.messages import (
-    Job,
-    Note,
-    ProcessMessage,
-    RunFailed,
-    RunFinished,
-    RunStopped,
-    StepDone,
-    job_of,
-    to_line,
-)
+from bench.scheduling import messages
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +30,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     orders, answers = take_streams()
     never_fail()
-    jobs: queue.Queue[Job | None] = queue.Queue()
+    jobs: queue.Queue[messages.Job | None] = queue.Queue()
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     threading.Thread(target=_listen, args=(orders, jobs, ended), daemon=True).start()
@@ -48,22 +38,22 @@ def main() -> None:
         _do(job, ended, answers)
 
 
-def _listen(orders: BinaryIO, jobs: queue.Queue[Job | None], ended: threading.Event) -> None:
+def _listen(orders: BinaryIO, jobs: queue.Queue[messages.Job | None], ended: threading.Event) -> None:
     for line in orders:
-        jobs.put(job_of(line))
+        jobs.put(messages.job_of(line))
     ended.set()
     jobs.put(None)
 
 
-def _do(job: Job, ended: threading.Event, answers: BinaryIO) -> None:
+def _do(job: messages.Job, ended: threading.Event, answers: BinaryIO) -> None:
     from bench.errors import Stopped
     from bench.training.failure import describe_failure
     from bench.training.run import execute
     from bench.training.trainer import Watch
 
-    def say(message: ProcessMessage) -> None:
+    def say(message: messages.ProcessMessage) -> None:
         try:
-            answers.write(to_line(message).encode() + b"\n")
+            answers.write(messages.to_line(message).encode() + b"\n")
             answers.flush()
         except BrokenPipeError:  # the parent is gone
             ended.set()
@@ -74,25 +64,25 @@ def _do(job: Job, ended: threading.Event, answers: BinaryIO) -> None:
         nonlocal last_step_said
         if time.monotonic() - last_step_said >= SECONDS_BETWEEN_STEPS_TOLD:
             last_step_said = time.monotonic()
-            say(StepDone(epoch, step))
+            say(messages.StepDone(epoch, step))
 
     try:
         run, device = _prepared(job)
     except Exception as error:  # the parent can tell what its user did not foresee; nothing of this process's is broken
         failure = describe_failure(error, job.plugin)
-        say(RunFailed(failure.kind, failure.message, failure.traceback_tail))
+        say(messages.RunFailed(failure.kind, failure.message, failure.traceback_tail))
         return
-    watch = Watch(on_step, ended.is_set, lambda text: say(Note(text)))
+    watch = Watch(on_step, ended.is_set, lambda text: say(messages.Note(text)))
     if ended.is_set():  # the parent was killed: somebody else may be through with the run before a first step is made here
-        say(RunStopped())
+        say(messages.RunStopped())
         return
     try:
-        say(RunFinished(execute(run, device, Path(job.results), watch, job.jobs)))
+        say(messages.RunFinished(execute(run, device, Path(job.results), watch, job.jobs)))
     except Stopped:
-        say(RunStopped())
+        say(messages.RunStopped())
 
 
-def _prepared(job: Job) -> tuple[Run, torch.device]:
+def _prepared(job: messages.Job) -> tuple[Run, torch.device]:
     """Raises ModelError: the plugin cannot be loaded, or is another by now; and whatever a broken installation may raise."""
     import torch
 

@@ -1,10 +1,11 @@
-"""Answers without gradients, in batches as large as the device takes."""
+"""What a network must give, logits; and its answers without gradients, in batches as large as the device takes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +14,9 @@ from bench.errors import Stopped
 from bench.machine.device import autocast, is_out_of_memory
 from bench.plan import Run
 from bench.training.data import normalise
-from bench.training.outputs import logits
+from models import ModelError
 
+CLASSES = 10  # of every task
 PIXELS_ON_CPU = 250 * 28 * 28  # of a batch: 250 MNIST images, 21 of STL-10
 # On CUDA, where a small batch leaves most of the card idle and filters are made for every batch: all of a validation split, or
 # half. Counted, the largest takes 6 GB (16 of STL-10), so that six runs of MNIST-scale side by side fit into 80 GB.
@@ -78,3 +80,35 @@ def predict(
 def _answers(network: nn.Module, images: Tensor) -> Tensor:
     found = logits(network(images), images)
     return torch.where(found.isfinite().all(dim=1), found.argmax(dim=1), NO_ANSWER)
+
+
+def logits(outputs: Any, images: Tensor) -> Tensor:
+    """A network's outputs for images (N, C, H, W), if they are logits: a floating-point tensor (N, 10) on their device.
+
+    Nothing is asked of the device: whether they are finite numbers is for others to say (`train.py`, `predict`).
+    Raises ModelError.
+    """
+    wanted = (len(images), CLASSES)
+    if (
+        isinstance(outputs, Tensor)
+        and outputs.shape == wanted
+        and outputs.is_floating_point()
+        and outputs.device == images.device
+        and outputs.layout == torch.strided
+    ):
+        return outputs
+    raise ModelError(
+        f"the network gives {_said(outputs)} for {wanted[0]} images; wanted: logits, one floating-point tensor of shape "
+        f"{wanted}, a row for each image and a number for each class, on {images.device}"
+    )
+
+
+def _said(outputs: Any) -> str:
+    if isinstance(outputs, Tensor):
+        kind = "" if outputs.layout == torch.strided else f"{outputs.layout} ".removeprefix("torch.")
+        return (
+            f"a {kind}tensor of shape {tuple(outputs.shape)}, {str(outputs.dtype).removeprefix('torch.')}, on {outputs.device}"
+        )
+    if isinstance(outputs, tuple | list):
+        return f"a {type(outputs).__name__} of {len(outputs)}"
+    return "None" if outputs is None else f"a {type(outputs).__name__}"

@@ -13,7 +13,7 @@ LINES = 12  # of the traceback's end
 OWN = 2  # calls in the model's own files that are kept, the last ones
 
 
-def told_of(error: BaseException, model_file: str | None) -> Failure:
+def describe_failure(error: BaseException, model_file: str | None) -> Failure:
     """The exception as a record holds it. `model_file`: where the model is written, if that is known."""
     folder = Path(model_file).parent if model_file else None
     return Failure(

@@ -16,19 +16,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.training.state.network_state import extras_of, same, unpacked
+from bench.training.state.network_state import extras_of, same_bits, unpacked
 from bench.training.state.randomness import random_states, restore_random_states
 
-TOLERANCE = (
-    1e-3  # of the gradients' norm: sums in another order differ by 1e-6, steps that a graph does not repeat by much more
-)
+# Of the gradients' norm: sums in another order differ by 1e-6, steps that a graph does not repeat by much more.
+TOLERANCE = 1e-3
 
 
 class NotCaptured(Exception):
     """A step that cannot be a graph; the message says why in one line."""
 
 
-class State:
+class StepState:
     """All that a training step changes: weights, buffers, extra state, the optimizer's tensors, random generators, `counters`.
 
     The optimizer must have taken a step, the network is in training mode.
@@ -53,13 +52,13 @@ class State:
             self.network.get_submodule(name.rpartition(".")[0]).set_extra_state(value)
         restore_random_states(self.random, self.device, self.network)
 
-    def kept_off_the_device(self) -> str | None:
+    def host_side_change(self) -> str | None:
         """What a step since did to state that a graph would not repeat: draws on the host, tensors replaced by others."""
-        if not same(_on_host(random_states(self.device, self.network)), _on_host(self.random)):
+        if not same_bits(_on_host(random_states(self.device, self.network)), _on_host(self.random)):
             return "the network draws random numbers on the host"
         if extras_of(self.network) != self.extras:
             return "the network changes its extra state on the host"
-        if not are_same(tensors_of(self.network), self.of_network):
+        if not same_tensors(tensors_of(self.network), self.of_network):
             return "the network puts new tensors in the place of its buffers"
         return None
 
@@ -73,17 +72,23 @@ def tensors_of(network: nn.Module) -> list[Tensor]:
     return [*network.parameters(), *network.buffers()]
 
 
-def are_same(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
+def same_tensors(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
     """Whether they are the very same tensors, not only equal ones."""
     return len(tensors) == len(others) and all(one is other for one, other in zip(tensors, others, strict=True))
 
 
-def capture_checked(step: Callable[[], None], state: State) -> Callable[[], None]:
-    """Capture a step that always works on the same tensors; what is returned repeats it. The state is changed: restore it.
+def capture_checked(step: Callable[[], None], state: StepState) -> Callable[[], None]:
+    """Capture a step that always works on the same tensors; what is returned repeats it. The state is restored.
 
     Raises NotCaptured: the step asks the host for something, cannot be captured, or its replay gives other gradients.
     """
-    state.restore()
+    try:
+        return _capture_checked(step, state)
+    finally:
+        state.restore()
+
+
+def _capture_checked(step: Callable[[], None], state: StepState) -> Callable[[], None]:
     try:
         step()  # for batches of a size that is new, layers make constants, which they send to the device
         state.restore()
@@ -91,7 +96,7 @@ def capture_checked(step: Callable[[], None], state: State) -> Callable[[], None
             step()
     except RuntimeError as error:
         raise NotCaptured(_line(error)) from error
-    if (why := state.kept_off_the_device()) is not None:
+    if (why := state.host_side_change()) is not None:
         raise NotCaptured(why)
     expected = [gradient.clone() for gradient in state.gradients()]
     state.restore()

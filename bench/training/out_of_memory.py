@@ -10,8 +10,7 @@ import models
 from bench.machine.device import is_out_of_memory, on
 from bench.plan import Run
 from bench.training.data import Split
-from bench.training.network import blank_images
-from bench.training.step import fresh, gradients
+from bench.training.step import blank_images, build_network_and_optimizer, training_step
 
 
 def out_of_memory_advice(run: Run, device: torch.device) -> str:
@@ -51,10 +50,9 @@ def _fits(run: Run, device: torch.device, parts: int) -> bool:
 
 
 def _step(run: Run, device: torch.device, parts: int) -> None:
+    network, optimizer = build_network_and_optimizer(run, device, batch_split=parts)
     recipe = run.recipe
-    network, optimizer = fresh(run, device, batch_split=parts)
     images = blank_images(run.task, recipe.data.central_pixels, recipe.batch_size, device)
     labels = torch.zeros(len(images), dtype=torch.long, device=device)
     network.train()
-    gradients(network, Split(images, labels), recipe)
-    optimizer.step()
+    training_step(network, optimizer, Split(images, labels), recipe)

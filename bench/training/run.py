@@ -17,17 +17,18 @@ from torch import Tensor
 
 import datasets
 import models
-from bench.errors import Diverged, NotSaved, Stopped, best_effort
+from bench.errors import Diverged, NotSaved, best_effort
 from bench.machine.background_load import OTHERS_ALLOWED
 from bench.machine.device import is_out_of_memory, on, peak_memory, reset_peak_memory
 from bench.machine.hardware import describe_hardware, describe_software
 from bench.plan import Run
 from bench.record import failed_record, succeeded_record
-from bench.training.failure import told_of
+from bench.training.failure import describe_failure
 from bench.training.out_of_memory import out_of_memory_advice
 from bench.training.state.checkpoint import Checkpoint
 from bench.training.state.weights import keep_weights
-from bench.training.train import Trained, Watch, train
+from bench.training.train import Trained, train
+from bench.training.trainer import Watch
 from leaderboard.errors import RecordError, one_line
 from leaderboard.records.schema import SCALE_EDGES, ExecutionUsed, Hardware, Metrics, Record, ScaleBin, Timings
 
@@ -45,8 +46,6 @@ def execute(run: Run, device: torch.device, results: Path, watch: Watch, jobs: i
             reset_peak_memory(device)
             trained = train(run, device, checkpoint, watch)
             record = _succeeded(run, device, trained, started, time.perf_counter() - clock, jobs)
-    except Stopped:
-        raise
     except (Exception, SystemExit) as error:  # a model, the device or the disk may fail in any way; the others go on
         return _failed(run, device, error, started)
     finally:
@@ -59,38 +58,8 @@ def execute(run: Run, device: torch.device, results: Path, watch: Watch, jobs: i
     return record
 
 
-def _hardware(device: torch.device, others_shares: list[float]) -> Hardware:
-    """The device, and whether others used the processors as well: nobody counts those, so "at least one" is 1."""
-    hardware = describe_hardware(device)
-    if device.type == "cuda" or not others_shares:
-        return hardware
-    return hardware.model_copy(update={"other_processes": int(statistics.median(others_shares) > OTHERS_ALLOWED)})
-
-
-def _failed(run: Run, device: torch.device, error: BaseException, started: datetime) -> Record:
-    peak = best_effort(peak_memory, device)
-    failure = told_of(error, best_effort(_file_of, run))
-    kind, message = failure.kind, failure.message
-    if isinstance(error, Diverged):
-        kind = "diverged"
-    elif isinstance(error, NotSaved):
-        kind = "not saved"
-    elif best_effort(is_out_of_memory, error, otherwise=False):
-        traceback.clear_frames(error.__traceback__)  # they hold the very tensors that did not fit
-        advice = best_effort(out_of_memory_advice, run, device, otherwise="it does not fit into memory")
-        kind, message = "out of memory", f"{advice} ({one_line(message.partition(chr(10))[0]) or kind})"
-    return failed_record(run, device, kind, message, failure.traceback_tail, started=started, peak_memory_bytes=peak)
-
-
-def _file_of(run: Run) -> str | None:
-    """Where the run's model is written, as this process has it."""
-    model = models.info(run.model, run.task)
-    return model.plugin or sys.modules[model.module].__file__
-
-
 def _succeeded(run: Run, device: torch.device, trained: Trained, started: datetime, seconds: float, jobs: int) -> Record:
-    progress = trained.progress
-    wrong = trained.answers != trained.labels
+    progress, wrong = trained.progress, trained.answers != trained.labels
     indices = wrong.nonzero().flatten()
     metrics = Metrics(
         test_error=100 * int(wrong.sum()) / len(wrong),
@@ -118,7 +87,7 @@ def _succeeded(run: Run, device: torch.device, trained: Trained, started: dateti
     )
     return succeeded_record(
         run,
-        hardware=_hardware(device, progress.others_shares),
+        hardware=_hardware(device, progress.background_load),
         started=started,
         peak_memory_bytes=peak_memory(device),
         parameters=trained.parameters,
@@ -136,3 +105,31 @@ def _error_by_scale(run: Run, wrong: Tensor) -> list[ScaleBin]:
     counts, wrongs = (torch.bincount(some, minlength=len(SCALE_EDGES) - 1).tolist() for some in (bins, bins[wrong]))
     bounds = zip(pairwise(SCALE_EDGES), counts, wrongs, strict=True)
     return [ScaleBin(low=low, high=high, count=count, wrong=mistaken) for (low, high), count, mistaken in bounds]
+
+
+def _hardware(device: torch.device, background_load: list[float]) -> Hardware:
+    """The device, and whether others used the processors as well: nobody counts those, so "at least one" is 1."""
+    hardware = describe_hardware(device)
+    if device.type == "cuda" or not background_load:
+        return hardware
+    return hardware.model_copy(update={"other_processes": int(statistics.median(background_load) > OTHERS_ALLOWED)})
+
+
+def _failed(run: Run, device: torch.device, error: BaseException, started: datetime) -> Record:
+    peak, failure = best_effort(peak_memory, device), describe_failure(error, best_effort(_file_of, run))
+    kind, message = failure.kind, failure.message
+    if isinstance(error, Diverged):
+        kind = "diverged"
+    elif isinstance(error, NotSaved):
+        kind = "not saved"
+    elif best_effort(is_out_of_memory, error, otherwise=False):
+        traceback.clear_frames(error.__traceback__)  # they hold the very tensors that did not fit
+        advice = best_effort(out_of_memory_advice, run, device, otherwise="it does not fit into memory")
+        kind, message = "out of memory", f"{advice} ({one_line(message.partition(chr(10))[0]) or kind})"
+    return failed_record(run, device, kind, message, failure.traceback_tail, started=started, peak_memory_bytes=peak)
+
+
+def _file_of(run: Run) -> str | None:
+    """Where the run's model is written, as this process has it."""
+    model = models.info(run.model, run.task)
+    return model.plugin or sys.modules[model.module].__file__

@@ -1,118 +1,54 @@
-"""Training steps: batch selection, forward and backward pass, update, summed loss; all on the device.
+"""One training step: the network and the optimizer it starts from, forward and backward pass, update.
 
-On CUDA the whole step is captured as a CUDA graph and replayed, so that the host launches a step once and not kernel by kernel
-(`graphs.py`). Captured or not, a step is the same operations on the same tensors.
+Everything that trains takes this step: runs (`captured_steps.py`), the check before them, advice on memory, timings.
 """
 
 from __future__ import annotations
 
+import getpass
+import os
+import tempfile
 from collections.abc import Callable
-from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.parameter import is_lazy
 
+import datasets
+import models
 from bench.machine.device import autocast
 from bench.plan import Run
-from bench.protocol import Adam, Recipe
-from bench.training.compiled import compiled
-from bench.training.data import Epoch, Split
-from bench.training.graphs import NotCaptured, State, are_same, capture_checked, tensors_of
-from bench.training.network import built
-from bench.training.outputs import logits
+from bench.recipe import Adam, Recipe
+from bench.training.data import Split
+from bench.training.evaluate import logits
 from bench.training.state.randomness import seed_all
 from models.wide_resnet import split_batches
 
-WARM_UP = 1  # plain steps before a capture: in the first one libraries choose and load kernels, and layers make their constants
+FEW = 2  # images: normalisation over a batch needs more than one
+SAME_DRAWS: dict[str, str | int | bool | Callable[..., object]] = {"fallback_random": True}  # dropout as without compilation
+CACHE = "TORCHINDUCTOR_CACHE_DIR"
 
 
-class Steps:
-    """The steps of one run, in order. `loss_sum` (float64) adds up every image's loss since `begin`; it lies on the device."""
+def training_step(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: Split,
+    recipe: Recipe,
+    forward: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
+    """Update the network, which is in training mode, and return the batch's mean loss before. `forward`: it, compiled.
 
-    def __init__(
-        self, network: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, device: torch.device,
-        say: Callable[[str], None] = print,
-    ) -> None:  # fmt: skip
-        self.network, self.optimizer, self.recipe, self.device, self.say = network, optimizer, recipe, device, say
-        self.forward: Callable[[Tensor], Tensor] = network
-        if recipe.compile:
-            torch.compiler.reset()  # of what it learnt of earlier runs' shapes, and how often it compiled
-            self.forward = compiled(network)
-        self.position = torch.zeros((), dtype=torch.long, device=device)  # of the next batch's first image
-        self.offsets = torch.arange(recipe.batch_size, device=device)
-        self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
-        # A batch in parts is computed again with random states that the host keeps.
-        self.to_capture = device.type == "cuda" and recipe.cuda_graph is not False and recipe.batch_split == 1
-        self._plain_steps = 0
-        self._epoch: Epoch | None = None
-        self._replays: dict[int, Callable[[], None]] = {}  # by the number of images
-        self._captured: list[Tensor] = []  # the network's tensors that they read and write
-
-    @property
-    def captured(self) -> bool:
-        """Whether steps are replayed as CUDA graphs by now."""
-        return bool(self._replays)
-
-    @property
-    def epoch(self) -> Epoch:
-        """The one in hand."""
-        assert self._epoch is not None
-        return self._epoch
-
-    def begin(self, epoch: Epoch, learning_rate: float, step: int = 0, loss_sum: float = 0.0) -> None:
-        """Start an epoch, or go on with one at a step. The network is in training mode."""
-        if self._replays and not are_same(tensors_of(self.network), self._captured):
-            self._replays = {}
-            self.say("no CUDA graph any more: the network has put new tensors in the place of its buffers")
-        if self._epoch is not None and self._replays:
-            self._epoch.copy_(epoch)  # the graphs read these very tensors
-        else:
-            self._epoch = epoch
-        self.position.fill_(step * self.recipe.batch_size)
-        self.loss_sum.fill_(loss_sum)
-        for group in self.optimizer.param_groups:
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(learning_rate)
-            else:
-                group["lr"] = learning_rate
-
-    def take(self, step: int) -> None:
-        """Take a step of the epoch; they are to be taken in order. Raises whatever the network may raise."""
-        count = self.epoch.count(step)
-        if self.to_capture and self._plain_steps >= WARM_UP:
-            self._capture(step)
-        replay = self._replays.get(count)
-        if replay is not None:
-            replay()
-        else:
-            self._plain(count)
-            self._plain_steps += 1
-
-    def _plain(self, count: int) -> None:
-        batch = self.epoch.take(self.position + self.offsets[:count])
-        self.network.zero_grad(set_to_none=True)
-        self.loss_sum += gradients(self.forward, batch, self.recipe).double() * count
-        self.optimizer.step()
-        self.position += count
-
-    def _capture(self, step: int) -> None:
-        """Replay from now on, batches of both sizes; or never, and say why. The step itself is still to be taken."""
-        self.to_capture = False
-        self.position.zero_()  # for a whole batch there may be no images left
-        state = State(self.network, self.optimizer, [self.position, self.loss_sum], self.device)
-        counts = sorted({self.epoch.count(step) for step in range(len(self.epoch))})
-        try:
-            self._replays = {count: capture_checked(partial(self._plain, count), state) for count in counts}
-            self._captured = tensors_of(self.network)
-        except NotCaptured as error:
-            self.say(f"no CUDA graph, its steps are launched kernel by kernel: {error}")
-        finally:
-            state.restore()
-            self.position.fill_(step * self.recipe.batch_size)
+    Raises ModelError: the outputs are no logits; and whatever the network may raise.
+    """
+    network.zero_grad(set_to_none=True)
+    loss = forward_backward(forward or network, batch, recipe)
+    optimizer.step()
+    return loss
 
 
-def gradients(forward: Callable[[Tensor], Tensor], batch: Split, recipe: Recipe) -> Tensor:
+def forward_backward(forward: Callable[[Tensor], Tensor], batch: Split, recipe: Recipe) -> Tensor:
     """Add the gradients of the batch's mean loss and return that loss. Raises ModelError: the outputs are no logits."""
     images = batch.images.contiguous(memory_format=torch.channels_last) if recipe.channels_last else batch.images
     with autocast(recipe.precision, images.device):
@@ -128,14 +64,16 @@ def learning_rate(recipe: Recipe, epoch: int) -> float:
     return recipe.optimizer.lr * steps.factor ** sum(epoch >= after for after in steps.after_epochs)
 
 
-def fresh(run: Run, device: torch.device, batch_split: int | None = None) -> tuple[nn.Module, torch.optim.Optimizer]:
+def build_network_and_optimizer(
+    run: Run, device: torch.device, batch_split: int | None = None
+) -> tuple[nn.Module, torch.optim.Optimizer]:
     """A run's network before the first step and its optimizer. `batch_split`: another than the recipe's.
 
     Raises ModelError: the network's batches cannot be split; and whatever a model may raise.
     """
     recipe, parts = run.recipe, batch_split or run.recipe.batch_split
     seed_all(run.seed("weights"))
-    network = built(run.model, run.task, recipe.data.central_pixels, device, **recipe.network)
+    network = build_network(run.model, run.task, recipe.data.central_pixels, device, **recipe.network)
     if recipe.channels_last:
         for parameter in network.parameters():  # `network.to` refuses networks with weights of five axes
             if parameter.ndim == 4:
@@ -143,6 +81,25 @@ def fresh(run: Run, device: torch.device, batch_split: int | None = None) -> tup
     if parts > 1:
         split_batches(network, parts)
     return network, _optimizer(network, recipe, device)
+
+
+def build_network(model: str, task: str, central_pixels: int | None, device: torch.device, **overrides: Any) -> nn.Module:
+    """A network on a device, its lazy parameters made. Raises ModelError, and whatever a model may raise."""
+    network = models.create(model, task, **overrides)
+    network.to(device)
+    if any(is_lazy(parameter) for parameter in network.parameters()):  # an optimizer takes none that is not made
+        network.eval()
+        with torch.no_grad():
+            network(blank_images(task, central_pixels, FEW, device))
+        network.train()
+    return network
+
+
+def blank_images(task: str, central_pixels: int | None, count: int, device: torch.device) -> Tensor:
+    """Images of a task without anything in them: float32 (count, C, H, W)."""
+    channels, height, width = datasets.image_shape(task)
+    height, width = (central_pixels or extent for extent in (height, width))
+    return torch.zeros(count, channels, height, width, device=device)
 
 
 def _optimizer(network: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
@@ -159,3 +116,13 @@ def _optimizer(network: nn.Module, recipe: Recipe, device: torch.device) -> torc
     for group in optimizer.param_groups if on_cuda else []:
         group["lr"] = torch.tensor(given.lr, device=device)
     return optimizer
+
+
+def compiled(network: nn.Module) -> Callable[[Tensor], Tensor]:
+    """The network through torch.compile; the first call does the work."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):  # a number without a name, as in a container: older versions of torch ask for the name
+        os.environ.setdefault(CACHE, f"{tempfile.gettempdir()}/torchinductor_{os.getuid()}")
+    forward: Callable[[Tensor], Tensor] = torch.compile(network, options=SAME_DRAWS)
+    return forward

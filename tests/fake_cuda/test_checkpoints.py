@@ -16,7 +16,7 @@ from bench.errors import Stopped
 from bench.training.run import execute
 from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
-from bench.training.train import Watch
+from bench.training.trainer import Watch
 
 protocol = load_protocol("small.yaml").with_settings(epochs=4)
 (run,) = plan_runs([PlanPart(models=["cnn"], tasks=["mnist-scale-28+"])], [0], protocol)
@@ -109,15 +109,15 @@ def test_a_run_changes_devices(run, tmp_path):
     """Begun on the CPU, on with it on a card, finished on the CPU: how the optimizer computes is each device's own."""
     kinds = start(run, tmp_path, """
 seen = []
-from bench.training import step
-made = step.Steps.begin
+from bench.training.captured_steps import Steps
+made = Steps.begin_epoch
 def begin(self, *rest):
     made(self, *rest)
     (group,) = self.optimizer.param_groups
     moments = {str(value.device) for state in self.optimizer.state.values() for value in state.values()}
     lr = group["lr"].device if isinstance(group["lr"], torch.Tensor) else "a number"
     seen.append([str(lr), group["fused"], group["capturable"], sorted(moments)])
-step.Steps.begin = begin
+Steps.begin_epoch = begin
 for device, stop in ((cpu, 4), (cuda, 4), (cpu, None)):
     try:
         record = start(device, stop_after=stop)

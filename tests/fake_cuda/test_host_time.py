@@ -11,7 +11,7 @@ import torch
 from bench.training.run import execute
 from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
-from bench.training.train import Watch
+from bench.training.trainer import Watch
 from inside import count, reset
 
 QUANTITIES = ("synchronisations", "copies_to_host", "graph_launches", "kernels")

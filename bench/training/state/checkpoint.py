@@ -19,9 +19,8 @@ from torch import Tensor, nn
 from bench.errors import BenchError
 from bench.machine.device import is_out_of_memory, stream_of
 from bench.results import checkpoint_path, errors_as_not_saved, previous_path, put_checkpoint
-from bench.training.state import run_state
-from bench.training.state.network_state import mapped
-from bench.training.state.run_state import Progress, device_of
+from bench.training.state.network_state import map_tensors
+from bench.training.state.run_state import Progress, device_of, load_run_state, run_state
 from leaderboard.errors import one_line
 
 MINUTES_BETWEEN = 5.0  # a long epoch is saved in between, too
@@ -53,10 +52,10 @@ class Checkpoint:
         The network is then in training mode. Raises NotSaved: the disk is full or cannot be written; of a save in the
         background the next one, or `finish`, says so. Raises ModelError: the network's state cannot be stored.
         """
-        state, device = run_state.take(progress, network, optimizer), device_of(network, optimizer)
+        state, device = run_state(progress, network, optimizer), device_of(network, optimizer)
         if device.type == "cuda":
             self.finish()
-            copied, done = mapped(state, lambda tensor: tensor.detach().clone()), torch.cuda.Event()
+            copied, done = map_tensors(state, lambda tensor: tensor.detach().clone()), torch.cuda.Event()
             done.record()
             self._written = self._writer.submit(self._write_from_device, copied, done, device)
         else:
@@ -72,7 +71,7 @@ class Checkpoint:
     def _write_from_device(self, state: dict[str, Any], done: torch.cuda.Event, device: torch.device) -> None:
         with torch.cuda.device(device), torch.cuda.stream(stream_of("saving", torch.cuda.current_device())):
             done.wait()
-            on_host = mapped(state, Tensor.cpu)
+            on_host = map_tensors(state, Tensor.cpu)
         self._write(lambda file: torch.save(on_host, file))
 
     def _write(self, write: Callable[[Any], object]) -> None:
@@ -83,10 +82,8 @@ class Checkpoint:
 
         put_checkpoint(self.results, self.run_id, with_digest)
 
-    def load(
-        self, path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, try_out: Callable[[nn.Module], object]
-    ) -> Progress:
-        """Restore the state in one of the two files, random generators last. `try_out`: as for `network_state.restore`.
+    def load(self, path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor) -> Progress:
+        """Restore the state in one of the two files, random generators last. `images`: as for `network_state.restore`.
 
         Raises UnreadableCheckpoint: the file is damaged, or (UnfitCheckpoint) whole, but no state of this network; BenchError:
         the system does not let it be read; torch.OutOfMemoryError.
@@ -97,11 +94,11 @@ class Checkpoint:
             raise BenchError(f"cannot read {path}: {error.strerror}; mend that, or remove it to begin the run anew") from error
         try:
             state = _state(content)
-            progress = Progress(**state["progress"])
+            progress = Progress.from_state(state["progress"])
         except Exception as error:  # torch raises many kinds for a damaged file
             raise UnreadableCheckpoint(f"checkpoint {path} is damaged ({type(error).__name__})") from error
         try:
-            run_state.give(state, progress, network, optimizer, try_out)
+            load_run_state(state, progress, network, optimizer, images)
         except Exception as error:  # and networks and optimizers for another one's state
             if is_out_of_memory(error):
                 raise

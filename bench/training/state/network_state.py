@@ -25,20 +25,20 @@ from leaderboard.errors import one_line
 from models import ModelError
 
 EXTRA = "_extra_state"  # how torch ends the name of a module's extra state
-State = OrderedDict[str, Tensor | bytes]
+StateDict = OrderedDict[str, Tensor | bytes]
 # Plain types, and what numpy's arrays and numbers are made of: none of them runs code.
 PLAIN = [bytes, frozenset, range, slice, np.ndarray, np.dtype, np._core.multiarray._reconstruct, np._core.multiarray.scalar]  # type: ignore[attr-defined]
 PLAIN += sorted({type(np.dtype(code)) for code in "?bBhHiIlLqQefdFDSU"}, key=str)
 
 
-def state_of(network: nn.Module, *, copied: bool = True) -> State:
+def state_of(network: nn.Module, *, copied: bool = True) -> StateDict:
     """The network's state dict, its tensors copied unless told otherwise. The network is then in training mode.
 
     Raises ModelError: what is no tensor cannot be stored; and whatever the network may raise.
     """
     network.train()
     given: Any = network.state_dict()
-    state: State = copy(given)  # with the versions of its modules, which it carries beside its items
+    state: StateDict = copy(given)  # with the versions of its modules, which it carries beside its items
     for name, value in state.items():
         if not isinstance(value, Tensor) or name.endswith(EXTRA):
             state[name] = _packed(name, value)
@@ -66,15 +66,15 @@ def form_of(network: nn.Module) -> str:
     return hashlib.sha256(json.dumps(form).encode()).hexdigest()
 
 
-def restore(network: nn.Module, state: Mapping[str, Any], try_out: Callable[[nn.Module], object]) -> None:
+def restore(network: nn.Module, state: Mapping[str, Any], images: Tensor) -> None:
     """Give a state to a network that is built anew, also one that makes buffers, or other ones, only as it is used.
 
-    `try_out`: uses the network once, of which nothing is left. Raises whatever the network may raise.
+    `images`: what it would then be used on once, of which nothing is left. Raises whatever the network may raise.
     """
     network.train()
     if not state.keys() <= network.state_dict().keys():
         before = {name: module._buffers[leaf] for name, module, leaf in _buffers(network)}
-        try_out(network)
+        _use(network, images)
         network.train()
         for name, module, leaf in list(_buffers(network)):
             if name not in state and name in before:
@@ -83,6 +83,15 @@ def restore(network: nn.Module, state: Mapping[str, Any], try_out: Callable[[nn.
                 del module._buffers[leaf]  # it was not made yet
     _fit_buffers(network, state)
     network.load_state_dict(unpacked(state, _device(network)))
+
+
+def _use(network: nn.Module, images: Tensor) -> None:
+    """In training and in evaluation mode, as a run does, for what the network makes only then."""
+    with torch.no_grad():
+        network.train()
+        network(images.clone())  # it may work in place
+        network.eval()
+        network(images.clone())
 
 
 def unpacked(state: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
@@ -94,7 +103,7 @@ def unpacked(state: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
     return read
 
 
-def same(one: Any, other: Any) -> bool:
+def same_bits(one: Any, other: Any) -> bool:
     """Whether two values, of all types that can be stored, are the same to the bit."""
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         if one.shape != other.shape or one.dtype != other.dtype or one.layout != other.layout:
@@ -103,21 +112,21 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
         return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=one.dtype.kind in "fc")
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(same(value, other[name]) for name, value in one.items())
+        return one.keys() == other.keys() and all(same_bits(value, other[name]) for name, value in one.items())
     if isinstance(one, tuple | list) and isinstance(other, tuple | list):
-        return len(one) == len(other) and all(map(same, one, other))
+        return len(one) == len(other) and all(map(same_bits, one, other))
     return type(one) is type(other) and (one is other or repr(one) == repr(other))
 
 
-def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+def map_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     """A copy of nested dictionaries and lists with every tensor changed; a state dict keeps the versions that it carries."""
     if isinstance(value, Tensor):
         return change(value)
     if isinstance(value, dict):
         changed = copy(value)
-        changed.update((name, mapped(inner, change)) for name, inner in value.items())
+        changed.update((name, map_tensors(inner, change)) for name, inner in value.items())
         return changed
-    return type(value)(mapped(inner, change) for inner in value) if isinstance(value, list | tuple) else value
+    return type(value)(map_tensors(inner, change) for inner in value) if isinstance(value, list | tuple) else value
 
 
 def _bits(tensor: Tensor) -> Tensor:

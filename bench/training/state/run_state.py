@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import BenchError
-from bench.training.state.network_state import State, form_of, restore, state_of
+from bench.training.state.network_state import StateDict, form_of, restore, state_of
 from bench.training.state.randomness import random_states, restore_random_states
 
 
@@ -25,16 +24,21 @@ class Progress:
     epoch_seconds: float = 0.0
     best_error: float = float("inf")
     best_epoch: int = -1
-    best_weights: State = field(default_factory=OrderedDict)
+    best_weights: StateDict = field(default_factory=OrderedDict)
     train_loss_curve: list[float] = field(default_factory=list)
     validation_error_curve: list[float] = field(default_factory=list)
     train_seconds: list[float] = field(default_factory=list)
     validation_seconds: list[float] = field(default_factory=list)
-    others_shares: list[float] = field(default_factory=list)  # of the processors' time, in each epoch (or its last part)
+    background_load: list[float] = field(default_factory=list)  # of the processors' time, in each epoch (or its last part)
     form: str = ""  # of the network as it is built (`network_state.form_of`); states from before it was kept have none
 
+    @classmethod
+    def from_state(cls, stored: dict[str, Any]) -> Progress:
+        """As it is stored in a checkpoint, also in one from before `background_load` had its name."""
+        return cls(**{{"others_shares": "background_load"}.get(name, name): value for name, value in stored.items()})
 
-def take(progress: Progress, network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+
+def run_state(progress: Progress, network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """All that a run is made of at this moment, of types that weights_only lets through; tensors are the run's own.
 
     The network is then in training mode. Raises ModelError: its state cannot be stored.
@@ -47,21 +51,20 @@ def take(progress: Progress, network: nn.Module, optimizer: torch.optim.Optimize
     }
 
 
-def give(
-    state: dict[str, Any],
-    progress: Progress,
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    try_out: Callable[[nn.Module], object],
+def load_run_state(
+    state: dict[str, Any], progress: Progress, network: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor
 ) -> None:
-    """Bring a freshly built network and its optimizer to a state. Raises BenchError: it is of a network of another form."""
+    """Bring a freshly built network and its optimizer to a state. `images`: as for `network_state.restore`.
+
+    Raises BenchError: it is of a network of another form.
+    """
     network.train()
     if not progress.form:  # from before it was known: then nothing may differ
         network.load_state_dict(state["network"])
     elif progress.form != form_of(network):
         raise BenchError(_difference(state["network"], network))
     else:
-        restore(network, state["network"], try_out)
+        restore(network, state["network"], images)
     _load_optimizer(optimizer, state["optimizer"])
     restore_random_states(state["random"], device_of(network, optimizer), network)
 

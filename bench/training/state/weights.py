@@ -7,7 +7,6 @@ compute when they are built are no part of it, so an MNIST-scale network takes 2
 from __future__ import annotations
 
 import io
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,15 @@ from torch import Tensor, nn
 from bench.commands import repeat_command
 from bench.errors import BenchError
 from bench.results import weights_path
-from bench.training.network import FEW, blank_images, built, try_out
-from bench.training.state.network_state import State, form_of, mapped, restore
+from bench.training.state.network_state import StateDict, form_of, map_tensors, restore
+from bench.training.step import FEW, blank_images, build_network
 from leaderboard.records.atomic import write_atomically
 from leaderboard.records.schema import Record
 
 LARGEST = 16_000_000  # bytes
 
 
-def keep_weights(results: Path, run_id: str, weights: State, form: str) -> None:
+def keep_weights(results: Path, run_id: str, weights: StateDict, form: str) -> None:
     """Store the weights, atomically, if they are small, and the form of their network (`network_state.form_of`).
 
     Raises RecordError: the file cannot be written.
@@ -36,7 +35,7 @@ def keep_weights(results: Path, run_id: str, weights: State, form: str) -> None:
     ):
         return
     content = io.BytesIO()
-    torch.save({"run_id": run_id, "form": form, "weights": mapped(weights, Tensor.cpu)}, content)
+    torch.save({"run_id": run_id, "form": form, "weights": map_tensors(weights, Tensor.cpu)}, content)
     write_atomically(weights_path(results, run_id), content.getvalue())
 
 
@@ -53,7 +52,7 @@ def trained_network(results: Path, record: Record, device: torch.device) -> nn.M
         )
     recipe = record.protocol.recipe
     pixels = recipe["data"].get("central_pixels")
-    network = built(record.model, record.task, pixels, device, **recipe.get("network", {}))
+    network = build_network(record.model, record.task, pixels, device, **recipe.get("network", {}))
     try:
         stored: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         if stored["run_id"] != record.run_id:
@@ -64,8 +63,7 @@ def trained_network(results: Path, record: Record, device: torch.device) -> nn.M
         elif stored["form"] != form_of(network):
             raise ValueError("they are of another network than this model is today")
         else:
-            images = blank_images(record.task, pixels, FEW, device)
-            restore(network, stored["weights"], partial(try_out, images=images))
+            restore(network, stored["weights"], blank_images(record.task, pixels, FEW, device))
     except Exception as error:  # torch raises many kinds for a damaged file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BenchError(

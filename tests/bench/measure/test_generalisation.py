@@ -14,7 +14,7 @@ from bench.results import weights_path
 from bench.training.evaluate import predict
 from bench.training.run import execute
 from bench.training.state.weights import LARGEST, keep_weights, trained_network
-from bench.training.train import Watch
+from bench.training.trainer import Watch
 from bench.verify import find_record
 from datasets.augment import scale_affine
 from leaderboard.errors import RecordError

@@ -19,7 +19,7 @@ from bench.results import remove_checkpoint
 from bench.training.run import execute
 from bench.training.state.checkpoint import Checkpoint, _state
 from bench.training.state.weights import trained_network
-from bench.training.train import Watch
+from bench.training.trainer import Watch
 
 NETWORKS = {}
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.training.compiled import CACHE, compiled
+from bench.training.step import CACHE, compiled
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -9,12 +9,13 @@ from torch import nn
 
 from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
-from bench.training import graphs, step
+from bench.training import captured_steps, graphs
+from bench.training.captured_steps import Steps
 from bench.training.data import Epoch, load_split
 from bench.training.run import execute
 from bench.training.state.randomness import seed_all
-from bench.training.step import Steps, fresh, learning_rate
-from bench.training.train import Watch
+from bench.training.step import build_network_and_optimizer, learning_rate
+from bench.training.trainer import Watch
 
 CPU = torch.device("cpu")
 
@@ -35,7 +36,7 @@ def imitated(monkeypatch):
 def train(run, network=None, *, capture):
     """Two epochs of 80 images; (weights and buffers, the epochs' losses, the steps, what was said)."""
     seed_all(7)
-    made, optimizer = fresh(run, CPU)
+    made, optimizer = build_network_and_optimizer(run, CPU)
     if network is not None:
         made, optimizer = network, torch.optim.Adam(network.parameters(), 0.01)
     said, losses = [], []
@@ -45,9 +46,9 @@ def train(run, network=None, *, capture):
     for number in range(2):
         seed_all(number)
         epoch = Epoch(split, run.recipe, torch.Generator().manual_seed(number))
-        steps.begin(epoch, learning_rate(run.recipe, number))
+        steps.begin_epoch(epoch, learning_rate(run.recipe, number))
         for which in range(len(epoch)):
-            steps.take(which)
+            steps.step(which)
         losses.append(steps.loss_sum.item())
     return (
         {name: value.clone() for name, value in made.state_dict().items() if isinstance(value, torch.Tensor)},
@@ -75,12 +76,12 @@ def test_a_run_resumed_at_an_epochs_end_is_captured_there(tiny, plugin, imitated
     weights = []
     for capture in (False, True):
         seed_all(7)
-        network, optimizer = fresh(run, CPU)
+        network, optimizer = build_network_and_optimizer(run, CPU)
         steps = Steps(network.train(), optimizer, run.recipe, CPU)
         steps.to_capture = capture
-        steps.begin(Epoch(load_split(run, "train", CPU), run.recipe, torch.Generator().manual_seed(0)), 0.01, step=1)
+        steps.begin_epoch(Epoch(load_split(run, "train", CPU), run.recipe, torch.Generator().manual_seed(0)), 0.01, step=1)
         for which in (1, 2):
-            steps.take(which)
+            steps.step(which)
         assert steps.captured is capture
         assert steps.position.item() == 80
         weights.append({name: value.clone() for name, value in network.state_dict().items()})
@@ -160,9 +161,9 @@ def test_a_graph_is_not_replayed_on_tensors_that_were_replaced(tiny, plugin, imi
     for number in range(2):
         network.eval()
         network.train()
-        steps.begin(Epoch(load_split(run, "train", CPU), run.recipe, torch.Generator().manual_seed(number)), 0.01)
+        steps.begin_epoch(Epoch(load_split(run, "train", CPU), run.recipe, torch.Generator().manual_seed(number)), 0.01)
         for which in range(3):
-            steps.take(which)
+            steps.step(which)
         assert steps.captured is (number == 0 or captured)
     assert len(said) == (not captured) and all("no CUDA graph any more" in line for line in said)
 
@@ -218,8 +219,9 @@ def test_when_steps_are_captured(tiny, plugin, monkeypatch, on_cuda, asked, part
     recipe = run.recipe.model_copy(update={"cuda_graph": asked, "batch_split": parts})
     made_on_cpu = {name: getattr(torch, name) for name in ("zeros", "arange")}
     for name, make in made_on_cpu.items():
-        monkeypatch.setattr(step.torch, name, lambda *a, make=make, device=None, **k: make(*a, **k))
-    assert Steps(*fresh(run, CPU), recipe, torch.device("cuda" if on_cuda else "cpu")).to_capture is captures
+        monkeypatch.setattr(captured_steps.torch, name, lambda *a, make=make, device=None, **k: make(*a, **k))
+    steps = Steps(*build_network_and_optimizer(run, CPU), recipe, torch.device("cuda" if on_cuda else "cpu"))
+    assert steps.to_capture is captures
 
 
 @pytest.mark.gpu

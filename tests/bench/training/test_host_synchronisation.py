@@ -17,7 +17,7 @@ import datasets
 import models
 from bench.measure.timed_step import timed_run
 from bench.training.data import Epoch, Split
-from bench.training.step import fresh, gradients
+from bench.training.step import build_network_and_optimizer, forward_backward
 
 META = torch.device("meta")
 OURS = {task: models.list_models(task) for task in datasets.TASKS}  # before other tests register theirs
@@ -64,7 +64,7 @@ def operators_on_host(task: str, forward, epoch: Epoch, steps: Sequence[int] = (
     for step in steps:
         with OnHost() as on_host, MadeOfNumbers(on_host.operators):
             batch = epoch.batch(step)
-            loss_sum += gradients(forward, batch, recipe).double() * len(batch.labels)
+            loss_sum += forward_backward(forward, batch, recipe).double() * len(batch.labels)
     return on_host.operators
 
 
@@ -104,12 +104,12 @@ def test_a_warm_step_on_cuda_never_waits(task):
     images = torch.zeros(8, *datasets.image_shape(task), dtype=torch.uint8, device=device)
     split = Split(images, torch.zeros(8, dtype=torch.long, device=device))
     for model in OURS[task]:
-        network, optimizer = fresh(timed_run(model, task, 4, "float32"), device)
+        network, optimizer = build_network_and_optimizer(timed_run(model, task, 4, "float32"), device)
         epoch = Epoch(split, recipe, torch.Generator().manual_seed(0))
         for step in (0, 1):
             torch.cuda.set_sync_debug_mode("default" if step == 0 else "error")
             try:
-                gradients(network.train(), epoch.batch(step), recipe)
+                forward_backward(network.train(), epoch.batch(step), recipe)
                 optimizer.step()
             finally:
                 torch.cuda.set_sync_debug_mode("default")

@@ -18,8 +18,8 @@ from bench.training.data import Split, load_split
 from bench.training.evaluate import NO_ANSWER, predict
 from bench.training.run import execute
 from bench.training.state.checkpoint import Checkpoint, _state
-from bench.training.step import gradients
-from bench.training.train import Watch
+from bench.training.step import forward_backward
+from bench.training.trainer import Watch
 from models import ModelError
 
 pytestmark = pytest.mark.usefixtures("own_registry")  # others walk over all models that there are
@@ -159,7 +159,7 @@ def test_other_verbs_steps_check_the_outputs_too(tiny, plugin):
     recipe = one_run(tiny).recipe
     batch = Split(torch.zeros(4, 1, 28, 28), torch.zeros(4, dtype=torch.long))
     with pytest.raises(ModelError, match=r"\(4, 12\)"):
-        gradients(Changed(plain, 12), batch, recipe)
+        forward_backward(Changed(plain, 12), batch, recipe)
 
 
 def test_the_images_stay_as_they_were(tiny, plugin, tmp_path):

@@ -14,7 +14,8 @@ from bench.protocol import load_protocol
 from bench.training.run import execute
 from bench.training.state.checkpoint import Checkpoint, _state
 from bench.training.state.randomness import seed_all
-from bench.training.train import Watch, train
+from bench.training.train import train
+from bench.training.trainer import Watch
 
 CPU = torch.device("cpu")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -17,14 +16,12 @@ import datasets
 from bench.machine.device import autocast, is_out_of_memory
 from bench.plan import Run
 from bench.training.data import Split, normalise
-from bench.training.graphs import are_same
-from bench.training.network import FEW, try_out
-from bench.training.outputs import logits
-from bench.training.state import run_state
-from bench.training.state.network_state import form_of, reason, same, state_of, unpacked
+from bench.training.evaluate import logits
+from bench.training.graphs import same_tensors
+from bench.training.state.network_state import form_of, reason, same_bits, state_of, unpacked
 from bench.training.state.randomness import seed_all
-from bench.training.state.run_state import Progress
-from bench.training.step import fresh, gradients
+from bench.training.state.run_state import Progress, load_run_state, run_state
+from bench.training.step import FEW, build_network_and_optimizer, training_step
 from leaderboard.errors import one_line
 from models import ModelError
 
@@ -32,7 +29,7 @@ CPU = torch.device("cpu")
 DIFFERENT = 1e-3  # of the outputs' norm: more than rounding
 
 
-def rehearse(run: Run, device: torch.device, training: Split, evaluated: int, say: Callable[[str], None]) -> None:
+def sanity_check(run: Run, device: torch.device, training: Split, evaluated: int, say: Callable[[str], None]) -> None:
     """Try a run's network. What is tried uses the generators of random numbers, which are to be seeded afterwards.
 
     `evaluated`: images at a time in evaluation.
@@ -41,58 +38,57 @@ def rehearse(run: Run, device: torch.device, training: Split, evaluated: int, sa
     stored and restored, or it fails with the last batch alone; and whatever the network may raise.
     """
     try:
-        _rehearse(run, device, training, evaluated, say)
+        _check(run, device, training, evaluated, say)
     except ModelError as error:
         raise ModelError(f"{run.model}: {error}") from error
 
 
-def _rehearse(run: Run, device: torch.device, training: Split, evaluated: int, say: Callable[[str], None]) -> None:
-    tried = _step(run, device, training)
-    network, images = tried.network, tried.batch.images
+def _check(run: Run, device: torch.device, training: Split, evaluated: int, say: Callable[[str], None]) -> None:
+    trial = _trial_step(run, device, training)
+    network, images = trial.network, trial.batch.images
     _evaluate(run, network, images[:1] if _leaves_one(run, evaluated) else images)
-    state = _through_a_file(tried)
-    if not are_same(tried.parameters, list(network.parameters())):
+    state = _through_a_file(trial)
+    if not same_tensors(trial.parameters, list(network.parameters())):
         raise ModelError(
             "the network makes parameters or puts others in their place as it is used, and none of these would "
             "be trained; make them when it is built, or by torch.nn's lazy layers"
         )
-    again, its_optimizer = fresh(run, device)
-    if {id(parameter) for parameter in tried.parameters} & {id(parameter) for parameter in again.parameters()}:
+    rebuilt, its_optimizer = build_network_and_optimizer(run, device)
+    if {id(parameter) for parameter in trial.parameters} & {id(parameter) for parameter in rebuilt.parameters()}:
         raise ModelError("its builder gives the same parameters again and again; let it build a new network")
     try:
-        run_state.give(state, tried.progress, again, its_optimizer, partial(try_out, images=images))
+        load_run_state(state, trial.progress, rebuilt, its_optimizer, images)
     except Exception as error:
         if is_out_of_memory(error):
             raise
         raise ModelError(
             f"the network does not take its own state back: {type(error).__name__}: {one_line(str(error))}"
         ) from error
-    _compare(run, network, again, images, say)
+    _compare(run, network, rebuilt, images, say)
 
 
-class _Tried:
+class _Trial:
     """A new network and its optimizer after a step with a batch."""
 
     def __init__(self, run: Run, device: torch.device, batch: Split) -> None:
         self.batch = batch
-        self.network, self.optimizer = fresh(run, device)
+        self.network, self.optimizer = build_network_and_optimizer(run, device)
         self.progress, self.parameters = Progress(form=form_of(self.network)), list(self.network.parameters())
         self.network.train()
-        gradients(self.network, Split(batch.images.clone(), batch.labels), run.recipe)
-        self.optimizer.step()
+        training_step(self.network, self.optimizer, Split(batch.images.clone(), batch.labels), run.recipe)
 
 
-def _step(run: Run, device: torch.device, training: Split) -> _Tried:
-    """Take a step with the images of the last, smaller batch. Where there is none with two, or else a whole batch."""
+def _trial_step(run: Run, device: torch.device, training: Split) -> _Trial:
+    """A step with the images of the last, smaller batch. Where there is none with two, or else a whole batch."""
     count, size = len(training.labels), run.recipe.batch_size
     rest = count % size
     few = rest or min(FEW, count)
     try:
-        return _Tried(run, device, first_images(training, few))
+        return _Trial(run, device, first_images(training, few))
     except Exception as error:
         if few == min(size, count) or is_out_of_memory(error) or isinstance(error, ModelError):
             raise
-        whole = _Tried(run, device, first_images(training, size))
+        whole = _Trial(run, device, first_images(training, size))
         if not rest:
             return whole
         raise ModelError(
@@ -122,10 +118,10 @@ def _evaluate(run: Run, network: nn.Module, images: Tensor) -> Tensor:
         return logits(network(images.clone()), images)
 
 
-def _through_a_file(tried: _Tried) -> dict[str, object]:
+def _through_a_file(trial: _Trial) -> dict[str, object]:
     content = io.BytesIO()
     try:
-        torch.save(run_state.take(tried.progress, tried.network, tried.optimizer), content)
+        torch.save(run_state(trial.progress, trial.network, trial.optimizer), content)
         content.seek(0)
         state: dict[str, object] = torch.load(content, map_location="cpu", weights_only=True)
     except ModelError:  # which says what in the state
@@ -135,13 +131,13 @@ def _through_a_file(tried: _Tried) -> dict[str, object]:
     return state
 
 
-def _compare(run: Run, network: nn.Module, again: nn.Module, images: Tensor, say: Callable[[str], None]) -> None:
+def _compare(run: Run, network: nn.Module, rebuilt: nn.Module, images: Tensor, say: Callable[[str], None]) -> None:
     """The network and the one with its state: the states, and what they give for the same random draws."""
-    state, its_state = (unpacked(state_of(each), CPU) for each in (network, again))
+    state, its_state = (unpacked(state_of(each), CPU) for each in (network, rebuilt))
     for name in state.keys() | its_state.keys():
-        if not same(state.get(name), its_state.get(name)):
+        if not same_bits(state.get(name), its_state.get(name)):
             raise ModelError(f"of the network's state {name!r} is another one after it was stored and taken back")
-    one, other = (_answers(run, each, images) for each in (network, again))
+    one, other = (_answers(run, each, images) for each in (network, rebuilt))
     if (one - other).norm() > DIFFERENT * one.norm():
         say(
             f"{run.model}: the network keeps what changes its answers outside of its state dict; "

@@ -1,0 +1,104 @@
+"""Training and answering that can be stopped at any step or batch: the state is saved then, and now and again in between."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bench.errors import Diverged, Stopped
+from bench.machine.device import Mark, Stopwatch
+from bench.plan import Run
+from bench.training.captured_steps import Steps
+from bench.training.data import Epoch, Split
+from bench.training.evaluate import Evaluation
+from bench.training.state.checkpoint import Checkpoint
+from bench.training.state.randomness import random_states, restore_random_states, seed_all
+from bench.training.state.run_state import Progress
+from bench.training.step import learning_rate
+
+Marks = tuple[Mark, Mark]  # between which the steps were taken that `Progress.epoch_seconds` does not count yet
+
+
+@dataclass(frozen=True)
+class Watch:
+    """How the outside looks at a run: told of every step, asked whether to stop."""
+
+    on_step: Callable[[int, int], None] = lambda epoch, step: None
+    should_stop: Callable[[], bool] = lambda: False
+    say: Callable[[str], None] = print
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """A run under way."""
+
+    run: Run
+    steps: Steps
+    evaluation: Evaluation
+    progress: Progress
+    checkpoint: Checkpoint
+    watch: Watch
+    clock: Stopwatch
+
+    def train(self, training: Split) -> Marks:
+        """Take the steps of an epoch that are left. Saving is no training time: the marks lie after the last save.
+
+        Raises Stopped: the state is saved; Diverged; and whatever the network may raise.
+        """
+        run, steps, progress, started = self.run, self.steps, self.progress, self.clock.mark()
+        if progress.step == 0:
+            seed_all(run.seed("dropout", progress.epoch))
+        generator = torch.Generator().manual_seed(run.seed("epoch", progress.epoch))
+        epoch = Epoch(training, run.recipe, generator)
+        steps.network.train()
+        steps.begin_epoch(epoch, learning_rate(run.recipe, progress.epoch), progress.step, progress.loss_sum)
+        for step in range(progress.step, len(epoch)):
+            steps.step(step)
+            self.watch.on_step(progress.epoch, step)
+            if progress.epoch == step == 0:
+                check_loss(steps.loss_sum.item() / epoch.count(0), "in the first step")
+            stop = self.watch.should_stop()
+            if stop or self.checkpoint.due():
+                self._count(step + 1, (started, self.clock.mark()))
+                self.save()
+                if stop:
+                    self.checkpoint.finish()
+                    raise Stopped
+                started = self.clock.mark()
+        return started, self.clock.mark()
+
+    def answers(self, images: Tensor, trained: Marks | None = None) -> Tensor:
+        """The network's answers to uint8 images. `trained`: the epoch's steps that were taken just before.
+
+        Raises Stopped: the state is saved, so that nothing but the answers is done again.
+        """
+        network, device = self.steps.network, self.steps.device
+        before = random_states(device, network)
+        try:
+            return self.evaluation.answers(network, images, self.watch.should_stop)
+        except Stopped:
+            restore_random_states(before, device, network)
+            if trained is not None:
+                self._count(len(self.steps.epoch), trained)
+            self.save()
+            self.checkpoint.finish()
+            raise
+
+    def save(self) -> None:
+        """Write the state to the checkpoint; on CUDA in the background. Raises NotSaved, ModelError."""
+        self.checkpoint.save(self.progress, self.steps.network, self.steps.optimizer)
+
+    def _count(self, step: int, trained: Marks) -> None:
+        """Note how far the epoch is, and how long its steps took."""
+        self.progress.step, self.progress.loss_sum = step, self.steps.loss_sum.item()
+        self.progress.epoch_seconds += self.clock.seconds(*trained)
+
+
+def check_loss(mean_loss: float, when: str) -> None:
+    """Raises Diverged: the loss is no finite number."""
+    if not math.isfinite(mean_loss):
+        raise Diverged(f"the training loss is {mean_loss} {when}")
