@@ -21,28 +21,26 @@ class Display:
         self.all: tqdm[Any] = tqdm(total=total, desc="runs", unit="run", position=0, disable=None)
         self.bars: dict[int, tqdm[Any]] = {}
 
-    def begun(self, place: int, where: str, run: Run, to_go: float | None) -> None:
-        """A worker has begun a run; `where`: its machine, or nothing."""
+    def begun(self, slot: int, where: str, run: Run, to_go: float | None) -> None:
+        """The worker in a slot has begun a run; `where`: its machine, or nothing; `to_go`: seconds for all that is left."""
         self.all.set_postfix_str(f"{clock_text(to_go)} to go")
-        self.idle(place)
+        self.idle(slot)
         title = f"{where} {run.model} {run.task} r{run.realization}".strip()
-        self.bars[place] = tqdm(desc=title, unit="step", position=place + 1, leave=False, disable=None)
-        self.bars[place].total = run.recipe.epochs * _steps(run)
+        self.bars[slot] = tqdm(desc=title, unit="step", position=slot + 1, leave=False, disable=None)
+        self.bars[slot].total = run.recipe.epochs * _steps(run)
 
-    def step(self, place: int, run: Run, epoch: int, step: int) -> None:
-        """A worker has come so far."""
-        bar = self.bars[place]
+    def step(self, slot: int, run: Run, epoch: int, step: int) -> None:
+        bar = self.bars[slot]
         bar.n = epoch * _steps(run) + step + 1
         bar.set_postfix_str(f"epoch {epoch + 1}/{run.recipe.epochs}", refresh=False)
         bar.update(0)
 
-    def idle(self, place: int) -> None:
-        """A worker has nothing in hand."""
-        if place in self.bars:
-            self.bars.pop(place).close()
+    def idle(self, slot: int) -> None:
+        """The worker in the slot has no run in hand."""
+        if slot in self.bars:
+            self.bars.pop(slot).close()
 
     def finished(self, record: Record, how: str) -> None:
-        """A run has its record."""
         self.count += 1
         self.all.update()
         self.say(f"[{self.count}/{self.total}] {_outcome(record)} {how}")
@@ -52,9 +50,8 @@ class Display:
         tqdm.write(text)
 
     def close(self) -> None:
-        """Take the bars away."""
-        for place in list(self.bars):
-            self.idle(place)
+        for slot in list(self.bars):
+            self.idle(slot)
         self.all.close()
 
 

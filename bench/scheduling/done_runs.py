@@ -40,10 +40,8 @@ def newer_records(runs: Iterable[Run], results: Path) -> set[str]:
 def _is_newer(path: Path) -> bool:
     try:
         read_record(path)
-    except NewerRecord:
-        return True
-    except RecordError:
-        pass
+    except RecordError as error:
+        return isinstance(error, NewerRecord)
     return False
 
 
@@ -67,8 +65,14 @@ def notes_on_other_code(runs: Sequence[Run], records: Iterable[Record], today: C
     """
     ok = [record for record in records if record.status == "ok"]
     finished, unknown = done(runs, ok), {record.run_id for record in ok} & {_without_code(run) for run in runs if run.source}
-    to_do = {_what(run) for run in runs if run.id not in finished and run.source}
-    older = Counter(record.model for record in ok if (record.model, *_recipe(record)) in to_do)
+    to_do = {
+        (run.model, run.task, run.realization, run.protocol.name, run.recipe.digest, run.fingerprint)
+        for run in runs if run.id not in finished and run.source
+    }  # fmt: skip
+    older = Counter(
+        one.model for one in ok
+        if (one.model, one.task, one.realization, one.protocol.name, one.protocol.digest, one.data.fingerprint) in to_do
+    )  # fmt: skip
     lines = [
         f"{count} finished {'runs' if count > 1 else 'run'} of {model}: its code has changed since, so what is asked for "
         "is done anew; the board shows a model's latest code alone, and names the runs of any other"
@@ -82,20 +86,10 @@ def notes_on_other_code(runs: Sequence[Run], records: Iterable[Record], today: C
     return [*lines, *_commits({run.id for run in runs}, ok, commit() if today is None else today)]
 
 
-def _what(run: Run) -> tuple[str | int, ...]:
-    return run.model, run.task, run.realization, run.protocol.name, run.recipe.digest, run.fingerprint
-
-
-def _recipe(record: Record) -> tuple[str | int, ...]:
-    return record.task, record.realization, record.protocol.name, record.protocol.digest, record.data.fingerprint
-
-
 def _commits(asked: set[str], ok: Iterable[Record], today: Commit) -> list[str]:
     made = [(record.software.git_commit, record.software.git_dirty) for record in ok if record.run_id in asked]
-    if today[0] is None:
-        return []
     others = Counter(_label(one) for one in made if one[0] is not None and (one != today or one[1]))
-    if not others:
+    if today[0] is None or not others:
         return []
     told = ", ".join(f"{count} at {label}" for label, count in others.most_common())
     return [

@@ -14,20 +14,9 @@ from bench.errors import BenchError, NotSaved, Stopped
 from bench.plan import Run
 from bench.record import failed_record
 from bench.results import put_checkpoint, weights_path
+from bench.scheduling import messages
 from bench.scheduling.display import Display
 from bench.scheduling.estimate import Estimates
-from bench.scheduling.messages import (
-    Job,
-    Message,
-    NewCheckpoint,
-    NewWeights,
-    Note,
-    RunFailed,
-    RunFinished,
-    RunStopped,
-    StepDone,
-    WorkerDied,
-)
 from bench.scheduling.queue import Queue
 from bench.scheduling.stop import StopRequest
 from leaderboard.errors import RecordError, one_line
@@ -48,10 +37,10 @@ class WorkerHandle(Protocol):
     def ready(self) -> bool:
         """Whether it can begin a run now."""
 
-    def begin(self, job: Job) -> None:
+    def begin(self, job: messages.Job) -> None:
         """Start a run, from its last checkpoint if there is one."""
 
-    def receive(self) -> list[Message]:
+    def receive(self) -> list[messages.Message]:
         """What it said since last asked."""
 
     def stop(self) -> None:
@@ -72,7 +61,7 @@ class WorkerPool(Protocol):
     def spawn(self) -> WorkerHandle:
         """A new worker. Raises BenchError: there can be no more."""
 
-    def job(self, slot: int, run: Run) -> Job:
+    def job(self, slot: int, run: Run) -> messages.Job:
         """What the worker in a slot, of `size`, is told of a run."""
 
 
@@ -171,28 +160,28 @@ class Driver:
                 if record is not None:
                     yield record
 
-    def handle_message(self, slot: Slot, message: Message) -> Record | None:
+    def handle_message(self, slot: Slot, message: messages.Message) -> Record | None:
         """Do what follows from it; the record of the run, where the message ends it."""
         match message, slot.run:
-            case Note(text), _:
+            case messages.Note(text), _:
                 self.display.say(text)
-            case WorkerDied() as died, run:
+            case messages.WorkerDied() as died, run:
                 self._dismiss(slot)
                 return self._died(slot, run, died) if run is not None else None
-            case StepDone(epoch, step), Run() as run:
+            case messages.StepDone(epoch, step), Run() as run:
                 slot.stepped = True
                 self.display.step(slot.number, run, epoch, step)
-            case NewCheckpoint(content), Run() as run:
+            case messages.NewCheckpoint(content), Run() as run:
                 self.losses.pop(run.id, None)
                 self._store(put_checkpoint, self.results, run.id, content)
-            case NewWeights(content), Run() as run:
-                self._store(write_atomically, weights_path(self.results, run.id), content)
-            case RunStopped(), Run() as run:
+            case messages.RunStopped(), Run() as run:
                 self._take_back(slot, run)
-            case RunFailed(kind, why, tail), Run() as run:
+            case messages.RunFailed(kind, why, tail), Run() as run:
                 slot.run = None
                 return self._fail(run, kind, why, tail)
-            case RunFinished(record), Run() as run:
+            case messages.RunFinished(record, weights), Run() as run:
+                if weights is not None:
+                    self._store(write_atomically, weights_path(self.results, run.id), weights)
                 slot.run = None
                 self.display.idle(slot.number)
                 return self._finish(run, record, time.monotonic() - slot.began)
@@ -205,7 +194,7 @@ class Driver:
         except (NotSaved, RecordError) as error:
             self.display.say(str(error))
 
-    def _died(self, slot: Slot, run: Run, died: WorkerDied) -> Record | None:
+    def _died(self, slot: Slot, run: Run, died: messages.WorkerDied) -> Record | None:
         """A lost machine is no fault of the run's, which goes on elsewhere; a process that dies is taken for one."""
         self.losses[run.id] = self.losses.get(run.id, 0) + 1
         if died.machine_lost and self.losses[run.id] <= LOSSES:

@@ -57,21 +57,15 @@ class RunFailed:
 
 @dataclass(frozen=True)
 class RunFinished:
-    """The run has ended, well or not."""
+    """The run has ended, well or not. `weights`: of a worker on another machine, which has its own results folder."""
 
     record: Record
+    weights: bytes | None = None
 
 
 @dataclass(frozen=True)
 class NewCheckpoint:
     """A worker on another machine has a newer state of the run."""
-
-    content: bytes
-
-
-@dataclass(frozen=True)
-class NewWeights:
-    """A worker on another machine has the weights of the run, which is about to be finished."""
 
     content: bytes
 
@@ -86,7 +80,7 @@ class WorkerDied:
 
 
 ProcessMessage = StepDone | Note | RunStopped | RunFailed | RunFinished
-Message = ProcessMessage | NewCheckpoint | NewWeights | WorkerDied
+Message = ProcessMessage | NewCheckpoint | WorkerDied
 
 _BY_NAME: dict[str, Any] = {kind.__name__: kind for kind in get_args(ProcessMessage)}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from bench.errors import best_effort
 from bench.plan import Run
 from bench.results import leases_folder, remove_checkpoint, runs_begun
 from bench.scheduling.leases import Leases
@@ -24,7 +25,7 @@ class Queue:
         self.results, self.leases = results, Leases(leases_folder(results))
         self.runs = {run.id: run for run in runs}
         self.pending = dict(self.runs)
-        self._failed_before = {run.id: content for run in runs if (content := _content(self._path(run))) is not None}
+        self._failed_before = {run.id: best_effort(self._path(run).read_bytes) for run in runs}
 
     def take(self) -> Run | Record | None:
         """The next run, now leased; or the record of one that another worker has done; None: there is nothing to do now."""
@@ -33,7 +34,7 @@ class Queue:
             if done is None and self.leases.take(run.id):
                 done = self._done_elsewhere(run)  # asked again: it may have been written just before the lease was free
                 if done is None:
-                    self._make_way(run)
+                    self._set_damaged_aside(run)
                     return self.pending.pop(run.id)
                 self.leases.release(run.id)
             if done is not None:
@@ -79,7 +80,7 @@ class Queue:
             if record is not None and record.status == "ok":
                 remove_checkpoint(self.results, run.id)
 
-    def _make_way(self, run: Run) -> None:
+    def _set_damaged_aside(self, run: Run) -> None:
         """Set a damaged record of the run aside: it is about to be done, by this worker alone, and needs the place."""
         path = self._path(run)
         try:
@@ -92,7 +93,7 @@ class Queue:
         return path_of_run(self.results, run.protocol.name, run.task, run.model, run.id)
 
     def _done_elsewhere(self, run: Run) -> Record | None:
-        content = _content(self._path(run))
+        content = best_effort(self._path(run).read_bytes)
         if content is None:
             return None
         try:
@@ -100,10 +101,3 @@ class Queue:
         except RecordError:
             return None
         return record if record.status == "ok" or content != self._failed_before.get(run.id) else None
-
-
-def _content(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return None

@@ -43,7 +43,6 @@ class StopRequest:
         self._raises = False
 
     def __call__(self) -> bool:
-        """Whether to stop now."""
         return self.signal_name is not None or (self.deadline is not None and time.monotonic() >= self.deadline)
 
     @property
@@ -57,12 +56,12 @@ class StopRequest:
             return  # called as a library: signals are the main thread's
         for number in SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-                signal.signal(number, self._received)
+                signal.signal(number, self._on_signal)
         self._raises = True
         if TIMED:
-            signal.signal(signal.SIGALRM, self._looked_at)
+            signal.signal(signal.SIGALRM, self._on_alarm)
         if self.deadline is not None:
-            self._look_in(self.deadline - time.monotonic())
+            self._set_alarm(self.deadline - time.monotonic())
 
     def between_steps(self) -> None:
         """From now on it is asked, between steps and the like, and raises nothing."""
@@ -70,19 +69,19 @@ class StopRequest:
         if TIMED:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
-    def _received(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         again, self.signal_name = self.signal_name is not None, signal.Signals(number).name
         if self._raises:
-            self._look_in(AGAIN)
+            self._set_alarm(AGAIN)
             raise Stopped(self.reason)
         if again:
             raise KeyboardInterrupt
 
-    def _looked_at(self, number: int, frame: FrameType | None) -> None:
+    def _on_alarm(self, number: int, frame: FrameType | None) -> None:
         if self._raises and self():
             raise Stopped(self.reason)
 
-    def _look_in(self, seconds: float) -> None:
+    def _set_alarm(self, seconds: float) -> None:
         """Again and again, for what is raised in a callback is lost."""
         if TIMED:
             signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001), AGAIN)

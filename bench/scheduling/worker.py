@@ -55,12 +55,11 @@ class ChildProcess:
 
     def end_input(self) -> None:
         """By this it is asked to end."""
+        assert self._process.stdin is not None
         with suppress(OSError):
-            if self._process.stdin is not None:
-                self._process.stdin.close()
+            self._process.stdin.close()
 
     def kill(self) -> None:
-        """End it now."""
         self.end_input()
         self._process.kill()
         self._process.wait()
@@ -99,7 +98,6 @@ class Worker:
         self._not_started: WorkerDied | None = None
 
     def ready(self) -> bool:
-        """Always: the process waits for a job."""
         return True
 
     def begin(self, job: Job) -> None:
@@ -128,9 +126,7 @@ class Worker:
         return said
 
     def stop(self) -> None:
-        """Ask it to save its state after the step in hand and to end."""
         self._process.end_input()
 
     def close(self) -> None:
-        """End the process now."""
         self._process.kill()

@@ -83,23 +83,12 @@ class Suite:
         self.environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CHAOS_LOG": str(self.log)}
 
     def start(self, *options, results="results"):
-        words = [
-            sys.executable,
-            "-m",
-            "bench",
-            "run",
-            "--protocol",
-            "chaos.yaml",
-            "--plugin",
-            "chaos_net.py",
-            "--device",
-            "cpu",
-        ]
+        words = [sys.executable, "-m", "bench", "run", "--protocol", "chaos.yaml", "--plugin", "chaos_net.py"]
         for name in ("calm", "dropping", "noisy"):
             words += ["--model", name]
         for task in TASKS:
             words += ["--task", task]
-        words += ["--results", results, *map(str, options)]
+        words += ["--device", "cpu", "--results", results, *map(str, options)]
         with (self.folder / "output.log").open("a") as output:
             return subprocess.Popen(words, cwd=self.folder, env=self.environment, stdout=output, stderr=output)
 

@@ -30,7 +30,6 @@ class Local:
     has_own_data = False
 
     def run(self, runs: Sequence[Run], estimates: Estimates, stop: StopRequest, display: Display) -> Records:
-        """As of every engine."""
         with self.jobs_settled(runs, stop):
             yield from Driver(runs, self, self.results, estimates, stop, display).run()
 
@@ -58,11 +57,9 @@ class Local:
         return torch.cuda.device_count() if self.device.type == "cuda" and self.device.index is None else 0
 
     def size(self) -> int:
-        """How many processes."""
         return self.jobs if isinstance(self.jobs, int) else max(1, self._gpus())
 
     def spawn(self) -> Worker:
-        """A new process."""
         return Worker()
 
     def job(self, slot: int, run: Run) -> Job:

@@ -55,7 +55,6 @@ class RayCluster:
             raise BenchError(f"the Ray cluster has no room for a run of {self.gpus_per_run} GPUs; try --gpus-per-run 0")
 
     def run(self, runs: Sequence[Run], estimates: Estimates, stop: StopRequest, display: Display) -> Records:
-        """As of every engine."""
         return Driver(runs, self, self.results, estimates, stop, display).run()
 
     def size(self) -> int:
@@ -67,7 +66,6 @@ class RayCluster:
         return self._counted[1]
 
     def spawn(self) -> RayWorker:
-        """A new worker, wherever Ray finds room."""
         return RayWorker(self.gpus_per_run)
 
     def job(self, slot: int, run: Run) -> Job:
@@ -130,11 +128,9 @@ class RayWorker:
         return said
 
     def stop(self) -> None:
-        """Ask it to save its state after the step in hand and to end."""
         self._actor.stop.remote()
 
     def close(self) -> None:
-        """End it now."""
         if self.ready():
             ray.wait([self._actor.close.remote()], timeout=SECONDS_TO_CLEAN_UP)
         ray.kill(self._actor)

@@ -7,8 +7,9 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from bench.errors import best_effort
 from bench.results import checkpoint_content, checkpoint_path, put_checkpoint, remove_checkpoint, weights_path
-from bench.scheduling.messages import Job, Message, NewCheckpoint, NewWeights, RunFinished
+from bench.scheduling.messages import Job, Message, NewCheckpoint, RunFinished
 from bench.scheduling.worker import Worker
 
 
@@ -43,10 +44,12 @@ class RemoteWorker(Worker):
         self.begin(replace(job, results=str(self.results), plugin=plugin))
 
     def receive(self) -> list[Message]:
-        """As a worker's; besides, whenever there is a new checkpoint, its content, and before the record the weights."""
+        """As a worker's; with the weights at the end, and whenever there is a new checkpoint, its content."""
         said = super().receive()
-        if said and isinstance(said[-1], RunFinished) and (weights := self._take_weights()) is not None:
-            said.insert(-1, NewWeights(weights))
+        if said and isinstance(said[-1], RunFinished):
+            path = weights_path(self.results, self._run_id)
+            said[-1] = replace(said[-1], weights=best_effort(path.read_bytes))  # a large network's are not kept
+            path.unlink(missing_ok=True)
         now = self._checkpoint_version()
         if now is not None and now != self._sent:
             self._sent, state = now, checkpoint_content(self.results, self._run_id)
@@ -55,22 +58,10 @@ class RemoteWorker(Worker):
         return said
 
     def close(self) -> None:
-        """End the process now and remove its folder."""
         super().close()
         self._folder.cleanup()
 
-    def _take_weights(self) -> bytes | None:
-        path = weights_path(self.results, self._run_id)
-        if not path.exists():  # a large network's are not kept
-            return None
-        content = path.read_bytes()
-        path.unlink()
-        return content
-
     def _checkpoint_version(self) -> tuple[int, int] | None:
         """Which file the newest checkpoint is; it is replaced, never changed."""
-        try:
-            status = checkpoint_path(self.results, self._run_id).stat()
-        except OSError:
-            return None
-        return status.st_ino, status.st_mtime_ns
+        status = best_effort(checkpoint_path(self.results, self._run_id).stat)
+        return status and (status.st_ino, status.st_mtime_ns)
