@@ -16,8 +16,8 @@ from kernels import under_the_pretended_runtime
 
 import models
 from bench.machine.device import on, set_numerics
-from bench.measure.counting import Call, count
 from bench.measure.timed_step import TimedStep, timed_run
+from bench.measure.timer import Call, count
 
 # An H100: 67 (tf32 495) TFLOP/s and 3.35 TB/s by its data sheet, of which long kernels reach so much; and a kernel in a graph.
 RATES = {"float32": 0.6 * 67e12, "tf32": 0.4 * 495e12}

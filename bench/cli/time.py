@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from leaderboard.records.timing import Timing
 
 
-def time_models(
+def time(
     everything: Annotated[bool, typer.Option("--all", help="Every model on mnist-scale-28 and mnist-scale-56.")] = False,
     model: Annotated[list[str] | None, typer.Option(help="Model name or glob. Repeatable.")] = None,
     task: Task = None,
@@ -52,7 +52,7 @@ def time_models(
         together = False
 
     from bench.machine.device import check_tf32, choose_device
-    from bench.measure.timing import Asked, time_here, time_model
+    from bench.measure.timing import TimingConfig, time_here, time_model
 
     chosen, plugins = choose_device(device), tuple(str(file) for file in plugin or [])
     check_tf32(precision, chosen)
@@ -61,8 +61,8 @@ def time_models(
     print(f"{'model':<16} {'task':<16}{header}", flush=True)
     session, timings, timer = KeepGoing(records), [], time_here if together else time_model
     for name, on in pairs:
-        asked = Asked(name, on, str(chosen), batch_size, precision, repeats, compiled, plugins, together)
-        if (timing := session.measure(partial(timer, asked))) is not None:
+        config = TimingConfig(name, on, str(chosen), batch_size, precision, repeats, compiled, plugins, together)
+        if (timing := session.measure(partial(timer, config))) is not None:
             timings.append(timing)
             print(_line(timing), flush=True)
     if not timings:

@@ -13,8 +13,8 @@ from torch.autograd import DeviceType  # type: ignore[attr-defined] # torch does
 from torch.profiler import ProfilerActivity
 
 from bench.machine.device import choose_device, on, reuse_memory, set_numerics
-from bench.measure.sampling import seconds
 from bench.measure.timed_step import TimedStep, timed_run
+from bench.measure.timer import seconds
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,9 @@ from bench.errors import BenchError
 from bench.machine.background_load import BackgroundLoad, gpu_state, taints
 from bench.machine.device import autocast, choose_device, on, peak_memory, reset_peak_memory, reuse_memory, set_numerics
 from bench.machine.hardware import describe_hardware, describe_software
-from bench.measure.counting import count
 from bench.measure.isolated import isolated
-from bench.measure.sampling import WARM_UP, copy_rate, latencies, matmul_rate, samples, seconds
 from bench.measure.timed_step import TimedStep, timed_run
+from bench.measure.timer import WARM_UP, copy_rate, count, latencies, matmul_rate, samples, seconds
 from bench.plan import Run
 from bench.training.evaluate import logits
 from bench.training.graphs import NotCaptured
@@ -35,7 +34,7 @@ REPEATS = {"cpu": 5, "cuda": 50}
 
 
 @dataclass(frozen=True)
-class Asked:
+class TimingConfig:
     """What to time, and how. `repeats`: samples of each quantity (None: 5 on the CPU, 50 on CUDA)."""
 
     model: str
@@ -63,49 +62,52 @@ class Asked:
         return shlex.join([*words, *(word for plugin in self.plugins for word in ("--plugin", plugin))])
 
 
-def time_model(asked: Asked) -> Timing:
+def time_model(config: TimingConfig) -> Timing:
     """Time one model in a fresh process. Raises BenchError: it failed, or the process did."""
-    plugin = models.info(asked.model, asked.task).plugin
-    return isolated(Timing, asked.what, "bench.measure.timing:measure", plugin, asked=asdict(asked))
+    plugin = models.info(config.model, config.task).plugin
+    return isolated(Timing, config.what, "bench.measure.timing:measure", plugin, config=asdict(config))
 
 
-def time_here(asked: Asked) -> Timing:
+def time_here(config: TimingConfig) -> Timing:
     """Time one model in this process, after others. Raises BenchError: it failed."""
     try:
-        return measure(asked)
+        return measure(config)
     except Exception as error:  # a model may fail in any way; the others go on
-        raise BenchError(f"{asked.what} failed: {one_line(said(error))}") from error
+        raise BenchError(f"{config.what} failed: {one_line(said(error))}") from error
 
 
-def measure(asked: Asked) -> Timing:
+def measure(config: TimingConfig) -> Timing:
     """Time one model in this process. Raises whatever the model may raise."""
-    device = choose_device(asked.device)
+    device = choose_device(config.device)
     with on(device):
-        return _measure(asked, device)
+        return _measure(config, device)
 
 
-def _measure(asked: Asked, device: torch.device) -> Timing:
-    set_numerics(asked.precision, device)
+def _measure(config: TimingConfig, device: torch.device) -> Timing:
+    set_numerics(config.precision, device)
     reuse_memory()
     torch.zeros(1, device=device)  # the context, of which the card's state is told
-    others, states = BackgroundLoad(), _states(device, "before")
-    run, repeats = timed_run(asked.model, asked.task, asked.batch_size, asked.precision), asked.repeats or REPEATS[device.type]
+    load, states = BackgroundLoad(), _states(device, "before")
+    run, repeats = (
+        timed_run(config.model, config.task, config.batch_size, config.precision),
+        config.repeats or REPEATS[device.type],
+    )
     quantities = _quantities(run, device, repeats, states)
-    share = others.share()  # before anything is compiled, which is done in other processes
-    quantities |= _compiled(run, device, repeats, asked.compile) | _graphed(run, device, repeats)
+    share = load.share()  # before anything is compiled, which is done in other processes
+    quantities |= _compiled(run, device, repeats, config.compile) | _graphed(run, device, repeats)
     states += _states(device, "after")
     moment = datetime.now(UTC)
     hardware = describe_hardware(device)
     device_name = re.sub(r"[^a-z0-9]+", "-", hardware.name.lower()).strip("-") or device.type
     return Timing(
-        name=f"{device_name}_{asked.precision}_b{asked.batch_size}_{moment:%Y%m%dT%H%M%S.%f}"[:200],
-        model=asked.model,
-        task=asked.task,
+        name=f"{device_name}_{config.precision}_b{config.batch_size}_{moment:%Y%m%dT%H%M%S.%f}"[:200],
+        model=config.model,
+        task=config.task,
         hardware=hardware,
         software=describe_software(),
         measured=moment,
-        command=asked.command,
-        batch_size=asked.batch_size,
+        command=config.command,
+        batch_size=config.batch_size,
         precision=run.recipe.precision,
         warm_up=WARM_UP,
         states=states,

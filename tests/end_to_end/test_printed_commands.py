@@ -17,7 +17,7 @@ import datasets
 from bench.cli.main import app, main
 from bench.commands import repeat_command
 from bench.errors import BenchError
-from bench.measure.timing import Asked
+from bench.measure.timing import TimingConfig
 from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
 from bench.record import failed_record
@@ -198,11 +198,11 @@ def test_compare_says_how_to_make_what_it_would_read(tmp_path, capsys, task, pro
 
 def test_a_timings_command_asks_for_the_same():
     for extra, plugins in itertools.product(({}, {"repeats": 3, "compile": True, "together": True}), ((), ("my net.py",))):
-        asked = Asked("cnn", "mnist-scale-28", "cpu", 64, "bf16", plugins=plugins, **extra)
-        verb, after = parse(shlex.split(asked.command))
+        config = TimingConfig("cnn", "mnist-scale-28", "cpu", 64, "bf16", plugins=plugins, **extra)
+        verb, after = parse(shlex.split(config.command))
         assert (verb, list(after["model"]), list(after["task"])) == ("time", ["cnn"], ["mnist-scale-28"])
         found = {"repeats": after["repeats"], "compile": after["compiled"], "together": after["together"]}
-        assert found == {"repeats": asked.repeats, "compile": asked.compile, "together": asked.together}
+        assert found == {"repeats": config.repeats, "compile": config.compile, "together": config.together}
         assert (after["device"], after["batch_size"], after["precision"]) == ("cpu", 64, "bf16")
         assert tuple(map(str, after["plugin"])) == plugins
 

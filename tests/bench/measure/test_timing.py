@@ -10,9 +10,9 @@ from bench.errors import BenchError
 from bench.machine.background_load import taints
 from bench.machine.device import on
 from bench.measure.profiling import profile_step
-from bench.measure.sampling import samples
 from bench.measure.timed_step import TimedStep, timed_run
-from bench.measure.timing import Asked, time_model
+from bench.measure.timer import samples
+from bench.measure.timing import TimingConfig, time_model
 from leaderboard.reading.folders import read_measurements
 from leaderboard.records.timing import Timing
 
@@ -49,7 +49,7 @@ def test_a_model_is_timed_in_a_process_of_its_own_and_leaves_a_record(tmp_path, 
 def test_a_model_that_cannot_be_timed_is_one_line(plugin):
     said = r"timing raises-net on mnist-scale-28 failed: RuntimeError: no such luck .*tiny_net.py:\d+: raise"
     with pytest.raises(BenchError, match=said):
-        time_model(Asked("raises-net", TASK, "cpu", 4, repeats=1, plugins=(str(plugin),)))
+        time_model(TimingConfig("raises-net", TASK, "cpu", 4, repeats=1, plugins=(str(plugin),)))
 
 
 @pytest.mark.parametrize(
@@ -118,6 +118,6 @@ def test_a_captured_step_is_the_step(model):
 
 @pytest.mark.gpu
 def test_a_timing_on_cuda_tells_the_cards_state():
-    timing = time_model(Asked("cnn", TASK, "cuda", 32, repeats=5))
+    timing = time_model(TimingConfig("cnn", TASK, "cuda", 32, repeats=5))
     assert [state.when for state in timing.states] == ["before", "busy", "after"]
     assert len(timing.graph_step_seconds or []) == 5 and timing.notes == []

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bench.measure.counting import count
 from bench.measure.timed_step import TimedStep, timed_run
+from bench.measure.timer import count
 from models.mnist_net import CHANNELS, HIDDEN
 from models.reference import plain_layers
 
