@@ -70,12 +70,12 @@ def _check(kind: str, name: str | None, known: Iterable[str], records: str) -> N
 
 
 def _report(section: Section, table: Table, a: str, b: str) -> str:
-    from leaderboard.board.markup import spread
+    from leaderboard.board.markup import mean_std
 
     lines = [f"{table.task}, protocol {section.protocol} ({table.digest}), data {section.variant}"]
     for row in (row for model in (a, b) for row in table.rows if row.model == model):
         assert row.summary is not None
-        lines.append(f"  {row.model:<16} error {spread(row.summary.mean, row.summary.std)} %, n = {row.summary.n}")
+        lines.append(f"  {row.model:<16} error {mean_std(row.summary.mean, row.summary.std)} %, n = {row.summary.n}")
     found = next((c for c in table.comparisons if {c.a, c.b} == {a, b}), None)
     if found is None:
         return "\n".join(lines + _of_images_only(table, a, b))

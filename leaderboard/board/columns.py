@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from leaderboard.board import markup
+from leaderboard.board.epoch_time import EpochTime
 from leaderboard.board.markup import NOTHING
-from leaderboard.board.pace import Pace
 from leaderboard.board.published import PublishedResult
 from leaderboard.board.tables import Row, Table
 from leaderboard.errors import one_line
@@ -39,7 +39,7 @@ def _published(result: PublishedResult | None) -> str:
     """Mean and spread of a published number, with a dagger where it was quoted from memory only."""
     if result is None:
         return NOTHING
-    return markup.spread(result.error_mean, result.error_std) + ("" if result.verified else " †")
+    return markup.mean_std(result.error_mean, result.error_std) + ("" if result.verified else " †")
 
 
 def _gap(row: Row) -> str:
@@ -52,17 +52,17 @@ def _gap(row: Row) -> str:
 
 def _times(row: Row) -> str:
     """Median seconds per epoch for each hardware and way of computing, named where there are several."""
-    return "; ".join(_time(pace, of_several=len(row.paces) > 1) for pace in row.paces) or NOTHING
+    return "; ".join(_time(time, of_several=len(row.epoch_times) > 1) for time in row.epoch_times) or NOTHING
 
 
 def _hardware(row: Row) -> str:
     """Everything that the row's runs were trained on, and how where not in the plain way."""
-    return "; ".join(one_line(pace.label) for pace in row.paces) or NOTHING
+    return "; ".join(one_line(time.label) for time in row.epoch_times) or NOTHING
 
 
-def _time(pace: Pace, of_several: bool) -> str:
-    mark = " ‡" if pace.shared else ""
-    return markup.seconds(pace.seconds) + mark + (f" ({one_line(pace.label)})" if of_several else "")
+def _time(time: EpochTime, of_several: bool) -> str:
+    mark = " ‡" if time.shared else ""
+    return markup.seconds(time.seconds) + mark + (f" ({one_line(time.label)})" if of_several else "")
 
 
 def _mean(result: PublishedResult | None) -> float | None:
@@ -73,7 +73,7 @@ MODEL = Column("Model", lambda row: row.model, lambda row: row.model, number=Fal
 RANK = Column("Rank", lambda row: NOTHING if row.rank is None else str(row.rank), lambda row: row.rank, optional=True)
 ERROR = Column(
     "Error %",
-    lambda row: markup.spread(row.summary.mean, row.summary.std) if row.summary else NOTHING,
+    lambda row: markup.mean_std(row.summary.mean, row.summary.std) if row.summary else NOTHING,
     lambda row: row.summary.mean if row.summary else None,
     heading="Error % (mean ± std)",
 )
@@ -83,7 +83,7 @@ INTERVAL = Column(
     lambda row: row.interval.low if row.interval else None,
     optional=True,
 )
-COUNT = Column("n", lambda row: markup.whole(row.summary, row.expected), lambda row: row.summary.n if row.summary else 0)
+COUNT = Column("n", lambda row: markup.count_of(row.summary, row.expected), lambda row: row.summary.n if row.summary else 0)
 PUBLISHED = Column(
     "Published %",
     lambda row: _published(row.published),
@@ -106,7 +106,10 @@ PARAMETERS = Column(
     lambda row: row.parameters[0] if row.parameters else None,
 )
 TIME = Column(
-    "Train s/epoch", _times, lambda row: row.paces[0].seconds if row.paces else None, heading="Train s/epoch (median)"
+    "Train s/epoch",
+    _times,
+    lambda row: row.epoch_times[0].seconds if row.epoch_times else None,
+    heading="Train s/epoch (median)",
 )
 HARDWARE = Column("Hardware", _hardware, _hardware, number=False)
 

@@ -7,8 +7,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from leaderboard.board.charts import figures
-from leaderboard.board.charts.charts import Chart, charts_of, coloured
-from leaderboard.board.charts.measured import Theme, themes_of
+from leaderboard.board.charts.chart import Chart
+from leaderboard.board.charts.measurement_charts import ChartGroup, chart_groups
+from leaderboard.board.charts.table_charts import charts_of, coloured_models
 from leaderboard.board.export import latex_table, models_csv, pairs_csv
 from leaderboard.board.tables import Section, Table
 from leaderboard.errors import one_line
@@ -32,17 +33,17 @@ def folder_files(collection: Collection, sections: Sequence[Section], read: Read
         for table in section.tables:
             parts = [section.protocol, section.variant, table.task, *([table.digest] if table.one_of_several else [])]
             tables[_unique("_".join(map(file_part, parts)), tables)] = section, table
-    themes: dict[str, Theme] = {}
-    for theme in themes_of(collection):
-        themes[_unique(file_part(theme.name), [*tables, *themes])] = theme
+    measured: dict[str, ChartGroup] = {}
+    for group in chart_groups(collection):
+        measured[_unique(file_part(group.name), [*tables, *measured])] = group
     files, drawn = _exports(tables), {}
     page = None if draw else read(PAGE) or b""
     shown: defaultdict[str, list[bytes]] = defaultdict(list)
-    for name, chart, models in _charts(tables, themes):
+    for name, chart, models in _charts(tables, measured):
         path = f"figures/{name}_{chart.name}"
         drawn[f"{path}.svg"], drawn[f"{path}.pdf"], svg = _figure(path, chart, models, read, page)
         shown[name].append(svg)
-    files[PAGE] = render_page(collection, tables, themes, shown, files).encode("utf-8", "backslashreplace")
+    files[PAGE] = render_page(collection, tables, measured, shown, files).encode("utf-8", "backslashreplace")
     files |= drawn
     files[LIST] = "".join(f"{path}\n" for path in sorted([*files, LIST])).encode()
     return dict(sorted(files.items()))
@@ -65,14 +66,14 @@ def _exports(tables: Mapping[str, tuple[Section, Table]]) -> dict[str, bytes]:
 
 
 def _charts(
-    tables: Mapping[str, tuple[Section, Table]], themes: Mapping[str, Theme]
+    tables: Mapping[str, tuple[Section, Table]], measured: Mapping[str, ChartGroup]
 ) -> Iterator[tuple[str, Chart, Sequence[str]]]:
-    """Every chart with the name of its table or theme and the models that have colours in it."""
+    """Every chart with the name of its table or measurement and the models that have colours in it."""
     serious = [(table, name) for name, (section, table) in tables.items() if not section.smoke]
     for table, name in sorted(serious, key=lambda pair: -len(pair[0].runs))[:MOST_TABLES]:
-        yield from ((name, chart, coloured(table)) for chart in charts_of(table))
-    for name, theme in themes.items():
-        yield from ((name, chart, sorted(chart.models)) for chart in theme.charts)
+        yield from ((name, chart, coloured_models(table)) for chart in charts_of(table))
+    for name, group in measured.items():
+        yield from ((name, chart, sorted(chart.models)) for chart in group.charts)
 
 
 def _figure(path: str, chart: Chart, models: Sequence[str], read: Reader, page: bytes | None) -> tuple[bytes, bytes, bytes]:

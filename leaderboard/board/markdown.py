@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 from leaderboard.board import markup, scale_tables, uncertainty
 from leaderboard.board.columns import MARKDOWN, MODEL, TIME, Column, columns_of
+from leaderboard.board.epoch_time import execution_label, hardware_label
 from leaderboard.board.markup import HOW_TO_BEGIN, NOTHING, SMOKE_BANNER, code, escape
-from leaderboard.board.pace import execution_label, hardware_label
 from leaderboard.board.published import footnotes
 from leaderboard.board.tables import Row, Section, Table, build_sections
 from leaderboard.reading.collection import Collection, Source, collect
-from leaderboard.reading.folders import Unreadable
 from leaderboard.records.runs import RunResult
 
 _EXPLANATION = """\
@@ -73,7 +72,7 @@ def _table(table: Table) -> list[str]:
     right = [column.heading or column.title for column in columns if column.number and column is not TIME]
     lines += [*markup.table(header, [_row(row, columns, sources) for row in table.rows], right), ""]
     lines += [line for note in footnotes(results) for line in (note, "")]
-    if any(pace.shared for row in table.rows for pace in row.paces):
+    if any(time.shared for row in table.rows for time in row.epoch_times):
         lines += ["‡ tainted: other processes or runs were on the device, so this time may be too long.", ""]
     if sources:
         numbered = [f"{number}. {escape(source, 1000)}" for number, source in enumerate(sources, 1)]
@@ -118,7 +117,8 @@ def _leftovers(collection: Collection) -> list[str]:
     lines = []
     if collection.unreadable:
         lines += ["## Unreadable files", "", "These gave no record and are in no table.", ""]
-        lines += [*_unreadable(collection.unreadable), ""]
+        # By their names below the records folder: the board must not depend on where that stands.
+        lines += [*(f"- {code(item.name)}: {escape(item.reason)}" for item in collection.unreadable), ""]
     altered = [run for run in collection.runs if run.altered]
     if altered:
         lines += ["## Kept off the board", "", "Another network, or other images, than the task's own; no number is shown.", ""]
@@ -126,8 +126,3 @@ def _leftovers(collection: Collection) -> list[str]:
     if collection.notes:
         lines += ["## Runs found more than once", "", *(f"- {escape(note, 2000)}" for note in collection.notes), ""]
     return lines
-
-
-def _unreadable(items: tuple[Unreadable, ...]) -> list[str]:
-    # Without the folder above: the board must not depend on where the records folder stands.
-    return [f"- {code(item.name)}: {escape(item.reason)}" for item in items]

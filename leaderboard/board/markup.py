@@ -42,7 +42,7 @@ def folded(summary: str, lines: Sequence[str]) -> list[str]:
     return ["<details>", f"<summary>{summary}</summary>", "", *lines, "", "</details>", ""]
 
 
-def spread(mean: float, std: float | None) -> str:
+def mean_std(mean: float, std: float | None) -> str:
     """``2.10 ± 0.09``, or the mean alone."""
     return f"{mean:.2f}" if std is None else f"{mean:.2f} ± {std:.2f}"
 
@@ -70,7 +70,7 @@ def seconds(value: float | None) -> str:
     return f"{value:.3f}" if value < 1 else f"{value:.2f}" if value < 10 else f"{value:.1f}"
 
 
-def whole(summary: Summary | None, expected: int | None) -> str:
+def count_of(summary: Summary | None, expected: int | None) -> str:
     """How many runs a mean stands on: ``6``, or ``2 of 6`` when some of those the protocol asks for are missing."""
     n = summary.n if summary else 0
     return f"{n} of {expected}" if expected is not None and n < expected else str(n)

@@ -54,5 +54,5 @@ def _largest(tables: Sequence[Table]) -> Table | None:
 def _cell(row: Row | None) -> str:
     if row is None or row.summary is None:
         return NOTHING
-    n = markup.whole(row.summary, row.expected)
-    return markup.spread(row.summary.mean, row.summary.std) + (f" ({n})" if "of" in n else "")
+    n = markup.count_of(row.summary, row.expected)
+    return markup.mean_std(row.summary.mean, row.summary.std) + (f" ({n})" if "of" in n else "")

@@ -4,33 +4,27 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from statistics import mean
 from typing import Literal, TypeVar
 
 from leaderboard.board import markup
 from leaderboard.board.markup import NOTHING, code, escape
+from leaderboard.board.tables import error_by_scale
 from leaderboard.reading.collection import Collection
 from leaderboard.records.equivariance import Equivariance, LayerError
 from leaderboard.records.runs import RunResult
 from leaderboard.records.scale_sweep import ScaleSweep
 
 T = TypeVar("T")
+Fold = tuple[str, str, list[str]]  # the task, the line that unfolds a table, and the table
 
 _HEADING = """\
 ## Beyond one number
 
 Where the errors lie, what happens outside the range of sizes trained on, and how far the networks are from scale and
 translation equivariance (docs/equivariance.md). Under the line of a table: the means over n runs or sets of weights."""
-
-
-@dataclass(frozen=True)
-class _Fold:
-    """One table of a task, under the line that unfolds it."""
-
-    task: str
-    summary: str
-    lines: list[str]
 
 
 def render(collection: Collection) -> list[str]:
@@ -42,10 +36,10 @@ def render(collection: Collection) -> list[str]:
     runs = [run for run in shown.runs if len(run.error_by_scale) > 1]
     folds = [*_by_size(runs), *_outside(shown.scale_sweeps), *_equivariance(shown.equivariance)]
     lines = [_HEADING, ""] if folds else []
-    for task in sorted({fold.task for fold in folds}):
+    for task, its_folds in groupby(sorted(folds, key=itemgetter(0)), key=itemgetter(0)):  # sorting keeps the order in a task
         lines += [f"### {task}", ""]
-        for fold in folds:
-            lines += markup.folded(fold.summary, fold.lines) if fold.task == task else []
+        for _, summary, table in its_folds:
+            lines += markup.folded(summary, table)
     return lines
 
 
@@ -57,23 +51,13 @@ def _grouped(items: Iterable[T], key: Callable[[T], Hashable]) -> list[list[T]]:
     return [groups[name] for name in sorted(groups, key=repr)]
 
 
-def pooled(runs: Iterable[RunResult]) -> dict[tuple[float, float], tuple[int, int]]:
-    """Test images and wrong answers in each bin of scale (low, high), over all runs: each image counts the same."""
-    bins: dict[tuple[float, float], tuple[int, int]] = {}
-    for run in runs:
-        for low, high, count, wrong in run.error_by_scale:
-            images, errors = bins.get((low, high), (0, 0))
-            bins[low, high] = images + count, errors + wrong
-    return dict(sorted(bins.items()))
-
-
-def _by_size(runs: Iterable[RunResult]) -> list[_Fold]:
+def _by_size(runs: Iterable[RunResult]) -> list[Fold]:
     """Test error by the digits' scale factor, over all test images of a model's runs."""
     folds = []
     for group in _grouped(runs, lambda run: (run.task, run.protocol, run.protocol_digest, run.data_variant)):
-        first, rows, bins = group[0], [], pooled(group)
+        first, rows, bins = group[0], [], error_by_scale(group)
         for same in _grouped(group, lambda run: run.model):
-            found = pooled(same)
+            found = error_by_scale(same)
             counts = [found.get(bounds, (0, 0)) for bounds in bins]
             cells = [f"{100 * wrong / count:.2f}" if count else NOTHING for count, wrong in counts]
             rows.append([code(same[0].model), str(len(same)), *cells])
@@ -83,11 +67,11 @@ def _by_size(runs: Iterable[RunResult]) -> list[_Fold]:
         what = (
             f"Error by digit size: protocol {code(first.protocol)} ({code(first.protocol_digest)}), {code(first.data_variant)}"
         )
-        folds.append(_Fold(first.task, what, lines))
+        folds.append((first.task, what, lines))
     return folds
 
 
-def _outside(tested: Iterable[ScaleSweep]) -> list[_Fold]:
+def _outside(tested: Iterable[ScaleSweep]) -> list[Fold]:
     """Test error when every digit is drawn at one factor."""
     folds = []
     for group in _grouped(tested, lambda m: (m.task, m.protocol, m.protocol_digest, m.trained_range)):
@@ -110,11 +94,11 @@ def _outside(tested: Iterable[ScaleSweep]) -> list[_Fold]:
             *markup.table(header, rows, header[1:]),
         ]
         what = f"Outside the training range: protocol {code(first.protocol)} ({code(first.protocol_digest)})"
-        folds.append(_Fold(first.task, what, lines))
+        folds.append((first.task, what, lines))
     return folds
 
 
-def _equivariance(errors: Iterable[Equivariance]) -> list[_Fold]:
+def _equivariance(errors: Iterable[Equivariance]) -> list[Fold]:
     """Scale and translation errors by layer, never averaged over different settings."""
     folds = []
     for group in _grouped(errors, lambda m: (m.task, m.state, m.protocol or "", *_settings(m))):
@@ -135,7 +119,7 @@ def _equivariance(errors: Iterable[Equivariance]) -> list[_Fold]:
             *markup.table(header, [_cells(same, names, _shift) for same in models], header[1:]),
         ]
         when = "at initialisation" if first.state == "initialisation" else f"after training under {code(first.protocol)}"
-        folds.append(_Fold(first.task, f"Equivariance error {when}", lines))
+        folds.append((first.task, f"Equivariance error {when}", lines))
     return folds
 
 

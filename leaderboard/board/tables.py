@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from leaderboard.board.pace import Pace, paces_of
+from leaderboard.board.epoch_time import EpochTime, epoch_times_of
 from leaderboard.board.published import PublishedResult, find
 from leaderboard.records.runs import RunResult
 from leaderboard.stats.answers import by_model, check_comparable, evidence_of
@@ -26,7 +26,7 @@ class Row:
     summary: Summary | None
     expected: int | None
     parameters: tuple[int, ...]
-    paces: tuple[Pace, ...]
+    epoch_times: tuple[EpochTime, ...]
     published: PublishedResult | None
     pooled: PublishedResult | None
     split: PublishedResult | None
@@ -93,6 +93,16 @@ def build_sections(runs: Iterable[RunResult]) -> tuple[Section, ...]:
     )
 
 
+def error_by_scale(runs: Iterable[RunResult]) -> dict[tuple[float, float], tuple[int, int]]:
+    """Test images and wrong answers in each bin of scale (low, high), over all runs: each image counts the same."""
+    bins: dict[tuple[float, float], tuple[int, int]] = {}
+    for run in runs:
+        for low, high, count, wrong in run.error_by_scale:
+            images, errors = bins.get((low, high), (0, 0))
+            bins[low, high] = images + count, errors + wrong
+    return dict(sorted(bins.items()))
+
+
 def _tables(groups: dict[tuple[str, str], list[RunResult]], smoke: bool) -> tuple[Table, ...]:
     tasks = [task for task, _ in groups]
     return tuple(_table(task, digest, tasks.count(task) > 1, runs, smoke) for (task, digest), runs in sorted(groups.items()))
@@ -122,7 +132,7 @@ def _row(task: str, model: str, runs: list[RunResult], rank: int | None, smoke: 
         summary=summarise(errors) if errors else None,
         expected=max((run.expected for run in runs if run.expected is not None), default=None),
         parameters=tuple(sorted({run.parameters for run in succeeded if run.parameters is not None})),
-        paces=paces_of(succeeded),
+        epoch_times=epoch_times_of(succeeded),
         published=None if smoke else find(task, model),
         pooled=None if smoke else find(task, model, "reproduction-as-published"),
         split=None if smoke else find(task, model, "reproduction-split"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from leaderboard.board import markup
 from leaderboard.board.markup import NOTHING, code, escape
 from leaderboard.records.timing import Timing, quartiles
-from leaderboard.timings.tables import Column, TimingTable, baseline_of, build_tables, column_of, find_device
+from leaderboard.timings.tables import DeviceColumn, TimingTable, baseline_of, build_tables, column_of, find_device
 
 _EXPLANATION = """\
 Median time of a training step (forward, backward, optimizer) with its quartiles, in milliseconds; `× cnn` is that time as a
@@ -47,7 +47,7 @@ def _baseline(timings: Sequence[Timing], tables: Sequence[TimingTable], wanted: 
     return min(devices, key=lambda device: (-devices.count(device), device), default="")
 
 
-def _settings(column: Column) -> str:
+def _settings(column: DeviceColumn) -> str:
     return f"batch {column.batch_size}, {column.precision}"
 
 
@@ -68,7 +68,7 @@ def _table(table: TimingTable, device: str, mixed: bool) -> list[str]:
     means = [text for column in table.columns for text in (NOTHING, _number(table.mean_ratio(column)), NOTHING)]
     rows.append([f"geometric mean of {others}" + (" that all columns have" if len(table.columns) > 1 else ""), *means])
     if base is not None and len(table.columns) > 1:
-        speeds = [text for column in table.columns for text in (f"{_number(table.speed(column, base))} ×", NOTHING, NOTHING)]
+        speeds = [text for column in table.columns for text in (f"{_number(table.speedup(column, base))} ×", NOTHING, NOTHING)]
         rows.append([f"speed, {escape(base.device)} = 1 (geometric mean of the models of both)", *speeds])
     lines += [*markup.table(["Model", *heads], rows, heads), ""]
     if base is not None and len(table.columns) > 1:
@@ -78,12 +78,12 @@ def _table(table: TimingTable, device: str, mixed: bool) -> list[str]:
     return lines + _details(table)
 
 
-def _cell(table: TimingTable, model: str, column: Column, base: Column | None) -> list[str]:
+def _cell(table: TimingTable, model: str, column: DeviceColumn, base: DeviceColumn | None) -> list[str]:
     cell = table.cells.get((model, column))
     if cell is None:
         return [NOTHING] * 3
-    climb = table.climb(model, column, base) if base is not None and base != column else None
-    arrow = "" if not climb else f" ↑{climb}" if climb > 0 else f" ↓{-climb}"
+    gained = table.places_gained(model, column, base) if base is not None and base != column else None
+    arrow = "" if not gained else f" ↑{gained}" if gained > 0 else f" ↓{-gained}"
     return [_milliseconds(cell.timing.step_seconds), _number(cell.ratio), f"{cell.rank}{arrow}"]
 
 
@@ -102,32 +102,31 @@ def _number(value: float | None) -> str:
 
 
 def _details(table: TimingTable) -> list[str]:
-    header = [
-        "Model", "Device", "n", "Images/s", "Latency ms", "Peak MB", "GFLOP/step", "Of matmul rate", "Of copy rate",
-        "CUDA graph ms", "Compiled ms", "Compile s", "Measured", "Command",
-    ]  # fmt: skip
     rows = []
     for (model, column), cell in sorted(table.cells.items()):
         timing = cell.timing
         rows.append(
-            [
-                code(model),
-                escape(column.device),
-                str(len(timing.step_seconds)),
-                f"{timing.batch_size / quartiles(timing.inference_seconds).median:.0f}",
-                _milliseconds(timing.latency_seconds),
-                NOTHING if timing.peak_memory_bytes is None else f"{timing.peak_memory_bytes / 1e6:.0f}",
-                f"{timing.step_operations / 1e9:.1f}",
-                f"{timing.matmul_fraction:.0%}",
-                f"{timing.copy_fraction:.0%}",
-                _milliseconds(timing.graph_step_seconds),
-                _milliseconds(timing.compiled_step_seconds),
-                NOTHING if timing.compile_seconds is None else f"{timing.compile_seconds:.0f}",
-                f"{timing.measured:%Y-%m-%d}",
-                code(timing.command),
-            ]
+            {
+                "Model": code(model),
+                "Device": escape(column.device),
+                "n": str(len(timing.step_seconds)),
+                "Images/s": f"{timing.batch_size / quartiles(timing.inference_seconds).median:.0f}",
+                "Latency ms": _milliseconds(timing.latency_seconds),
+                "Peak MB": NOTHING if timing.peak_memory_bytes is None else f"{timing.peak_memory_bytes / 1e6:.0f}",
+                "GFLOP/step": f"{timing.step_operations / 1e9:.1f}",
+                "Of matmul rate": f"{timing.matmul_fraction:.0%}",
+                "Of copy rate": f"{timing.copy_fraction:.0%}",
+                "CUDA graph ms": _milliseconds(timing.graph_step_seconds),
+                "Compiled ms": _milliseconds(timing.compiled_step_seconds),
+                "Compile s": NOTHING if timing.compile_seconds is None else f"{timing.compile_seconds:.0f}",
+                "Measured": f"{timing.measured:%Y-%m-%d}",
+                "Command": code(timing.command),
+            }
         )
-    return markup.folded(markup.plural(len(rows), "timing"), markup.table(header, rows, header[2:12]))
+    header = list(rows[0])
+    return markup.folded(
+        markup.plural(len(rows), "timing"), markup.table(header, [list(row.values()) for row in rows], header[2:12])
+    )
 
 
 def _not_compared(tables: Sequence[TimingTable]) -> list[str]:
@@ -145,15 +144,9 @@ def _not_compared(tables: Sequence[TimingTable]) -> list[str]:
 def _tainted(timings: Sequence[Timing]) -> list[str]:
     if not timings:
         return []
-    rows = [
-        [
-            code(timing.task),
-            code(timing.model),
-            escape(column_of(timing).device),
-            code(timing.name),
-            escape("; ".join(timing.tainted)),
-        ]
-        for timing in timings
-    ]
+    rows = []
+    for timing in timings:
+        why = escape("; ".join(timing.tainted))
+        rows.append([code(timing.task), code(timing.model), escape(column_of(timing).device), code(timing.name), why])
     count = markup.plural(len(timings), "tainted timing")
     return markup.folded(f"{count}, in no table", markup.table(["Task", "Model", "Device", "Name", "Why"], rows))

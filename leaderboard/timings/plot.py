@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
-from leaderboard.board.charts.no_window import no_window
+from leaderboard.board.charts.headless import headless
 from leaderboard.errors import RecordError
 from leaderboard.timings.tables import PLAIN, TimingTable
 
@@ -27,7 +27,7 @@ def ratio_figure(tables: Sequence[TimingTable]) -> bytes:
         raise RecordError(
             f"there is nothing to draw: no device has timed {PLAIN} and another model; time them with: bench time --all"
         )
-    with no_window():
+    with headless():
         return _draw(rows)
 
 

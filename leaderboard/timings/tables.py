@@ -18,7 +18,7 @@ PLAIN = "cnn"
 
 
 @dataclass(frozen=True, order=True)
-class Column:
+class DeviceColumn:
     """What a time hangs on besides the model and the task."""
 
     device: str
@@ -41,8 +41,8 @@ class TimingTable:
     """``mean_ratio``: geometric mean of the ratios over the models that all columns have (``shared``, without the CNN)."""
 
     task: str
-    columns: tuple[Column, ...]
-    cells: dict[tuple[str, Column], Cell]
+    columns: tuple[DeviceColumn, ...]
+    cells: dict[tuple[str, DeviceColumn], Cell]
     shared: tuple[str, ...]
 
     @property
@@ -50,35 +50,35 @@ class TimingTable:
         """By name, the plain CNN first."""
         return sorted({model for model, _ in self.cells}, key=lambda model: (model != PLAIN, model))
 
-    def mean_ratio(self, column: Column) -> float | None:
+    def mean_ratio(self, column: DeviceColumn) -> float | None:
         """None: there is nothing to take a mean of."""
         ratios = [ratio for model in self.shared if (ratio := self.cells[model, column].ratio) is not None]
         return math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios and len(ratios) == len(self.shared) else None
 
-    def speed(self, column: Column, baseline: Column) -> float | None:
+    def speedup(self, column: DeviceColumn, baseline: DeviceColumn) -> float | None:
         """How many times as fast as the baseline: geometric mean over the models that both have, the CNN included."""
         both = [model for model in self.models if (model, column) in self.cells and (model, baseline) in self.cells]
         logs = [math.log(self.cells[m, baseline].timing.step / self.cells[m, column].timing.step) for m in both]
         return math.exp(sum(logs) / len(logs)) if logs else None
 
-    def climb(self, model: str, column: Column, baseline: Column) -> int | None:
+    def places_gained(self, model: str, column: DeviceColumn, baseline: DeviceColumn) -> int | None:
         """Places that a model gains on this column against the baseline, among the models that both have."""
         both = {m for m in self.models if (m, column) in self.cells and (m, baseline) in self.cells}
         if model not in both:
             return None
 
-        def place(where: Column) -> int:
+        def place(where: DeviceColumn) -> int:
             mine = self.cells[model, where].timing.step
             return sum(self.cells[other, where].timing.step < mine for other in both)
 
         return place(baseline) - place(column)
 
 
-def column_of(timing: Timing) -> Column:
+def column_of(timing: Timing) -> DeviceColumn:
     """The column that a timing belongs to."""
     hardware = timing.hardware
     threads = f", {hardware.threads} thread{'' if hardware.threads == 1 else 's'}" if hardware.device == "cpu" else ""
-    return Column(one_line(hardware.name) + threads, one_line(timing.software.torch), timing.precision, timing.batch_size)
+    return DeviceColumn(one_line(hardware.name) + threads, one_line(timing.software.torch), timing.precision, timing.batch_size)
 
 
 def build_tables(timings: Iterable[Timing], *, mixed: bool = False) -> tuple[TimingTable, ...]:
@@ -86,14 +86,14 @@ def build_tables(timings: Iterable[Timing], *, mixed: bool = False) -> tuple[Tim
 
     Of several timings of a model in one column the latest counts.
     """
-    groups: defaultdict[tuple[str, ...], dict[tuple[str, Column], Timing]] = defaultdict(dict)
+    groups: defaultdict[tuple[str, ...], dict[tuple[str, DeviceColumn], Timing]] = defaultdict(dict)
     for timing in sorted(timings, key=lambda timing: (timing.measured, timing.name)):
         settings = () if mixed else (timing.precision, f"{timing.batch_size:09}")
         groups[timing.task, *settings][timing.model, column_of(timing)] = timing
     return tuple(_table(task, found) for (task, *_), found in sorted(groups.items()))
 
 
-def _table(task: str, found: dict[tuple[str, Column], Timing]) -> TimingTable:
+def _table(task: str, found: dict[tuple[str, DeviceColumn], Timing]) -> TimingTable:
     columns = tuple(sorted({column for _, column in found}))
     cells = {}
     for (model, column), timing in found.items():
@@ -119,6 +119,6 @@ def find_device(name: str, tables: Sequence[TimingTable]) -> str:
     return matching[0]
 
 
-def baseline_of(table: TimingTable, device: str) -> Column | None:
+def baseline_of(table: TimingTable, device: str) -> DeviceColumn | None:
     """The column of this device in a table, of the latest torch where there are several. None: it has none there."""
     return max((column for column in table.columns if column.device == device), default=None)

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from leaderboard.board.charts.charts import COLOURS, OTHERS, Chart, Mark, colour
-from leaderboard.board.charts.no_window import no_window
+from leaderboard.board.charts.chart import COLOURS, OTHERS, Chart, Mark, colour
+from leaderboard.board.charts.headless import headless
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,17 +42,17 @@ def draw(chart: Chart, models: Sequence[str]) -> tuple[bytes, bytes]:
     """The chart as SVG and as PDF; ``models`` are those with colours of their own."""
     data = _data(chart, models)
     svg, pdf = io.BytesIO(), io.BytesIO()
-    with no_window(), warnings.catch_warnings():
+    with headless(), warnings.catch_warnings():
         import seaborn as sns
         from matplotlib.figure import Figure
 
         warnings.simplefilter("ignore", UserWarning)  # a character that the font lacks is drawn by the reader's
         # Ids are made from the salt: one for each chart, so that none comes twice in a page.
         sns.set_theme(context="paper", style="ticks", rc=_STYLE | {"svg.hashsalt": data})
-        height = 1.2 + 0.24 * len(chart.models) if chart.kind == "rows" else 3.4
+        height = 1.2 + 0.24 * len(chart.models) if chart.kind == "dots" else 3.4
         figure = Figure(figsize=(6.4, height), layout="constrained")
         axes = figure.subplots()
-        (_rows if chart.kind == "rows" else _points)(axes, chart, models)
+        (_dots if chart.kind == "dots" else _points)(axes, chart, models)
         axes.set(title=chart.title + (f" ({chart.note})" if chart.note else ""), xlabel=chart.x_label, ylabel=chart.y_label)
         sns.despine(ax=axes)
         figure.savefig(svg, format="svg", metadata={"Date": None})
@@ -124,14 +124,14 @@ def _for_a_page(svg: bytes, label: str) -> bytes:
 
 
 def _mark(axes: Axes, mark: Mark, y: float, shade: str, shape: str = "o", size: float = 6.5) -> None:
-    words = _says("mark", mark.model, mark.says)
+    words = _says("mark", mark.model, mark.tooltip)
     axes.plot(mark.x, y, shape, color=shade, markersize=size, markeredgecolor="white", markeredgewidth=0.5, gid=words)
 
 
 def _points(axes: Axes, chart: Chart, models: Sequence[str]) -> None:
-    """Charts of the kinds front and lines: a colour and a shape of mark for each of ``models``."""
-    if chart.kind == "front":
-        front = sorted((mark.x, mark.y) for mark in chart.marks if mark.group == "front")
+    """Charts of the kinds pareto and lines: a colour and a shape of mark for each of ``models``."""
+    if chart.kind == "pareto":
+        front = sorted((mark.x, mark.y) for mark in chart.marks if mark.group == "pareto")
         axes.step(*zip(*front, strict=True), where="post", color=OTHERS, linestyle="--", zorder=0)
     if chart.span:
         axes.axvspan(*chart.span, color="0.93", zorder=0)
@@ -141,12 +141,12 @@ def _points(axes: Axes, chart: Chart, models: Sequence[str]) -> None:
         if chart.kind == "lines":
             axes.plot([m.x for m in marks], [m.y for m in marks], color=shade, zorder=1, gid=_says("line", model))
         for mark in marks:
-            _mark(axes, mark, mark.y, shade, shape, 6.5 if chart.kind == "front" else 4.8)
+            _mark(axes, mark, mark.y, shade, shape, 6.5 if chart.kind == "pareto" else 4.8)
         axes.lines[-1].set_label(model if model in models else None)
-    number = "{x:,g}" if chart.kind == "front" else "{x:g}"
+    number = "{x:,g}" if chart.kind == "pareto" else "{x:g}"
     if chart.log_x:
         axes.set_xscale("log")
-        axes.xaxis.set_minor_formatter(number if chart.kind == "front" else "")
+        axes.xaxis.set_minor_formatter(number if chart.kind == "pareto" else "")
     if chart.log_x and chart.kind == "lines":
         axes.set_xticks(sorted({mark.x for mark in chart.marks}))
     axes.xaxis.set_major_formatter(number)
@@ -156,7 +156,7 @@ def _points(axes: Axes, chart: Chart, models: Sequence[str]) -> None:
             part.set_gid(_says("entry", text.get_text()))
 
 
-def _rows(axes: Axes, chart: Chart, models: Sequence[str]) -> None:
+def _dots(axes: Axes, chart: Chart, models: Sequence[str]) -> None:
     """A row for each model; colours say what group a mark is of."""
     rows = {model: index for index, model in enumerate(chart.models)}
     for index, group in enumerate(dict.fromkeys(mark.group for mark in chart.marks)):

@@ -18,9 +18,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from leaderboard.board import markup
-from leaderboard.board.charts.measured import Theme
+from leaderboard.board.charts.measurement_charts import ChartGroup
 from leaderboard.board.columns import Column, columns_of
-from leaderboard.board.pace import execution_label, hardware_label
+from leaderboard.board.epoch_time import execution_label, hardware_label
 from leaderboard.board.tables import Row, Section, Table
 from leaderboard.board.uncertainty import plain_explanation
 from leaderboard.errors import one_line
@@ -31,7 +31,7 @@ _HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
-class Shown:
+class PageTable:
     """One table as the template needs it: ``files`` are (name, data URI) of its CSV and LaTeX."""
 
     section: Section
@@ -45,24 +45,24 @@ class Shown:
 def render_page(
     collection: Collection,
     tables: Mapping[str, tuple[Section, Table]],
-    themes: Mapping[str, Theme],
+    measured: Mapping[str, ChartGroup],
     figures: Mapping[str, Sequence[bytes]],
     files: Mapping[str, bytes],
 ) -> str:
-    """The page. Tables and themes by their names in file names, ``figures`` their SVGs; ``files`` are the tables by path."""
-    drawn = {name: Markup(b"".join(figures.get(name, ())).decode()) for name in (*tables, *themes)}
+    """The page. ``tables`` and ``measured`` by their names in paths, ``figures`` their SVGs, ``files`` the tables."""
+    drawn = {name: Markup(b"".join(figures.get(name, ())).decode()) for name in (*tables, *measured)}
     shown = [_shown(section, table, drawn[name], _data_uris(name, files)) for name, (section, table) in tables.items()]
     script = _read("page.js")
     return _environment().get_template("leaderboard.html").render(
         collection=collection,
         tables=shown,
         uncertainty=plain_explanation(tuple(section for section, _ in tables.values())),
-        themes=[(theme, drawn[name]) for name, theme in themes.items()],
+        measured=[(group, drawn[name]) for name, group in measured.items()],
         altered=[run for run in collection.runs if run.altered],
         unreadable=collection.unreadable,
         tasks=sorted({table.task for _, table in tables.values()}),
         protocols=list(dict.fromkeys(section.protocol for section, _ in tables.values())),
-        hardware=sorted({one_line(p.hardware) for _, table in tables.values() for row in table.rows for p in row.paces}),
+        hardware=sorted({one_line(p.hardware) for _, table in tables.values() for row in table.rows for p in row.epoch_times}),
         style=Markup(_read("page.css")),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -84,11 +84,11 @@ def _read(name: str) -> str:
     return (_HERE / name).read_text(encoding="utf-8")
 
 
-def _shown(section: Section, table: Table, figures: Markup, files: list[tuple[str, str]]) -> Shown:
+def _shown(section: Section, table: Table, figures: Markup, files: list[tuple[str, str]]) -> PageTable:
     runs: defaultdict[str, list[RunResult]] = defaultdict(list)
     for run in sorted((*table.runs, *table.failures), key=lambda run: (run.realization, run.run_id)):
         runs[run.model].append(run)
-    return Shown(section, table, columns_of(table), runs, figures, files)
+    return PageTable(section, table, columns_of(table), runs, figures, files)
 
 
 def _data_uris(name: str, files: Mapping[str, bytes]) -> list[tuple[str, str]]:

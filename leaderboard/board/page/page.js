@@ -58,7 +58,7 @@ function filter() {
     for (const part of all(".figures [data-model]", section)) part.toggleAttribute("hidden", !models.has(part.dataset.model));
     shown += !section.hidden;
   }
-  for (const section of all("section.theme")) section.hidden = task && section.dataset.task !== task;
+  for (const section of all("section.measured")) section.hidden = task && section.dataset.task !== task;
   document.getElementById("count").textContent = shown === 1 ? "1 table" : shown + " tables";
   document.getElementById("nothing").hidden = shown > 0;
 }
@@ -72,7 +72,7 @@ function heat(section, model) {
   for (const part of all("[data-model]", section)) part.classList.toggle("hot", part.dataset.model === model);
   for (const figure of all(".figures", section)) figure.classList.toggle("dimmed", model !== null);
 }
-for (const section of all("section.board, section.theme")) {
+for (const section of all("section.board, section.measured")) {
   for (const mark of all(".mark", section)) {
     const says = mark.querySelector("title").textContent;
     mark.querySelector("title").remove();

@@ -39,8 +39,8 @@ def test_a_user_without_a_name_has_a_folder_for_what_is_compiled(
 def test_figures_without_a_home_are_drawn_without_a_word() -> None:
     """matplotlib looks for a folder for its fonts when it is imported."""
     code = (
-        "from leaderboard.board.charts.no_window import no_window\n"
-        "with no_window():\n"
+        "from leaderboard.board.charts.headless import headless\n"
+        "with headless():\n"
         "    import matplotlib; print(matplotlib.get_cachedir())\n"
     )
     environment = {"HOME": "/dev/null/home", "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}

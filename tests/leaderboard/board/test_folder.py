@@ -16,7 +16,8 @@ from measurement_factory import make_equivariance, make_scale_sweep
 from record_factory import make_record
 
 from leaderboard.board.charts import figures
-from leaderboard.board.charts.charts import Chart, charts_of
+from leaderboard.board.charts.chart import Chart
+from leaderboard.board.charts.table_charts import charts_of
 from leaderboard.board.export import latex_escape, latex_table
 from leaderboard.board.files import check_board, stale_files, write_board
 from leaderboard.board.tables import build_sections
@@ -238,7 +239,7 @@ def test_the_front_is_the_pareto_front() -> None:
     records = [make_record(name, wrong=wrong, parameters=size) for name, (wrong, size) in models.items()]
     (section,) = build_sections(collect(records).runs)
     chart = next(c for c in charts_of(section.tables[0]) if c.name == "error-parameters")
-    assert {mark.model for mark in chart.marks if mark.group == "front"} == {"a", "b", "e"}
+    assert {mark.model for mark in chart.marks if mark.group == "pareto"} == {"a", "b", "e"}
 
 
 def test_times_that_do_not_compare_are_not_in_one_chart() -> None:

@@ -13,7 +13,7 @@ from leaderboard.records.schema import ExecutionUsed
 
 
 @dataclass(frozen=True)
-class Pace:
+class EpochTime:
     """Median training seconds per epoch on one ``hardware``, computed in one way (``execution``; empty: the plain one).
 
     From the runs known to have had the device to themselves if there are any (``alone`` True), else from those of which nobody
@@ -27,7 +27,7 @@ class Pace:
 
     @property
     def label(self) -> str:
-        """All that sets the pace; times compare where it is equal."""
+        """All that sets the time; times compare where it is equal."""
         return ", ".join(part for part in (self.hardware, self.execution) if part)
 
     @property
@@ -36,19 +36,19 @@ class Pace:
         return self.alone is False
 
 
-def paces_of(runs: Iterable[RunResult]) -> tuple[Pace, ...]:
-    """One pace for each hardware and way of computing, in the order of their names."""
+def epoch_times_of(runs: Iterable[RunResult]) -> tuple[EpochTime, ...]:
+    """One time for each hardware and way of computing, in the order of their names."""
     groups: defaultdict[tuple[str, str], list[RunResult]] = defaultdict(list)
     for run in runs:
         groups[hardware_label(run), ", ".join(_steps(run.execution))].append(run)
-    return tuple(_pace(*key, its_runs) for key, its_runs in sorted(groups.items()))
+    return tuple(_epoch_time(*key, its_runs) for key, its_runs in sorted(groups.items()))
 
 
-def _pace(hardware: str, execution: str, runs: list[RunResult]) -> Pace:
+def _epoch_time(hardware: str, execution: str, runs: list[RunResult]) -> EpochTime:
     timed = [run for run in runs if run.train_seconds]
     alone = next((known for known in (True, None, False) if any(run.alone is known for run in timed)), None)
     samples = [seconds for run in timed if run.alone is alone for seconds in run.train_seconds]
-    return Pace(hardware, execution, statistics.median(samples) if samples else None, alone)
+    return EpochTime(hardware, execution, statistics.median(samples) if samples else None, alone)
 
 
 def hardware_label(run: RunResult) -> str:

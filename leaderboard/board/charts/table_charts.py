@@ -1,66 +1,17 @@
-"""What the figures show, in plain numbers; figures.py draws them."""
+"""Charts of a table: errors with ranks, against training time, against parameters, and by scale."""
 
 from __future__ import annotations
 
-import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
 
 from leaderboard.board import markup
-from leaderboard.board.scale_tables import pooled
-from leaderboard.board.tables import Row, Table
+from leaderboard.board.charts.chart import MOST, Chart, Mark, digits, limited
+from leaderboard.board.tables import Row, Table, error_by_scale
 from leaderboard.errors import one_line
 
-ChartKind = Literal["front", "lines", "rows"]
-# Seaborn's colorblind palette; a model keeps its colour within a table's charts.
-COLOURS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9")
-OTHERS = "#bbbbbb"
-MOST: dict[ChartKind, int] = {"front": 200, "lines": 20, "rows": 30}  # models in one chart; beyond, nobody can read it
 
-
-@dataclass(frozen=True)
-class Mark:
-    """One point; ``low`` to ``high`` is a bar through it, ``group`` what its look says, ``says`` a reader's words for it."""
-
-    model: str
-    x: float
-    y: float
-    says: str
-    low: float | None = None
-    high: float | None = None
-    group: str = ""
-
-
-@dataclass(frozen=True)
-class Chart:
-    """``front``: points, the Pareto-optimal ones in group "front". ``lines``: one line per model. ``rows``: one row per model,
-    from best to worst, x and its bar along the row. ``span``: a range of x to be shaded. ``note`` stands below.
-    """
-
-    name: str
-    kind: ChartKind
-    title: str
-    x_label: str
-    y_label: str
-    marks: tuple[Mark, ...]
-    log_x: bool = False
-    span: tuple[float, float] | None = None
-    note: str = ""
-
-    @property
-    def models(self) -> list[str]:
-        """In the order of their first marks."""
-        return list(dict.fromkeys(mark.model for mark in self.marks))
-
-
-def colour(models: Sequence[str], model: str) -> str:
-    """The colour of one of ``models`` (those of a table); the same for every tenth."""
-    return COLOURS[models.index(model) % len(COLOURS)] if model in models else OTHERS
-
-
-def coloured(table: Table) -> list[str]:
+def coloured_models(table: Table) -> list[str]:
     """The models of a table that have colours of their own, by name: the best twenty."""
     return sorted(row.model for row in _with_result(table)[: MOST["lines"]])
 
@@ -70,17 +21,6 @@ def charts_of(table: Table) -> list[Chart]:
     rows = _with_result(table)
     found = [_ranks(rows), _time(rows), _parameters(rows), _by_scale(table, rows)]
     return [chart for chart in found if chart.marks]
-
-
-def digits(value: float) -> float:
-    """Six significant digits: enough to draw, and the same on every machine."""
-    return float(f"{value:.6g}")
-
-
-def limited(kind: ChartKind, models: Sequence[str]) -> tuple[list[str], str]:
-    """The first of ``models`` (best first), as many as such a chart shows, and a note when some are left out."""
-    most = MOST[kind]
-    return list(models[:most]), f"the best {most} of {len(models)} models" if len(models) > most else ""
 
 
 def _with_result(table: Table) -> list[Row]:
@@ -93,13 +33,13 @@ def _error(row: Row) -> float:
 
 def _says(row: Row) -> str:
     assert row.summary
-    text = f"{row.model}: {markup.spread(row.summary.mean, row.summary.std)} %, n = {row.summary.n}"
+    text = f"{row.model}: {markup.mean_std(row.summary.mean, row.summary.std)} %, n = {row.summary.n}"
     text += f", 95 % interval {row.interval.low:.2f} to {row.interval.high:.2f}" if row.interval else ""
     return text + (f", rank {row.rank}" if row.rank else "")
 
 
 def _ranks(rows: Sequence[Row]) -> Chart:
-    shown, note = limited("rows", [row.model for row in rows])
+    shown, note = limited("dots", [row.model for row in rows])
     marks = [
         Mark(
             row.model, _error(row), index, _says(row),
@@ -108,15 +48,15 @@ def _ranks(rows: Sequence[Row]) -> Chart:
         )
         for index, row in enumerate(rows[: len(shown)])
     ]  # fmt: skip
-    return Chart("ranks", "rows", "Error and rank groups", "Test error, % (mean, 95 % interval)", "", tuple(marks), note=note)
+    return Chart("ranks", "dots", "Error and rank groups", "Test error, % (mean, 95 % interval)", "", tuple(marks), note=note)
 
 
 def _time(rows: Sequence[Row]) -> Chart:
     """On the one hardware, and way of computing, that most models have times of: other times do not compare."""
     timed = {  # times taken beside other processes or runs are not shown
-        row.model: {p.label: digits(p.seconds) for p in row.paces if p.seconds and not p.shared} for row in rows
+        row.model: {p.label: digits(p.seconds) for p in row.epoch_times if p.seconds and not p.shared} for row in rows
     }
-    counts = Counter(label for paces in timed.values() for label in paces)
+    counts = Counter(label for epoch_times in timed.values() for label in epoch_times)
     label = min(counts, key=lambda name: (-counts[name], name), default="")
     axis = f"Training time, s per epoch on {one_line(label, 60)}"
     points = [(row, timed[row.model][label]) for row in rows if label in timed[row.model]]
@@ -136,27 +76,22 @@ def _front(name: str, title: str, label: str, points: list[tuple[Row, float]], u
         if _error(row) < best:
             best = _error(row)
             front.add(row.model)
-    shown, note = limited("front", [row.model for row, _ in points])
+    shown, note = limited("pareto", [row.model for row, _ in points])
     marks = [
-        Mark(row.model, x, _error(row), f"{_says(row)}; {x:,.6g} {unit}", group="front" if row.model in front else "")
+        Mark(row.model, x, _error(row), f"{_says(row)}; {x:,.6g} {unit}", group="pareto" if row.model in front else "")
         for row, x in points
         if row.model in front or row.model in shown
     ]
-    return Chart(name, "front", title, label, "Test error, %", tuple(marks), log_x, note=note)
+    return Chart(name, "pareto", title, label, "Test error, %", tuple(marks), log_x, note=note)
 
 
 def _by_scale(table: Table, rows: Sequence[Row]) -> Chart:
     shown, note = limited("lines", [row.model for row in rows])
     marks = []
     for model in shown:
-        for (low, high), (count, wrong) in pooled(run for run in table.runs if run.model == model).items():
+        for (low, high), (count, wrong) in error_by_scale(run for run in table.runs if run.model == model).items():
             if count:
                 says = f"{model}, digits of scale {low:g} to {high:g}: {100 * wrong / count:.2f} % of {count:,}"
                 marks.append(Mark(model, digits((low + high) / 2), digits(100 * wrong / count), says))
     title, label = "Error by digit scale", "Scale factor of the digit (middle of the bin)"
     return Chart("error-scale", "lines", title, label, "Test error, %", tuple(marks), note=note)
-
-
-def mean(values: Iterable[float]) -> float:
-    """The exact mean, to six digits."""
-    return digits(statistics.mean(values))

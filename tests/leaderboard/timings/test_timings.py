@@ -83,8 +83,8 @@ def test_ratios_means_speeds_and_ranks() -> None:
     assert [table.cells[model, slow].rank for model in table.models] == [1, 2, 3]
     assert table.mean_ratio(fast) == pytest.approx((8 * 4) ** 0.5)
     assert table.mean_ratio(slow) == pytest.approx((2 * 4) ** 0.5)
-    assert table.speed(fast, slow) == pytest.approx(prod([100, 25, 100]) ** (1 / 3))
-    assert [table.climb(model, fast, slow) for model in table.models] == [0, -1, 1]
+    assert table.speedup(fast, slow) == pytest.approx(prod([100, 25, 100]) ** (1 / 3))
+    assert [table.places_gained(model, fast, slow) for model in table.models] == [0, -1, 1]
 
 
 def test_a_device_without_the_plain_cnn_has_no_ratio() -> None:
@@ -100,7 +100,7 @@ def test_means_are_over_the_models_that_all_devices_have() -> None:
     fast, slow = table.columns
     assert table.shared == ("a",)
     assert (table.mean_ratio(fast), table.mean_ratio(slow)) == pytest.approx((8, 2))
-    assert table.climb("b", fast, slow) is None
+    assert table.places_gained("b", fast, slow) is None
 
 
 def test_versions_of_torch_are_columns_of_their_own() -> None:

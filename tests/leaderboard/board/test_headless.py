@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[3]
 DRAW = """
 import sys
 from pathlib import Path
-from leaderboard.board.charts.charts import Chart, Mark
+from leaderboard.board.charts.chart import Chart, Mark
 from leaderboard.board.charts.figures import draw
 from leaderboard.timings.plot import ratio_figure
 from leaderboard.timings.tables import build_tables

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def no_window() -> Iterator[None]:
+def headless() -> Iterator[None]:
     """What is drawn within goes to files, by matplotlib's own defaults.
 
     A notebook hands its MPLBACKEND on to the commands that it starts, where matplotlib cannot even be imported with it; and a

@@ -6,14 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from leaderboard.board.charts.charts import Chart, Mark, digits, limited, mean
+from leaderboard.board.charts.chart import Chart, Mark, digits, limited, mean
 from leaderboard.reading.collection import Collection
 from leaderboard.records.equivariance import Equivariance
 from leaderboard.records.scale_sweep import ScaleSweep
 
 
 @dataclass(frozen=True)
-class Theme:
+class ChartGroup:
     """Charts of one task that belong together; ``setting`` says under which conditions, ``name`` is unique to them."""
 
     name: str
@@ -23,7 +23,7 @@ class Theme:
     charts: tuple[Chart, ...]
 
 
-def themes_of(collection: Collection) -> list[Theme]:
+def chart_groups(collection: Collection) -> list[ChartGroup]:
     """Equivariance first; only what was measured in the same way shares a chart.
 
     What was measured on the weights of smoke tests, or of altered networks or images, is left out.
@@ -32,7 +32,7 @@ def themes_of(collection: Collection) -> list[Theme]:
     return [*_equivariance(shown.equivariance), *_generalisation(shown.scale_sweeps)]
 
 
-def _equivariance(items: Iterable[Equivariance]) -> list[Theme]:
+def _equivariance(items: Iterable[Equivariance]) -> list[ChartGroup]:
     groups: defaultdict[tuple[str, str], list[Equivariance]] = defaultdict(list)
     for item in items:
         factors = ", ".join(f"{factor:.3g}" for factor in item.factors)
@@ -43,7 +43,7 @@ def _equivariance(items: Iterable[Equivariance]) -> list[Theme]:
         )
         groups[item.task, setting].append(item)
     return [
-        Theme(f"equivariance-{task}", task, "Equivariance error", setting, _both(its))
+        ChartGroup(f"equivariance-{task}", task, "Equivariance error", setting, _both(its))
         for (task, setting), its in sorted(groups.items())
     ]
 
@@ -53,12 +53,12 @@ def _both(items: list[Equivariance]) -> tuple[Chart, ...]:
     shift = [(item, item.network.translation) for item in items]
     label = "fraction of the response"
     return (
-        _rows("equivariance", "Scale equivariance error", f"Error under scaling, {label}", scale),
-        _rows("translation", "Translation equivariance error", f"Error under a shift, {label}", shift),
+        _dots("equivariance", "Scale equivariance error", f"Error under scaling, {label}", scale),
+        _dots("translation", "Translation equivariance error", f"Error under a shift, {label}", shift),
     )
 
 
-def _rows(name: str, title: str, label: str, values: Sequence[tuple[Equivariance, float | None]]) -> Chart:
+def _dots(name: str, title: str, label: str, values: Sequence[tuple[Equivariance, float | None]]) -> Chart:
     states: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
     for item, value in values:
         if value is not None:
@@ -66,7 +66,7 @@ def _rows(name: str, title: str, label: str, values: Sequence[tuple[Equivariance
     best: dict[str, float] = {}
     for (model, _), found in sorted(states.items()):
         best.setdefault(model, mean(found))  # "at initialisation" comes first, and gives the order where there is one
-    shown, note = limited("rows", sorted(best, key=lambda model: (best[model], model)))
+    shown, note = limited("dots", sorted(best, key=lambda model: (best[model], model)))
     marks = []
     for (model, state), found in sorted(states.items()):
         if model in shown:
@@ -74,22 +74,22 @@ def _rows(name: str, title: str, label: str, values: Sequence[tuple[Equivariance
             low, high = (digits(min(found)), digits(max(found))) if len(found) > 1 else (None, None)
             marks.append(Mark(model, mean(found), shown.index(model), says, low, high, state))
     marks.sort(key=lambda mark: (mark.y, mark.group))
-    return Chart(name, "rows", title, label, "", tuple(marks), note=note)
+    return Chart(name, "dots", title, label, "", tuple(marks), note=note)
 
 
-def _generalisation(items: Iterable[ScaleSweep]) -> list[Theme]:
+def _generalisation(items: Iterable[ScaleSweep]) -> list[ChartGroup]:
     groups: defaultdict[tuple[str, str, str, tuple[float, float]], list[ScaleSweep]] = defaultdict(list)
     for item in items:
         groups[item.task, item.protocol, item.protocol_digest, item.trained_range].append(item)
-    themes = []
+    measured = []
     for (task, protocol, digest, span), its in sorted(groups.items()):
         setting = (
             f"Weights of protocol {protocol} (recipe {digest}), tested on all test digits drawn at one scale factor; mean over "
             f"realizations. The training digits lie within {span[0]:g} to {span[1]:g} (shaded)."
         )
         name = f"generalisation-{protocol}-{task}"
-        themes.append(Theme(name, task, "Error beyond the training range", setting, (_beyond(its, span),)))
-    return themes
+        measured.append(ChartGroup(name, task, "Error beyond the training range", setting, (_beyond(its, span),)))
+    return measured
 
 
 def _beyond(items: list[ScaleSweep], span: tuple[float, float]) -> Chart:
