@@ -33,6 +33,7 @@ from leaderboard.records.store import record_path
 if TYPE_CHECKING:
     import torch
 
+Status = Literal["ok", "failed", "diverged"]
 TEMPORARY = 40  # characters by which names get longer while a file is written, set aside or replaced
 
 
@@ -97,23 +98,15 @@ def _limits(results: Path) -> tuple[int, int]:
 
 
 def succeeded_record(
-    run: Run,
-    *,
-    hardware: Hardware,
-    started: datetime,
-    peak_memory_bytes: int | None,
-    parameters: int,
-    metrics: Metrics,
-    timings: Timings,
-    execution: ExecutionUsed,
-) -> Record:
+    run: Run, hardware: Hardware, started: datetime, peak_memory_bytes: int | None, *,
+    parameters: int, metrics: Metrics, timings: Timings, execution: ExecutionUsed,
+) -> Record:  # fmt: skip
     """The record of a run that came to its end."""
     from bench.machine.hardware import describe_software
 
-    return Record(
-        **frame(run), status="ok", failure=None, parameters=parameters, metrics=metrics, timings=timings, execution=execution,
-        peak_memory_bytes=peak_memory_bytes, hardware=hardware, software=describe_software(), started=started,
-        finished=_now_after(started),
+    return _record(
+        run, "ok", hardware, describe_software(), started, peak_memory_bytes,
+        parameters=parameters, metrics=metrics, timings=timings, execution=execution,
     )  # fmt: skip
 
 
@@ -124,38 +117,39 @@ def failed_record(
     """The record of a run that has no result. `kind`: "diverged", or what kept it from one; `tail`: of a traceback."""
     from bench.machine.hardware import describe_hardware, describe_software
 
-    started = started or datetime.now(UTC)
-    return _failed(
-        run, "diverged" if kind == "diverged" else "failed", Failure(kind=kind, message=message, traceback_tail=tail),
-        describe_hardware(device), describe_software(), started, peak_memory_bytes=peak_memory_bytes,
+    status: Status = "diverged" if kind == "diverged" else "failed"
+    failure, started = Failure(kind=kind, message=message, traceback_tail=tail), started or datetime.now(UTC)
+    return _record(run, status, describe_hardware(device), describe_software(), started, peak_memory_bytes, failure=failure)
+
+
+def execution_used(run: Run, *, cuda_graph: bool, evaluation_batch: int, jobs: int) -> ExecutionUsed:
+    """How a run was computed: as its recipe says, and what only shows while it is."""
+    recipe = run.recipe
+    return ExecutionUsed(
+        cuda_graph=cuda_graph, compile=recipe.compile, batch_split=recipe.batch_split, channels_last=recipe.channels_last,
+        evaluation_batch=evaluation_batch, jobs=jobs,
     )  # fmt: skip
 
 
-def _failed(
-    run: Run, status: Literal["failed", "diverged"], failure: Failure, hardware: Hardware, software: Software,
-    started: datetime, *, execution: ExecutionUsed | None = None, peak_memory_bytes: int | None = None,
+def _record(
+    run: Run, status: Status, hardware: Hardware, software: Software, started: datetime,
+    peak_memory_bytes: int | None = None, *, parameters: int | None = None, metrics: Metrics | None = None,
+    timings: Timings | None = None, execution: ExecutionUsed | None = None, failure: Failure | None = None,
 ) -> Record:  # fmt: skip
+    finished = max(started, datetime.now(UTC))  # a clock may have gone backwards
     return Record(
-        **frame(run), status=status, failure=failure, parameters=None, metrics=None, timings=None, execution=execution,
-        peak_memory_bytes=peak_memory_bytes, hardware=hardware, software=software, started=started,
-        finished=_now_after(started),
+        **frame(run), status=status, execution=execution, parameters=parameters, metrics=metrics, timings=timings,
+        peak_memory_bytes=peak_memory_bytes, hardware=hardware, software=software, started=started, finished=finished,
+        failure=failure,
     )  # fmt: skip
-
-
-def _now_after(started: datetime) -> datetime:
-    return max(started, datetime.now(UTC))  # a clock may have gone backwards
 
 
 def _stand_in(run: Run) -> Record:
     """The run's record as it would be if it failed, of a machine that nobody asked."""
-    execution = ExecutionUsed(
-        cuda_graph=bool(run.recipe.cuda_graph), compile=run.recipe.compile, batch_split=run.recipe.batch_split,
-        channels_last=run.recipe.channels_last, evaluation_batch=run.recipe.evaluation_batch or 1, jobs=1,
-    )  # fmt: skip
-    hardware = Hardware(
-        device="cpu", name="", cores=1, threads=1, memory_bytes=0, driver=None, clocks_mhz=None, power_cap_watts=None,
-        other_processes=None,
-    )  # fmt: skip
+    evaluation_batch = run.recipe.evaluation_batch or 1
+    execution = execution_used(run, cuda_graph=bool(run.recipe.cuda_graph), evaluation_batch=evaluation_batch, jobs=1)
+    unknown = dict.fromkeys(("driver", "clocks_mhz", "power_cap_watts", "other_processes"))
+    hardware = Hardware(device="cpu", name="", cores=1, threads=1, memory_bytes=0, **unknown)
     software = Software(python="", torch="", numpy="", platform="", cuda=None, git_commit=None, git_dirty=None, scalebench="")
     failure = Failure(kind="", message="", traceback_tail=[])
-    return _failed(run, "failed", failure, hardware, software, datetime.now(UTC), execution=execution)
+    return _record(run, "failed", hardware, software, datetime.now(UTC), execution=execution, failure=failure)

@@ -24,11 +24,6 @@ ON_CUDA = {"mnist-scale-28*": 2_000, "mnist-scale-56*": 1_000, "stl10+": 170}
 NO_ANSWER = -1  # where one of an image's logits is no finite number
 
 
-def never() -> bool:
-    """Not to stop."""
-    return False
-
-
 class Evaluation:
     """What a run evaluates with. `batch` images at a time: fewer after they have not fitted into memory."""
 
@@ -39,7 +34,7 @@ class Evaluation:
             usual = next(batch for tasks, batch in ON_CUDA.items() if fnmatchcase(run.task, tasks))
         self.batch = run.recipe.evaluation_batch or usual
 
-    def answers(self, network: nn.Module, images: Tensor, should_stop: Callable[[], bool] = never) -> Tensor:
+    def answers(self, network: nn.Module, images: Tensor, should_stop: Callable[[], bool] = lambda: False) -> Tensor:
         """The class that the network gives to each uint8 image, as `predict`: (N, C, H, W) -> int64 (N,), on their device.
 
         Raises Stopped; ModelError: its outputs are no logits; torch.OutOfMemoryError: not even one image fits.
@@ -61,7 +56,7 @@ def predict(
     images: Tensor,
     precision: str = "float32",
     batch: int | None = None,
-    should_stop: Callable[[], bool] = never,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Tensor:
     """The class that the network gives to each uint8 image, or NO_ANSWER: (N, C, H, W) -> int64 (N,).
 

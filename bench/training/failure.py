@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
-from bench.errors import best_effort
-from leaderboard.records.schema import Failure
+import torch
+
+import models
+from bench.errors import Diverged, NotSaved, best_effort
+from bench.machine.device import is_out_of_memory, peak_memory
+from bench.plan import Run
+from bench.record import failed_record
+from bench.training.out_of_memory import out_of_memory_advice
+from leaderboard.errors import one_line
+from leaderboard.records.schema import Failure, Record
 
 LINES = 12  # of the traceback's end
 OWN = 2  # calls in the model's own files that are kept, the last ones
+
+
+def record_failure(run: Run, device: torch.device, error: BaseException, started: datetime) -> Record:
+    """The record of a run that an exception ended; of one that did not fit into memory with advice, found by trying."""
+    peak, failure = best_effort(peak_memory, device), describe_failure(error, best_effort(_file_of, run))
+    kind, message = failure.kind, failure.message
+    if isinstance(error, Diverged):
+        kind = "diverged"
+    elif isinstance(error, NotSaved):
+        kind = "not saved"
+    elif best_effort(is_out_of_memory, error, otherwise=False):
+        traceback.clear_frames(error.__traceback__)  # they hold the very tensors that did not fit
+        advice = best_effort(out_of_memory_advice, run, device, otherwise="it does not fit into memory")
+        kind, message = "out of memory", f"{advice} ({one_line(message.partition(chr(10))[0]) or kind})"
+    return failed_record(run, device, kind, message, failure.traceback_tail, started=started, peak_memory_bytes=peak)
+
+
+def _file_of(run: Run) -> str | None:
+    """Where the run's model is written, as this process has it."""
+    model = models.info(run.model, run.task)
+    return model.plugin or sys.modules[model.module].__file__
 
 
 def describe_failure(error: BaseException, model_file: str | None) -> Failure:

@@ -14,32 +14,27 @@ from bench.training.step import blank_images, build_network_and_optimizer, train
 
 
 def out_of_memory_advice(run: Run, device: torch.device) -> str:
-    """One line on a run that did not fit: which `--batch-split` would, one training step of it having been tried."""
+    """One line on a run that did not fit: which `--batch-split` would, the smallest power of two with which a step does."""
     batch, parts = run.recipe.batch_size, run.recipe.batch_split
     what = f"a batch of {batch}" + (f" in {parts} parts" if parts > 1 else "") + " does not fit into memory"
     with on(device):
-        found = smallest_split_that_fits(run, device)
-    if found is not None:
-        return f"{what}; it fits with --batch-split {found}"
+        while (parts := 2 * parts) <= batch:
+            if _fits(run, device, parts):
+                return f"{what}; it fits with --batch-split {parts}"
     return f"{what}, nor in smaller parts; take a device with more memory, or a protocol with precision bf16 or smaller batches"
 
 
-def smallest_split_that_fits(run: Run, device: torch.device) -> int | None:
-    """The smallest power of two above the run's `batch_split` with which a training step fits; None: there is none."""
-    parts = 2 * run.recipe.batch_split
-    while parts <= run.recipe.batch_size:
-        if _fits(run, device, parts):
-            return parts
-        parts *= 2
-    return None
-
-
 def _fits(run: Run, device: torch.device, parts: int) -> bool:
+    """Whether a training step of a new network fits, on images without anything in them."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
+    recipe = run.recipe
     try:
-        _step(run, device, parts)
+        network, optimizer = build_network_and_optimizer(run, device, batch_split=parts)
+        images = blank_images(run.task, recipe.data.central_pixels, recipe.batch_size, device)
+        network.train()
+        training_step(network, optimizer, Split(images, torch.zeros(len(images), dtype=torch.long, device=device)), recipe)
     except models.ModelError:  # the network's batches cannot be split
         return False
     except Exception as error:
@@ -47,12 +42,3 @@ def _fits(run: Run, device: torch.device, parts: int) -> bool:
             raise
         return False
     return True
-
-
-def _step(run: Run, device: torch.device, parts: int) -> None:
-    network, optimizer = build_network_and_optimizer(run, device, batch_split=parts)
-    recipe = run.recipe
-    images = blank_images(run.task, recipe.data.central_pixels, recipe.batch_size, device)
-    labels = torch.zeros(len(images), dtype=torch.long, device=device)
-    network.train()
-    training_step(network, optimizer, Split(images, labels), recipe)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-import sys
 import time
-import traceback
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -16,21 +14,19 @@ import torch
 from torch import Tensor
 
 import datasets
-import models
-from bench.errors import Diverged, NotSaved, best_effort
+from bench.errors import NotSaved
 from bench.machine.background_load import OTHERS_ALLOWED
-from bench.machine.device import is_out_of_memory, on, peak_memory, reset_peak_memory
+from bench.machine.device import on, peak_memory, reset_peak_memory
 from bench.machine.hardware import describe_hardware, describe_software
 from bench.plan import Run
-from bench.record import failed_record, succeeded_record
-from bench.training.failure import describe_failure
-from bench.training.out_of_memory import out_of_memory_advice
+from bench.record import execution_used, succeeded_record
+from bench.training.failure import record_failure
 from bench.training.state.checkpoint import Checkpoint
 from bench.training.state.weights import keep_weights
 from bench.training.train import Trained, train
 from bench.training.trainer import Watch
-from leaderboard.errors import RecordError, one_line
-from leaderboard.records.schema import SCALE_EDGES, ExecutionUsed, Hardware, Metrics, Record, ScaleBin, Timings
+from leaderboard.errors import RecordError
+from leaderboard.records.schema import SCALE_EDGES, Hardware, Metrics, Record, ScaleBin, Timings
 
 
 def execute(run: Run, device: torch.device, results: Path, watch: Watch, jobs: int = 1) -> Record:
@@ -47,7 +43,7 @@ def execute(run: Run, device: torch.device, results: Path, watch: Watch, jobs: i
             trained = train(run, device, checkpoint, watch)
             record = _succeeded(run, device, trained, started, time.perf_counter() - clock, jobs)
     except (Exception, SystemExit) as error:  # a model, the device or the disk may fail in any way; the others go on
-        return _failed(run, device, error, started)
+        return record_failure(run, device, error, started)
     finally:
         with suppress(NotSaved):  # what comes of the run is known without its last state
             checkpoint.finish()
@@ -77,23 +73,15 @@ def _succeeded(run: Run, device: torch.device, trained: Trained, started: dateti
         # A resumed run counts the seconds of its earlier parts too.
         total_seconds=max(seconds, math.fsum([*progress.train_seconds, *progress.validation_seconds, trained.test_seconds])),
     )
-    execution = ExecutionUsed(
-        cuda_graph=trained.graphed,
-        compile=run.recipe.compile,
-        batch_split=run.recipe.batch_split,
-        channels_last=run.recipe.channels_last,
-        evaluation_batch=trained.evaluation_batch,
-        jobs=jobs,
-    )
     return succeeded_record(
         run,
-        hardware=_hardware(device, progress.background_load),
-        started=started,
-        peak_memory_bytes=peak_memory(device),
+        _hardware(device, progress.background_load),
+        started,
+        peak_memory(device),
         parameters=trained.parameters,
         metrics=metrics,
         timings=timings,
-        execution=execution,
+        execution=execution_used(run, cuda_graph=trained.graphed, evaluation_batch=trained.evaluation_batch, jobs=jobs),
     )
 
 
@@ -113,23 +101,3 @@ def _hardware(device: torch.device, background_load: list[float]) -> Hardware:
     if device.type == "cuda" or not background_load:
         return hardware
     return hardware.model_copy(update={"other_processes": int(statistics.median(background_load) > OTHERS_ALLOWED)})
-
-
-def _failed(run: Run, device: torch.device, error: BaseException, started: datetime) -> Record:
-    peak, failure = best_effort(peak_memory, device), describe_failure(error, best_effort(_file_of, run))
-    kind, message = failure.kind, failure.message
-    if isinstance(error, Diverged):
-        kind = "diverged"
-    elif isinstance(error, NotSaved):
-        kind = "not saved"
-    elif best_effort(is_out_of_memory, error, otherwise=False):
-        traceback.clear_frames(error.__traceback__)  # they hold the very tensors that did not fit
-        advice = best_effort(out_of_memory_advice, run, device, otherwise="it does not fit into memory")
-        kind, message = "out of memory", f"{advice} ({one_line(message.partition(chr(10))[0]) or kind})"
-    return failed_record(run, device, kind, message, failure.traceback_tail, started=started, peak_memory_bytes=peak)
-
-
-def _file_of(run: Run) -> str | None:
-    """Where the run's model is written, as this process has it."""
-    model = models.info(run.model, run.task)
-    return model.plugin or sys.modules[model.module].__file__

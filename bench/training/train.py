@@ -20,11 +20,10 @@ from bench.training.captured_steps import Steps
 from bench.training.data import Split, load_split
 from bench.training.evaluate import NO_ANSWER, Evaluation
 from bench.training.sanity_check import first_images
-from bench.training.start import start_or_resume
 from bench.training.state.checkpoint import Checkpoint
 from bench.training.state.network_state import StateDict, restore, state_of
 from bench.training.state.run_state import Progress
-from bench.training.trainer import Trainer, Watch, check_loss
+from bench.training.trainer import Trainer, Watch, check_loss, start_or_resume
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Training and answering that can be stopped at any step or batch: the state is saved then, and now and again in between."""
+"""A run that can be stopped at any step, or batch of an evaluation, and resumed: its state is saved then, and in between."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.errors import Diverged, Stopped
-from bench.machine.device import Mark, Stopwatch
+from bench.machine.device import Mark, Stopwatch, reset_peak_memory
 from bench.plan import Run
 from bench.training.captured_steps import Steps
 from bench.training.data import Epoch, Split
 from bench.training.evaluate import Evaluation
-from bench.training.state.checkpoint import Checkpoint
+from bench.training.sanity_check import first_images, sanity_check
+from bench.training.state.checkpoint import Checkpoint, UnfitCheckpoint, UnreadableCheckpoint
+from bench.training.state.network_state import form_of
 from bench.training.state.randomness import random_states, restore_random_states, seed_all
 from bench.training.state.run_state import Progress
-from bench.training.step import learning_rate
+from bench.training.step import build_network_and_optimizer, learning_rate
 
 Marks = tuple[Mark, Mark]  # between which the steps were taken that `Progress.epoch_seconds` does not count yet
 
@@ -96,6 +98,30 @@ class Trainer:
         """Note how far the epoch is, and how long its steps took."""
         self.progress.step, self.progress.loss_sum = step, self.steps.loss_sum.item()
         self.progress.epoch_seconds += self.clock.seconds(*trained)
+
+
+def start_or_resume(
+    run: Run, device: torch.device, checkpoint: Checkpoint, training: Split, evaluated: int, say: Callable[[str], None]
+) -> tuple[nn.Module, torch.optim.Optimizer, Progress]:
+    """The network, the optimizer and how far they are. `evaluated`: images at a time in evaluation.
+
+    A file that is damaged is passed over; one that is whole but of another network is kept under another name. Both are said.
+    Raises BenchError: a file cannot be read or renamed; ModelError: what the network does is no run; what a model may raise.
+    """
+    for path in checkpoint.newest_first():
+        network, optimizer = build_network_and_optimizer(run, device)
+        images = first_images(training, run.recipe.batch_size).images
+        try:
+            return network, optimizer, checkpoint.load(path, network, optimizer, images)
+        except UnfitCheckpoint as error:
+            said = f"{error}; it is kept as {checkpoint.set_aside(path)}"
+        except UnreadableCheckpoint as error:
+            said = str(error)
+        say(f"{said}; {run.id} goes on from the one before, or else from the beginning")
+    sanity_check(run, device, training, evaluated, say)
+    reset_peak_memory(device)
+    network, optimizer = build_network_and_optimizer(run, device)
+    return network, optimizer, Progress(form=form_of(network))
 
 
 def check_loss(mean_loss: float, when: str) -> None:

@@ -18,6 +18,7 @@ from bench.errors import Stopped
 from bench.results import remove_checkpoint
 from bench.training.run import execute
 from bench.training.state.checkpoint import Checkpoint, _state
+from bench.training.state.run_state import Progress
 from bench.training.state.weights import trained_network
 from bench.training.trainer import Watch
 
@@ -392,7 +393,7 @@ def test_the_best_weights_extra_state_is_that_of_its_own_moment(tiny, plugin, tm
     assert {answer for _, answer in record.metrics.wrong_answers} != {0}  # as zeros answer
 
 
-def test_a_state_from_before_forms_were_kept_is_resumed(tiny, plugin, tmp_path):
+def test_a_state_from_before_todays_fields_is_resumed(tiny, plugin, tmp_path):
     run, steps = one_run(tiny), []
     whole = execute(run, CPU, tmp_path / "whole", Watch())
     with pytest.raises(Stopped):
@@ -400,6 +401,9 @@ def test_a_state_from_before_forms_were_kept_is_resumed(tiny, plugin, tmp_path):
     checkpoint = Checkpoint(tmp_path, run.id)
     state = _state(checkpoint.path.read_bytes())
     del state["progress"]["form"], state["random"]["own"]
+    state["progress"]["others_shares"] = [0.25] * len(state["progress"].pop("background_load"))
+    assert state["progress"]["others_shares"]
+    assert Progress.from_state(state["progress"]).background_load == state["progress"]["others_shares"]
     checkpoint._write(lambda file: torch.save(state, file))
     record = execute(run, CPU, tmp_path, Watch(on_step=lambda *at: steps.append(at)))
     assert (metrics(record), steps[0]) == (metrics(whole), (1, 2))
