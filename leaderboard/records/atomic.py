@@ -85,14 +85,11 @@ def link_target(path: Path) -> Path:
 
 def _write_to_stream(path: Path, content: bytes) -> None:
     sys.stdout.flush()  # what was printed before comes before
-    number = _DESCRIPTOR.fullmatch(str(path))
-    if number:  # opened anew, it would begin at the file's start again
-        given = 1 if number[1] else 2 if number[2] else int(number[3] or number[4])
-        with os.fdopen(os.dup(given), "wb") as file:
-            file.write(content)
-    else:
-        with path.open("wb") as file:
-            file.write(content)
+    named = _DESCRIPTOR.fullmatch(str(path))
+    # Opened anew, a descriptor's file would begin at its start again.
+    number = named and (1 if named[1] else 2 if named[2] else int(named[3] or named[4]))
+    with path.open("wb") if number is None else os.fdopen(os.dup(number), "wb") as file:
+        file.write(content)
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def kind_name(kind: type[Measurement]) -> str:
 
 
 def measurement_path(root: Path, kind: str, task: str, model: str, name: str) -> Path:
-    """Where a measurement belongs."""
+    """Where a measurement belongs: ``root/KIND/TASK/MODEL/NAME.json``."""
     return Path(root) / kind / task / model / f"{name}.json"
 
 

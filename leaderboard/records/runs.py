@@ -74,7 +74,7 @@ class RunResult:
 
     @property
     def train_seconds_per_epoch(self) -> float | None:
-        """Median of the samples."""
+        """Median over the run's epochs; None where there are no samples."""
         return statistics.median(self.train_seconds) if self.train_seconds else None
 
 

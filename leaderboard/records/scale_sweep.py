@@ -25,7 +25,7 @@ class AtFactor(Strict):
 
     @property
     def error(self) -> float:
-        """In percent."""
+        """Test error in percent."""
         return 100 * self.wrong / self.count
 
 

@@ -12,12 +12,13 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from leaderboard.errors import clean
 
 SCHEMA_VERSION = 1
-SCALE_EDGES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # of the bins of scale; the digits' scale factors lie between
-MeasurementKind = Literal["timings", "equivariance", "generalisation"]
+SCALE_EDGES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # of the bins of error_by_scale: all that digits are drawn at
+MeasurementKind = Literal["timings", "equivariance", "generalisation"]  # the last are scale sweeps, by their verb's first name
 MEASUREMENTS: tuple[str, ...] = get_args(MeasurementKind)  # and their folders, beside those of the protocols
 
 
 def _name(text: str) -> str:
+    """What may be a part of a path on every system, and of a command line unquoted."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+@=,-]*", text) or ".." in text:
         raise ValueError("only letters, digits and . _ + @ = , - are allowed, a letter or digit first, and no '..'")
     return text

@@ -76,7 +76,7 @@ class Evidence:
 
     @property
     def interval(self) -> Interval:
-        """The 95 % interval."""
+        """The 95 % interval of the true mean, by Student's t."""
         reach = _quantile(self.dof, (1 + LEVEL) / 2) * self.standard_error
         return Interval(self.mean - reach, self.mean + reach)
 
