@@ -47,7 +47,7 @@ def scale_sweep(
             continue
         command = shlex.join(["bench", "scale-sweep", record.run_id, *options])
         asked = {"results": results, "record": record, "device": chosen, "command": command, "images": images}
-        call = partial(isolated, ScaleSweep, f"testing {record.run_id}", "bench.measure.scale_sweep:measure", file, **asked)
+        call = partial(isolated, ScaleSweep, f"testing {record.run_id}", "bench.measure.scale_sweep:sweep", file, **asked)
         if (measured := session.measure(call)) is not None:
             own = 100 * measured.own_sizes_wrong / measured.own_sizes_count
             errors = ", ".join(f"{at.factor:g}: {at.error:.2f}" for at in measured.factors)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,12 @@ def describe_software() -> Software:
         git_dirty=git_dirty,
         scalebench=version(),
     )
+
+
+def measured_here(device: torch.device, command: str) -> dict[str, Any]:
+    """What every measurement says of itself: on what, when and by which command line it was made."""
+    made_by = {"hardware": describe_hardware(device), "software": describe_software()}
+    return {**made_by, "measured": datetime.now(UTC), "command": command}
 
 
 def _cudnn() -> str | None:

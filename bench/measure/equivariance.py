@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import BenchError
-from bench.measure.probe_images import FACTORS, REFERENCE_SCALE, Pictures
+from bench.measure.probe_images import PROBED_FACTORS, REFERENCE_SCALE, Pictures
 from leaderboard.records.equivariance import LayerError
 from models.layers.scale_axis import ScaleMaxPool
 from models.mnist_net import Upsample
@@ -115,7 +115,7 @@ def _measure_layers(network: nn.Module, pictures: Pictures) -> list[LayerError]:
         found = _responses(network, layers, empty + content)
         return [maps - nothing for maps, nothing in zip(found, background, strict=True)]
 
-    scale: list[list[list[Tensor]]] = [[[] for _ in FACTORS] for _ in layers]
+    scale: list[list[list[Tensor]]] = [[[] for _ in PROBED_FACTORS] for _ in layers]
     translation: list[list[Tensor]] = [[] for _ in layers]
     batch = max(1, PIXELS // side**2)
     for start in range(0, len(pictures.originals), batch):
@@ -124,7 +124,7 @@ def _measure_layers(network: nn.Module, pictures: Pictures) -> list[LayerError]:
         reference = respond(content)
         for k, moved in enumerate(respond(content.roll((SHIFT, SHIFT), (2, 3)))):
             translation[k].append(_shift_error(layers[k], reference[k], moved, side))
-        for number, factor in enumerate(FACTORS):
+        for number, factor in enumerate(PROBED_FACTORS):
             for k, scaled in enumerate(respond(some.content(factor * REFERENCE_SCALE, side))):
                 scale[k][number].append(_scale_error(layers[k], reference[k], scaled, factor, side))
     return [
@@ -218,7 +218,7 @@ def _measure_logits(network: nn.Module, pictures: Pictures) -> tuple[LayerError,
         return relative_error("the network", reference - nothing, found - nothing).mean().item()
 
     moved = respond(content.roll((SHIFT, SHIFT), (2, 3)))
-    scaled = [respond(pictures.content(factor * REFERENCE_SCALE, pictures.side)) for factor in FACTORS]
+    scaled = [respond(pictures.content(factor * REFERENCE_SCALE, pictures.side)) for factor in PROBED_FACTORS]
     changed = [(found.argmax(dim=1) != reference.argmax(dim=1)).double().mean().item() for found in scaled]
     shape = list(reference.shape[1:])
     return LayerError(name="logits", shape=shape, scale=[error(found) for found in scaled], translation=error(moved)), changed

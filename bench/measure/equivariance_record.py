@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,10 @@ import torch
 import datasets
 import models
 from bench.machine.device import set_numerics
-from bench.machine.hardware import describe_hardware, describe_software
+from bench.machine.hardware import measured_here
 from bench.machine.source import name_at_initialisation
 from bench.measure.equivariance import SHIFT, Errors, canvas_of, measure
-from bench.measure.probe_images import FACTORS, REFERENCE_SCALE, Pictures, load_pictures
+from bench.measure.probe_images import PROBED_FACTORS, REFERENCE_SCALE, Pictures, load_pictures
 from bench.training.evaluate import logits
 from bench.training.state.weights import trained_network
 from leaderboard.records.equivariance import Equivariance
@@ -68,16 +67,13 @@ def _equivariance(
         name=name,
         model=model,
         task=pictures.task,
-        hardware=describe_hardware(CPU),
-        software=describe_software(),
-        measured=datetime.now(UTC),
-        command=command,
+        **measured_here(CPU, command),
         data_fingerprint=fingerprint,
         images=pictures.description,
         image_count=len(pictures.originals),
         resampling=pictures.resampling,
         reference_scale=REFERENCE_SCALE,
-        factors=list(FACTORS),
+        factors=list(PROBED_FACTORS),
         canvas=canvas,
         interior=canvas // 2,
         shift=SHIFT,

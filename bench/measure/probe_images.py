@@ -19,7 +19,7 @@ from bench.training.data import normalise
 from datasets.augment import scale_affine
 
 REFERENCE_SCALE = 0.625  # of f; with the factors below, digits of 0.31 to 1.0 times MNIST's size: what the networks train on
-FACTORS = (0.5, 2 / 3, 0.8, 1.2, 4 / 3, 1.6)  # each makes a whole, even number of STL-10 pixels
+PROBED_FACTORS = (0.5, 2 / 3, 0.8, 1.2, 4 / 3, 1.6)  # each makes a whole, even number of STL-10 pixels
 MNIST_RESAMPLING = (
     "images: the data set's affine (cubic convolution, a = -1, no low-pass) of the original digit about (14, 14); "
     "maps: cubic convolution, a = -0.5, no low-pass"

@@ -7,7 +7,6 @@ The digits are the test split's own, drawn from the MNIST originals by the affin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 import datasets
 from bench.errors import BenchError
 from bench.machine.device import choose_device, on, set_numerics
-from bench.machine.hardware import describe_hardware, describe_software
+from bench.machine.hardware import measured_here
 from bench.training.evaluate import NO_ANSWER, predict
 from bench.training.state.weights import trained_network
 from datasets.augment import scale_affine
@@ -24,28 +23,29 @@ from datasets.mnist_scale import SCALE_RANGE
 from leaderboard.records.scale_sweep import AtFactor, ScaleSweep
 from leaderboard.records.schema import Record
 
-FACTORS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0)
+SWEPT_FACTORS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0)
 
 
-def measure(results: Path, record: Record, device: str, command: str, images: int | None) -> ScaleSweep:
-    """As `generalise`, on a device of this name, at every factor."""
-    chosen = choose_device(device)
-    with on(chosen):
-        return generalise(results, record, chosen, command, images)
-
-
-def generalise(
+def sweep(
     results: Path,
     record: Record,
-    device: torch.device,
+    device: str,
     command: str,
-    count: int | None = None,
-    factors: Sequence[float] = FACTORS,
+    images: int | None = None,
+    factors: Sequence[float] = SWEPT_FACTORS,
 ) -> ScaleSweep:
-    """Test a run's network on its test digits, or the first `count` of them, at every factor.
+    """Test a run's network on its test digits, or the first `images` of them, at every factor.
 
     Raises BenchError: the run's weights were not kept, or its images have no scale factors; DataError.
     """
+    chosen = choose_device(device)
+    with on(chosen):
+        return _sweep(results, record, chosen, command, images, factors)
+
+
+def _sweep(
+    results: Path, record: Record, device: torch.device, command: str, count: int | None, factors: Sequence[float]
+) -> ScaleSweep:
     if not datasets.has_scales(record.task):
         raise BenchError(f"{record.run_id}: the images of {record.task} have no scale factors; give a run on mnist-scale-*")
     precision, data = record.protocol.recipe["precision"], record.protocol.recipe["data"]
@@ -60,10 +60,7 @@ def generalise(
         name=record.run_id,
         model=record.model,
         task=record.task,
-        hardware=describe_hardware(device),
-        software=describe_software(),
-        measured=datetime.now(UTC),
-        command=command,
+        **measured_here(device, command),
         run_id=record.run_id,
         realization=record.realization,
         protocol=record.protocol.name,

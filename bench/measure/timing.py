@@ -10,7 +10,6 @@ import re
 import shlex
 import time
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import torch
@@ -19,7 +18,7 @@ import models
 from bench.errors import BenchError
 from bench.machine.background_load import BackgroundLoad, gpu_state, taints
 from bench.machine.device import autocast, choose_device, on, peak_memory, reset_peak_memory, reuse_memory, set_numerics
-from bench.machine.hardware import describe_hardware, describe_software
+from bench.machine.hardware import measured_here
 from bench.measure.isolated import isolated
 from bench.measure.timed_step import TimedStep, timed_run
 from bench.measure.timer import WARM_UP, copy_rate, count, latencies, matmul_rate, samples, seconds
@@ -88,25 +87,19 @@ def _measure(config: TimingConfig, device: torch.device) -> Timing:
     reuse_memory()
     torch.zeros(1, device=device)  # the context, of which the card's state is told
     load, states = BackgroundLoad(), _states(device, "before")
-    run, repeats = (
-        timed_run(config.model, config.task, config.batch_size, config.precision),
-        config.repeats or REPEATS[device.type],
-    )
+    run = timed_run(config.model, config.task, config.batch_size, config.precision)
+    repeats = config.repeats or REPEATS[device.type]
     quantities = _quantities(run, device, repeats, states)
     share = load.share()  # before anything is compiled, which is done in other processes
     quantities |= _compiled(run, device, repeats, config.compile) | _graphed(run, device, repeats)
     states += _states(device, "after")
-    moment = datetime.now(UTC)
-    hardware = describe_hardware(device)
-    device_name = re.sub(r"[^a-z0-9]+", "-", hardware.name.lower()).strip("-") or device.type
+    measured = measured_here(device, config.command)
+    device_name = re.sub(r"[^a-z0-9]+", "-", measured["hardware"].name.lower()).strip("-") or device.type
     return Timing(
-        name=f"{device_name}_{config.precision}_b{config.batch_size}_{moment:%Y%m%dT%H%M%S.%f}"[:200],
+        name=f"{device_name}_{config.precision}_b{config.batch_size}_{measured['measured']:%Y%m%dT%H%M%S.%f}"[:200],
         model=config.model,
         task=config.task,
-        hardware=hardware,
-        software=describe_software(),
-        measured=moment,
-        command=config.command,
+        **measured,
         batch_size=config.batch_size,
         precision=run.recipe.precision,
         warm_up=WARM_UP,

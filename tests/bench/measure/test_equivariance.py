@@ -17,7 +17,7 @@ from bench.measure.equivariance import (
     relative_error,
     resampling,
 )
-from bench.measure.probe_images import FACTORS, Pictures
+from bench.measure.probe_images import PROBED_FACTORS, Pictures
 from models.sesn import LiftingConv
 
 KEEP_TRANSLATION = ("cnn", "dss-scalar", "dss-vector", "sesn-scalar", "sesn-vector", "sicnn", "ss-cnn")
@@ -85,7 +85,7 @@ def test_what_commutes_with_scaling_has_no_error_but_the_resampling():
 def test_a_derivative_has_the_error_that_calculus_gives_it():
     # (L f)' = (L f') / s, so the error is (1 - 1/s)^2; the smallest bumps are too narrow for a central difference.
     errors = measure(with_head(derivative()), blobs(2, width=4.0))
-    assert errors.layers[1].scale[2:] == pytest.approx([(1 - 1 / s) ** 2 for s in FACTORS[2:]], rel=0.15, abs=0.003)
+    assert errors.layers[1].scale[2:] == pytest.approx([(1 - 1 / s) ** 2 for s in PROBED_FACTORS[2:]], rel=0.15, abs=0.003)
     assert errors.layers[1].scale[:2] == pytest.approx([1.0, 0.25], rel=0.4)
 
 
@@ -100,8 +100,8 @@ def test_the_error_of_logits_is_that_of_invariance():
     # The mean over the image grows as s^2, so the error is (s^2 - 1)^2; and no logit changes places with another.
     errors = measure(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), blobs(2))
     assert errors.layers == []
-    assert errors.network.scale == pytest.approx([(s**2 - 1) ** 2 for s in FACTORS], rel=0.15)
-    assert errors.changed_answers == [0.0] * len(FACTORS)
+    assert errors.network.scale == pytest.approx([(s**2 - 1) ** 2 for s in PROBED_FACTORS], rel=0.15)
+    assert errors.changed_answers == [0.0] * len(PROBED_FACTORS)
 
 
 def test_sesn_comes_closer_the_less_its_filters_are_truncated():

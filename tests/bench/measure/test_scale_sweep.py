@@ -7,7 +7,7 @@ from tiny import TINY
 import datasets
 from bench.errors import BenchError
 from bench.measure.equivariance_record import after_training
-from bench.measure.scale_sweep import generalise
+from bench.measure.scale_sweep import sweep
 from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
 from bench.results import weights_path
@@ -44,14 +44,14 @@ def test_the_kept_weights_are_those_that_were_tested(finished):
 
 def test_errors_by_factor(finished):
     folder, record = finished
-    found = generalise(folder, record, CPU, "bench scale-sweep", factors=(0.2, 1.0, 2.0))
+    found = sweep(folder, record, "cpu", "bench scale-sweep", factors=(0.2, 1.0, 2.0))
     assert (found.own_sizes_count, found.own_sizes_wrong) == (60, len(record.metrics.wrong_answers))
     assert [(at.factor, at.count) for at in found.factors] == [(0.2, 60), (1.0, 60), (2.0, 60)]
     # Factor 1 is the original digit, but for the half pixel between its middle and the affine's fixed point: none at factor 1.
     originals, labels = datasets.load_originals("mnist-scale-28", 1, "test")
     answers = predict(trained_network(folder, record, CPU), originals[:60])
     assert found.factors[1].wrong == int((answers != labels[:60]).sum())
-    fewer = generalise(folder, record, CPU, "bench scale-sweep", 20, factors=(1.0,))
+    fewer = sweep(folder, record, "cpu", "bench scale-sweep", 20, factors=(1.0,))
     assert (fewer.own_sizes_count, fewer.factors[0].count) == (20, 20)
     assert fewer.own_sizes_wrong == sum(index < 20 for index, _ in record.metrics.wrong_answers)
 
