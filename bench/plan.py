@@ -138,8 +138,10 @@ def match_models(patterns: Iterable[str], tasks: Sequence[str]) -> list[tuple[st
     """(canonical model name, task) for every model that matches a glob on every task that it knows.
 
     A name with options (`sesn-scalar@config=28p`) is taken on those of the tasks where it exists.
-    Raises ModelError: a glob that matches no model, or no model of it knows one of the tasks.
+    Raises ModelError: a glob that matches no model, or no model of it knows one of the tasks; ImportError: no torch.
     """
+    import torch  # noqa: F401 - as models need it; the command line tells best what is wrong with it
+
     known = {task: set(models.list_models(task)) for task in tasks}
     chosen: set[tuple[str, str]] = set()
     for pattern in patterns:

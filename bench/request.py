@@ -1,11 +1,11 @@
-"""What `bench run` was asked for, and the runs that this makes. Needs no torch, until a device's own limits are asked about."""
+"""What `bench run` was asked for, and the runs that this makes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.commands import option_words
 from bench.compatibility import check_runs
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import torch
 
     from bench.scheduling.engines.options import EngineOptions
+
+RECIPE = ("batch_split", "compile", "cuda_graph", "evaluation_batch")  # settings that may be options: they change rounding only
+PLACE = ("results", "device", "engine", "jobs", "address", "gpus_per_run", "slurm")  # where a run is done, not what it is
 
 
 @dataclass(frozen=True)
@@ -45,15 +48,9 @@ class RunRequest:
     slurm: Sequence[str] | None
     dry_run: bool
 
-    @property
-    def execution(self) -> Mapping[str, object]:
-        """The settings of a recipe that may be given as options: those that change rounding at most."""
-        return self._options("batch_split", "compile", "cuda_graph", "evaluation_batch")
-
-    @property
-    def place(self) -> Mapping[str, object]:
-        """Where and on what the runs are done: no part of what they are, nor of their records."""
-        return self._options("results", "device", "engine", "jobs", "address", "gpus_per_run", "slurm")
+    def options(self, names: Iterable[str]) -> dict[str, Any]:
+        """Those of these names."""
+        return {name: getattr(self, name) for name in names}
 
     def engine_options(self) -> EngineOptions:
         """Raises BenchError: no such engine, its package is missing, or an option is for another engine or out of range."""
@@ -63,9 +60,6 @@ class RunRequest:
         options = EngineOptions(self.engine, jobs, self.address, self.gpus_per_run, slurm)
         check_engine(options)
         return options
-
-    def _options(self, *names: str) -> Mapping[str, object]:
-        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
@@ -114,8 +108,8 @@ def runs_of(request: RunRequest, selection: Selection, device: torch.device, gpu
         protocol, why = load_protocol(name), f"the default on {kind}; another: --protocol NAME"
     of_plan = None if protocol.smoke else selection.plan_realizations
     realizations = selection.realizations or of_plan or protocol.realizations
-    protocol = protocol.with_settings(**request.execution)
-    repeat = option_words({"protocol": name, "plugin": request.plugin, **request.execution})
+    protocol = protocol.with_settings(**request.options(RECIPE))
+    repeat = option_words({"protocol": name, "plugin": request.plugin, **request.options(RECIPE)})
     runs = plan_runs(selection.parts, realizations, protocol, tuple(repeat))
 
     from bench.machine.device import has_tf32  # takes torch

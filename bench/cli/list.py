@@ -1,4 +1,4 @@
-"""`bench list`: what can be run. Needs no torch."""
+"""`bench list`: what can be run. Only models need torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from bench.cli.options import Plugin, load_plugins
 
 
-def list_known(
+def list_(
     what: Annotated[str, typer.Argument(help="models, tasks, protocols or plans")] = "models",
     task: Annotated[str | None, typer.Option(help="Only models that have a network for this task.")] = None,
     plugin: Plugin = None,

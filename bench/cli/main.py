@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import typer
 
@@ -13,13 +13,13 @@ from bench.cli.compare import compare
 from bench.cli.data import data
 from bench.cli.equivariance import equivariance
 from bench.cli.leaderboard import leaderboard
-from bench.cli.list import list_known
+from bench.cli.list import list_
 from bench.cli.pack import pack
 from bench.cli.profile import profile
 from bench.cli.run import run
 from bench.cli.scale_sweep import scale_sweep
 from bench.cli.sprint import sprint
-from bench.cli.time import time_models
+from bench.cli.time import time
 from bench.cli.timings import timings
 from bench.cli.verify import verify
 from bench.errors import BenchError, Stopped
@@ -29,22 +29,6 @@ from datasets import DataError
 from leaderboard import RecordError
 from models import ModelError
 
-VERBS: dict[str, Callable[..., object]] = {  # in the order of `bench --help`
-    "run": run,
-    "data": data,
-    "time": time_models,
-    "equivariance": equivariance,
-    "scale-sweep": scale_sweep,
-    "timings": timings,
-    "profile": profile,
-    "list": list_known,
-    "leaderboard": leaderboard,
-    "compare": compare,
-    "verify": verify,
-    "pack": pack,
-    "sprint": sprint,
-}
-
 app = typer.Typer(
     name="bench",
     help="The reference benchmark for scale-equivariant networks: same data, same protocol, one leaderboard.",
@@ -52,8 +36,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _name, _verb in VERBS.items():
-    app.command(_name)(_verb)
+for _verb in (run, data, time, equivariance, scale_sweep, timings, profile, list_, leaderboard, compare, verify, pack, sprint):
+    app.command(_verb.__name__.strip("_").replace("_", "-"))(_verb)
 app.command("generalise", hidden=True)(scale_sweep)  # its name in version 0.1; goes with the next
 
 

@@ -34,7 +34,7 @@ def check_precision(precision: str) -> None:
     from typing import get_args
 
     from bench.errors import BenchError
-    from leaderboard.records.timing import Precision as Precisions
+    from leaderboard.records.schema import Precision as Precisions
 
     if precision not in get_args(Precisions):
         raise BenchError(f"precision {precision!r} is none; allowed: --precision {' or '.join(get_args(Precisions))}")

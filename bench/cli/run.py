@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -88,10 +87,10 @@ def carry_out(request: RunRequest) -> int:
     """Do what is asked and say so on screen; the exit code."""
     import models
     from bench.commands import with_options
-    from bench.request import runs_of, select
+    from bench.request import PLACE, runs_of, select
     from bench.scheduling.stop import StopRequest, parse_duration
 
-    # What needs no torch comes first: a mistyped name is answered at once.
+    # What takes no device comes first: a mistyped name is answered at once.
     stop = StopRequest(None if request.time_budget is None else parse_duration(request.time_budget))
     stop.listen()
     for plugin in request.plugin or ():
@@ -103,37 +102,23 @@ def carry_out(request: RunRequest) -> int:
     from bench.scheduling.session import work
 
     options, device = request.engine_options(), choose_device(request.device)
-    runs, protocol, why = runs_of(request, selection, device, options.gpus(device))
-    ahead = _look_ahead(runs, request.results, device)
+    asked, protocol, why = runs_of(request, selection, device, options.gpus(device))
     print(f"protocol {protocol.name}: {protocol.summary} ({why})")
     if protocol.smoke:
         print("this is a smoke protocol: it shows that everything runs; its errors compare with nothing")
-    print("\n".join(ahead.lines))
+    runs, done, estimates = _look_ahead(asked, request.results, device)
     if request.dry_run:
-        _print_runs(ahead, request.results)
+        _print_runs(runs, done, estimates, request.results)
         return 0
     engine = make_engine(options, device, request.results)
-    commands = {run.id: with_options(run.command, request.place) for run in ahead.todo}
-    ended = work(ahead.todo, engine, request.results, ahead.estimates, stop)
-    return _report(ended, request.results, stop, commands) or int(ahead.blocked)
+    todo = [run for run in runs if run.id not in done]
+    commands = {run.id: with_options(run.command, request.options(PLACE)) for run in todo}
+    ended = work(todo, engine, request.results, estimates, stop)
+    return _report(ended, request.results, stop, commands) or int(len(runs) < len(asked))
 
 
-@dataclass(frozen=True)
-class _Ahead:
-    """What is done and what is to do. `blocked`: a newer scalebench's record lies where a run's would go."""
-
-    runs: Sequence[Run]
-    done: Set[str]
-    estimates: Estimates
-    blocked: bool
-    lines: Sequence[str]
-
-    @property
-    def todo(self) -> list[Run]:
-        return [run for run in self.runs if run.id not in self.done]
-
-
-def _look_ahead(asked: Sequence[Run], results: Path, device: torch.device) -> _Ahead:
+def _look_ahead(asked: Sequence[Run], results: Path, device: torch.device) -> tuple[list[Run], Set[str], Estimates]:
+    """Say what there is to do and how long it takes; the runs without those that a newer scalebench has, and which are done."""
     from bench.machine.hardware import describe_hardware
     from bench.scheduling import done_runs
     from bench.scheduling.estimate import clock_text, estimates_from
@@ -146,21 +131,23 @@ def _look_ahead(asked: Sequence[Run], results: Path, device: torch.device) -> _A
     known = estimates.covers(todo)
     basis = f"from earlier records of {known} of them" if known else "no earlier records to judge by"
     expected = f"expected: {clock_text(estimates.total(todo))} ({basis})" if todo else "nothing to do"
-    cost = (
+    print(
         f"{len(runs)} runs, {len(runs) - len(todo)} already done, {len(todo)} to do on {hardware.name} "
         f"({hardware.threads} threads); {expected}"
     )
-    return _Ahead(runs, done, estimates, bool(newer), [cost, *done_runs.notes_on_other_code(runs, records)])
+    for note in done_runs.notes_on_other_code(runs, records):
+        print(note)
+    return runs, done, estimates
 
 
-def _print_runs(ahead: _Ahead, results: Path) -> None:
+def _print_runs(runs: Sequence[Run], done: Set[str], estimates: Estimates, results: Path) -> None:
     from bench.results import runs_begun
     from bench.scheduling.estimate import clock_text
 
     begun = runs_begun(results)
-    for run in ahead.runs:
-        state = "done" if run.id in ahead.done else "begun" if run.id in begun else "to do"
-        print(f"{state:<6} {clock_text(ahead.estimates.seconds(run)):>12}  {run.id}")
+    for run in runs:
+        state = "done" if run.id in done else "begun" if run.id in begun else "to do"
+        print(f"{state:<6} {clock_text(estimates.seconds(run)):>12}  {run.id}")
 
 
 def _report(done: Work, results: Path, stop: StopRequest, commands: Mapping[str, str]) -> int:

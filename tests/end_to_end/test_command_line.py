@@ -45,9 +45,9 @@ def test_help_is_quick_and_needs_no_torch(tmp_path):
         seconds.append(time.perf_counter() - started)
     assert "leaderboard" in done.stdout
     assert min(seconds) < 0.5
-    blocked = "import sys; sys.modules['torch'] = None; from bench.cli.main import main; main(['list', 'models'])"
+    blocked = "import sys; sys.modules['torch'] = None; from bench.cli.main import main; main(['list', 'tasks'])"
     listed = subprocess.run([sys.executable, "-c", blocked], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "sesn-vector" in listed.stdout
+    assert "mnist-scale-28+" in listed.stdout
 
 
 def test_run_skip_and_rebuild(workplace):
