@@ -3,8 +3,8 @@
     python benchmarks/convolution.py [--steered]
 
 Prints for each shape the median seconds of both, their ratio, and the ratio of counted operations by which
-models/layers/conv/same.py chooses. Then, with --steered nothing else, for STL-10's steerable filters (three functions of each
-axis) both of these, making the filters included, and instead correlation with the functions or their values at Winograd's
+models/layers/conv/algorithm.py chooses. Then, with --steered nothing else, for STL-10's steerable filters (three functions of
+each axis) both of these, making the filters included, and instead correlation with the functions or their values at Winograd's
 points.
 """
 
@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from models.layers.conv import Sizes
+from models.layers.conv.algorithm import DIRECT_ADVANTAGE
 from models.layers.conv.fourier import fourier_conv2d, fourier_cost
-from models.layers.conv.same import DIRECT_ADVANTAGE
 from models.layers.conv.separable import compose, functions_of, separable_conv2d
 from models.layers.cpu.winograd import winograd_conv2d, winograd_cost
 from models.layers.layout import from_hwnc
@@ -79,7 +80,7 @@ def first_table() -> None:
     print("|---|---|---|---|---|---|---|---|---|---|")
     for batch, channels_in, channels_out, extent, size in SHAPES:
         operations = 2 * batch * channels_in * channels_out * extent**2 * size**2
-        counted, tile = fourier_cost(batch, channels_in, channels_out, (extent, extent), [(size, size)])
+        counted, tile = fourier_cost(Sizes(batch, channels_in, channels_out, (extent, extent)), [(size, size)])
         transformed = partial(fourier, tile=tile)
         maps = torch.randn(batch, channels_in, extent, extent, requires_grad=channels_in > 1)
         filters = torch.randn(channels_out, channels_in, size, size, requires_grad=True)
@@ -95,7 +96,8 @@ def first_table() -> None:
 def steered_row(channels_in: int, channels_out: int, extent: int, stride: int, size: int) -> str:
     """One line of the second table."""
     functions = functions_of(torch.randn(3, size, dtype=torch.float64))
-    _, tile = fourier_cost(4, channels_in, channels_out, (extent, extent), [(size, size)])
+    sizes = Sizes(4, channels_in, channels_out, (extent, extent))
+    _, tile = fourier_cost(sizes, [(size, size)])
 
     def made(convolve: Callable[[Tensor, Tensor], Tensor], maps: Tensor, weight: Tensor) -> Tensor:
         return convolve(maps, compose(weight, functions, functions))
@@ -104,7 +106,7 @@ def steered_row(channels_in: int, channels_out: int, extent: int, stride: int, s
         "direct": partial(made, partial(F.conv2d, stride=stride, padding=size // 2)),
         "separable": lambda maps, weight: separable_conv2d(maps, weight, functions, functions, stride),
     }
-    _, points_tile = winograd_cost(4, channels_in, channels_out, (extent, extent), (functions, functions))
+    _, points_tile = winograd_cost(sizes, (functions, functions))
     if stride == 1:
         ways["Fourier"] = partial(made, partial(fourier, tile=tile))
         if points_tile is not None:

@@ -22,10 +22,10 @@ import models
 from bench.machine.device import M_MMAP_MAX, M_TOP_PAD, M_TRIM_THRESHOLD, reuse_memory, set_glibc, set_numerics
 from bench.measure.timed_step import TimedStep, timed_run
 from models import wide_resnet
-from models.layers import dropout
-from models.layers.conv import fourier
+from models.layers.conv import algorithm, fourier
 from models.layers.conv import same as convolution
-from models.layers.dropout import Dropout
+from models.layers.cpu import dropout, onednn
+from models.layers.cpu.dropout import Dropout
 from models.mnist_net import MnistNet
 
 CPU = torch.device("cpu")
@@ -45,7 +45,7 @@ def patched(owner: Any, name: str, value: object) -> Iterator[None]:
         forget()
 
 
-CHOICES = (convolution._cheapest_for_functions, convolution._cheapest_groups)
+CHOICES = (algorithm.cheapest_for_functions, algorithm.cheapest_groups)
 
 
 def forget() -> None:
@@ -54,10 +54,10 @@ def forget() -> None:
         choice.cache_clear()
 
 
-def each_alone(*given: Any) -> list[tuple[int, convolution.Way]]:
-    """As `_cheapest_groups`, but every filter is a group of its own."""
-    *sizes, taps, dilation, with_winograd = given
-    return [group for one in taps for group in CHOICES[1](*sizes, (one,), dilation, with_winograd)]
+def each_alone(*given: Any) -> list[tuple[int, algorithm.Algorithm]]:
+    """As `cheapest_groups`, but every filter is a group of its own."""
+    sizes, taps, dilation, with_winograd = given
+    return [group for one in taps for group in CHOICES[1](sizes, (one,), dilation, with_winograd)]
 
 
 @contextmanager
@@ -92,14 +92,14 @@ WITHOUT = {
     "pooling first": lambda: patched(MnistNet, "forward", nn.Sequential.forward),
     "rectified in one": lambda: patched(wide_resnet, "rectified", one_after_the_other),
     "dropout drawn by SFC64": lambda: patched(dropout, "_random_int32_like", torchs_draw),
-    "one tap's pixels cut first": lambda: patched(convolution, "_one_tap", torchs_stride),
-    "Fourier domain": lambda: patched(convolution, "_may_use_fourier", lambda maps: False),
-    "one transform for filters of several sizes": lambda: patched(convolution, "_cheapest_groups", each_alone),
+    "one tap's pixels cut first": lambda: patched(onednn, "_one_tap", torchs_stride),
+    "Fourier domain": lambda: patched(convolution, "in_full_precision", lambda maps: False),
+    "one transform for filters of several sizes": lambda: patched(convolution, "cheapest_groups", each_alone),
     "tiles": lambda: patched(fourier, "TILES", ()),
-    "separable functions": lambda: patched(convolution, "separable_cost", lambda *_: (math.inf, 0)),
-    "Winograd": lambda: patched(convolution, "_may_use_winograd", lambda maps: False),
+    "separable functions": lambda: patched(algorithm, "separable_cost", lambda *_: (math.inf, 0)),
+    "Winograd": lambda: patched(convolution, "may_use_winograd", lambda maps: False),
     "taps in the padding cut": lambda: patched(convolution, "clip_taps", lambda filters, *_: filters),
-    "wide filters in strips": lambda: patched(convolution, "WIDEST", 10**9),
+    "wide filters in strips": lambda: patched(onednn, "WIDEST", 10**9),
     "memory kept": returned_memory,
 }
 

@@ -10,8 +10,7 @@ from typing import Unpack
 
 from torch import nn
 
-from models.layers.layout import BatchNorm2d
-from models.layers.plain import SameConv2d
+from models.layers.plain import BatchNorm2d, SameConv2d
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
 from models.registry import register
 from models.wide_resnet import Parts, Size, wide_resnet

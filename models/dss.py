@@ -22,15 +22,14 @@ import torch
 from scipy.special import ive
 from torch import Tensor, nn
 
-from models.layers.conv.bank import FilterBank, taps_of
+from models.layers.conv.fourier_bank import FilterBank, taps_of
 from models.layers.conv.same import same_conv2d
-from models.layers.launches import few_launches
-from models.layers.layout import BatchNorm2d, PoolingLayer, unpooled
-from models.layers.max_over_scales import largest
+from models.layers.plain import BatchNorm2d, PoolingLayer, unpooled
 from models.layers.scale_axis import (
     ScaleBatchNorm,
     ScaleMaxPool,
     ScaleProjection,
+    largest,
     largest_response,
     neighbouring_scales,
     pool_scales,
@@ -118,7 +117,7 @@ class DilatedScaleConv(PoolingLayer):
     def _together(self, maps: Tensor) -> bool:
         """Whether one product of all scales is possible and pays."""
         alone = self.weight.shape[2] == 1 and maps.shape[2] == self.scales
-        return alone and few_launches(maps) and self.bank.pays(maps, len(self.weight), self.stride)
+        return alone and self.bank.pays(maps, len(self.weight), self.stride)
 
     def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
         """Convolve, and pool; the result is laid out scale by scale in memory."""

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.layers.layout import MaxPool2d, PoolingLayer
+from models.layers.plain import MaxPool2d, PoolingLayer
 from models.layers.scale_axis import ScaleMaxPool
 
 CHANNELS = (32, 63, 95)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.dss import BASE, DilatedScaleConv, GaussianLifting
-from models.layers.dropout import Dropout
+from models.layers.cpu.dropout import Dropout
 from models.layers.plain import SameConv2d
 from models.mnist_net import MnistNet
 from models.sesn import LiftingConv, ScaleConv

@@ -21,22 +21,21 @@ from typing import Unpack
 import torch
 from torch import Tensor, nn
 
-from models.layers.conv.bank import FilterBank
+from models.layers.conv.fourier_bank import FilterBank
 from models.layers.conv.same import same_conv2d, same_conv2d_bank, steered_conv2d
 from models.layers.conv.separable import Functions, functions_of
 from models.layers.launches import few_launches
-from models.layers.layout import BatchNorm2d, PoolingLayer, unpooled
+from models.layers.layout import fold_scales, unfold_scales
+from models.layers.plain import BatchNorm2d, PoolingLayer, unpooled
 from models.layers.scale_axis import (
     ScaleBatchNorm,
     ScaleMaxPool,
     ScaleProjection,
-    fold_scales,
     largest_response,
     neighbouring_scales,
     pool_scales,
     stack_scales,
     stacked,
-    unfold_scales,
 )
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
 from models.registry import register
@@ -120,7 +119,7 @@ class SteerableFilters(nn.Module):
 
     def together(self, maps: Tensor, weight: Tensor, stride: int) -> Tensor | None:
         """Convolve (N, C, M, H, W), M = 1 or S, with the filters of (O, C, F) -> (N, O, S, H, W) if this is a cheap way."""
-        if self.bank is None or not few_launches(maps) or not self.bank.pays(maps, len(weight), stride):
+        if self.bank is None or not self.bank.pays(maps, len(weight), stride):
             return None
         return self.bank.convolve(maps, weight)
 

@@ -20,12 +20,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.layers.conv.resampled import ResampledAxis, laid_out, levels_pay, resampled_conv2d
+from models.layers.conv.resampled import laid_out, resampled_conv2d
+from models.layers.conv.resampled_axis import ResampledAxis, levels_pay
 from models.layers.conv.resampled_levels import Level, convolve_levels
 from models.layers.conv.same import same_conv2d
 from models.layers.conv.separable import functions_of, values_of
 from models.layers.launches import few_launches
-from models.layers.layout import BatchNorm2d, PoolingLayer, unpooled
+from models.layers.plain import BatchNorm2d, PoolingLayer, unpooled
 from models.layers.resampling import bilinear
 from models.layers.scale_axis import largest_response
 from models.mnist_net import CHANNELS, convolutional_head, mnist_net, stage_pools

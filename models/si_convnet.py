@@ -21,11 +21,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.layers.conv.resampled import ResampledAxis, laid_out, levels_pay, resampled_conv2d
+from models.layers.conv.resampled import laid_out, resampled_conv2d
+from models.layers.conv.resampled_axis import ResampledAxis, levels_pay
 from models.layers.conv.resampled_levels import Level, convolve_levels
 from models.layers.conv.same import same_conv2d
 from models.layers.launches import few_launches
-from models.layers.layout import BatchNorm2d, PoolingLayer, from_hwnc, is_hwnc, to_hwnc, unpooled
+from models.layers.layout import from_hwnc, is_hwnc, to_hwnc
+from models.layers.plain import BatchNorm2d, PoolingLayer, unpooled
 from models.layers.resampling import bilinear, centred
 from models.layers.scale_axis import largest_response
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools

@@ -19,14 +19,14 @@ from typing import Unpack
 import torch
 from torch import Tensor, nn
 
-from models.layers.conv.bank import FilterBank
+from models.layers.conv.fourier_bank import FilterBank
 from models.layers.conv.same import same_conv2d, same_conv2d_bank, steered_conv2d
 from models.layers.conv.separable import functions_of, values_of
 from models.layers.launches import few_launches
-from models.layers.layout import BatchNorm2d, PoolingLayer, concatenate, from_hwnc, unpooled
-from models.layers.max_over_scales import largest
+from models.layers.layout import concatenate, from_hwnc
+from models.layers.plain import BatchNorm2d, PoolingLayer, unpooled
 from models.layers.resampling import bilinear, centred, nearest
-from models.layers.scale_axis import pool_scales, stack_scales
+from models.layers.scale_axis import largest, pool_scales, stack_scales
 from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
 from models.registry import register
 from models.wide_resnet import Parts, Place, Size, he_normal, wide_resnet

@@ -20,10 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.layers.conv.bank import FilterBank
+from models.layers.conv.fourier_bank import FilterBank
 from models.layers.conv.same import same_conv2d_bank
-from models.layers.launches import few_launches
-from models.layers.layout import BatchNorm2d, PoolingLayer, unpooled
+from models.layers.plain import BatchNorm2d, PoolingLayer, unpooled
 from models.layers.scale_axis import largest_response
 from models.mnist_net import convolutional_head, image_size, mnist_net, stage_pools
 from models.registry import register
@@ -133,7 +132,7 @@ class SteerableConv(PoolingLayer):
 
     def _responses(self, maps: Tensor) -> Tensor | list[Tensor]:
         """Of every size: (N, O, S, H', W') or each one's (N, O, H', W')."""
-        if few_launches(maps) and self.bank.pays(maps[:, :, None], self.real.shape[1], self.stride):
+        if self.bank.pays(maps[:, :, None], self.real.shape[1], self.stride):
             return self.bank.convolve(maps[:, :, None], self.coefficients())
         return same_conv2d_bank(maps, self.filters(), self.stride)
 

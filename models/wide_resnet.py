@@ -18,11 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.errors import ModelError
-from models.layers.dropout import Dropout
-from models.layers.layout import BatchNorm2d
+from models.layers.cpu.dropout import Dropout  # on a GPU torch's own
+from models.layers.cpu.norm_relu import rectified  # on a GPU dropout(relu(norm(maps)))
 from models.layers.microbatch import dropout_mask, normalised_in_parts
-from models.layers.norm_relu import rectified
-from models.layers.plain import SameConv2d
+from models.layers.plain import BatchNorm2d, SameConv2d
 
 CLASSES = 10
 DROPOUT = 0.3
@@ -105,7 +104,7 @@ class Block(nn.Module):
         return torch.add(beside, self.convolution2(result))
 
     def _in_parts(self, maps: Tensor) -> Tensor:
-        """The same, a part of the batch at a time (layers/in_parts.py)."""
+        """The same, a part of the batch at a time (layers/microbatch.py)."""
         keep = 1 - self.dropout.p
 
         def first(normal: Tensor) -> tuple[Tensor, ...]:
@@ -142,7 +141,7 @@ def wide_resnet(
 def split_batches(network: nn.Module, parts: int) -> None:
     """Make every training step of a wide residual network send its batch through the blocks in `parts` parts.
 
-    The update stays that of the whole batch (layers/in_parts.py). Raises ModelError: the network has no such blocks.
+    The update stays that of the whole batch (layers/microbatch.py). Raises ModelError: the network has no such blocks.
     """
     blocks = [module for module in network.modules() if isinstance(module, Block)]
     if not blocks:

@@ -1,10 +1,10 @@
-"""Maps whose pixels lie outermost in memory: (H, W, N, C), seen from outside as (N, C, H, W).
+"""How maps lie in memory. Seen from outside they are (N, C, H, W), or (N, C, S, H, W) with a scale axis.
 
-What treats every image and channel alike (transforms along an axis, pooling, maxima over scales) then works on long contiguous
-rows. To torch such maps are no known memory format, so some of its operations would copy them; those here do not, and are
-torch's own in any other layout.
+In HWNC layout, (H, W, N, C), what treats every image and channel alike (transforms along an axis, pooling, maxima over scales)
+works on long contiguous rows. To torch it is no known memory format, so some of its operations would copy such maps; those here
+do not, and are torch's own in any other layout. Scales lie outermost in memory, so folding them into the batch copies nothing.
 
-Shape letters: N batch, C channels, H, W map.
+Shape letters: N batch, C channels, S scales, H, W map.
 """
 
 from __future__ import annotations
@@ -13,10 +13,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-# On the CPU all convolutions of so many channels lay their results out like this, whichever way they are done.
+# Convolutions of so many channels give results in HWNC layout: all those of the CPU (cpu/), and those in tiles (conv/tiles.py).
 WIDE = 128
+
+
+def in_full_precision(maps: Tensor) -> bool:
+    """Whether maps are computed with in float32 or float64, which alone have Fourier transforms and Winograd's filtering here.
+
+    Half precision means tensor cores (or AVX-512 bf16): torch's convolution is theirs, and complex halves do not exist.
+    """
+    return maps.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled(maps.device.type)
 
 
 def to_hwnc(maps: Tensor) -> Tensor:
@@ -64,47 +72,18 @@ def concatenate(maps: Sequence[Tensor], dim: int) -> Tensor:
     return torch.cat(list(maps), dim=dim)
 
 
-def unpooled(maps: Tensor) -> Tensor:
-    """Maps as they are, for layers that may pool."""
-    return maps
-
-
-class PoolingLayer(nn.Module):
-    """A layer that may be asked to pool: `layer(maps, pool)` is `pool(layer(maps))`, (N, C, H, W) -> (N, O, H', W').
-
-    Maxima over scales, biases and rectifiers commute exactly with max pooling, and after it they work on a fraction of the
-    elements. So the layer pools its responses before it does anything else with them. A result with a scale axis is pooled at
-    every scale.
-    """
-
-    Pool = Callable[[Tensor], Tensor]
-
-
-class MaxPool2d(nn.MaxPool2d):
-    """torch's max pooling: (N, C, H, W) -> (N, C, H', W') in the same layout."""
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Pool. Every image's every channel is a channel of one image whose channels come last, which torch pools fastest."""
-        if not is_hwnc(maps):
-            pooled: Tensor = super().forward(maps)
-            if maps.device.type != "cpu" or not maps.is_contiguous(memory_format=torch.channels_last):
-                return pooled
-            return from_hwnc(to_hwnc(pooled))  # of an image's responses (convolution.py); gradients then lie like maps
-        pooled = super().forward(to_hwnc(maps).flatten(2)[None].permute(0, 3, 1, 2))
-        return from_hwnc(pooled.permute(0, 2, 3, 1).squeeze(0).unflatten(2, maps.shape[:2]))
-
-
 def with_pixels_as_images(operation: Callable[[Tensor], Tensor], maps: Tensor) -> Tensor:
-    """`operation(maps)`, if it does not ask which pixel is whose, for maps with HWNC layout: (N, C, H, W) to the same."""
+    """`operation(maps)`, if it does not ask which pixel is whose, for maps in HWNC layout: (N, C, H, W) to the same."""
     pixels = to_hwnc(maps)
     return from_hwnc(operation(pixels.flatten(0, 2)[..., None, None]).view(pixels.shape))
 
 
-class BatchNorm2d(nn.BatchNorm2d):
-    """torch's batch normalisation: (N, C, H, W) -> the same, in the same layout."""
+def fold_scales(maps: Tensor) -> Tensor:
+    """(N, C, S, H, W) -> (S*N, C, H, W)."""
+    return maps.permute(2, 0, 1, 3, 4).flatten(0, 1)
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """Normalise each channel."""
-        if not is_hwnc(maps):
-            return super().forward(maps)
-        return with_pixels_as_images(super().forward, maps)
+
+def unfold_scales(maps: Tensor, scales: int) -> Tensor:
+    """(S*N, C, H, W) -> (N, C, S, H, W), scales outermost in memory."""
+    by_scale: Tensor = maps.unflatten(0, (scales, -1))
+    return by_scale.permute(1, 2, 0, 3, 4)

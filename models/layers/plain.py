@@ -1,13 +1,34 @@
-"""The ordinary convolution layer."""
+"""The ordinary layers: convolution, max pooling and batch normalisation, torch's but in any layout (layout.py).
+
+Shape letters: N batch, C channels in, O channels out, K filter size, H, W map.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor, nn
 
-from models.layers.conv.bank import FilterBank, taps_of
+from models.layers.conv.fourier_bank import FilterBank, taps_of
 from models.layers.conv.same import same_conv2d
-from models.layers.launches import few_launches
-from models.layers.layout import PoolingLayer, unpooled
+from models.layers.layout import from_hwnc, is_hwnc, to_hwnc, with_pixels_as_images
+
+
+def unpooled(maps: Tensor) -> Tensor:
+    """Maps as they are, for layers that may pool."""
+    return maps
+
+
+class PoolingLayer(nn.Module):
+    """A layer that may be asked to pool: `layer(maps, pool)` is `pool(layer(maps))`, (N, C, H, W) -> (N, O, H', W').
+
+    Maxima over scales, biases and rectifiers commute exactly with max pooling, and after it they work on a fraction of the
+    elements. So the layer pools its responses before it does anything else with them. A result with a scale axis is pooled at
+    every scale.
+    """
+
+    Pool = Callable[[Tensor], Tensor]
 
 
 class SameConv2d(nn.Conv2d, PoolingLayer):
@@ -23,8 +44,32 @@ class SameConv2d(nn.Conv2d, PoolingLayer):
     def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
         """(N, C, H, W) -> (N, O, ceil(H/stride), ceil(W/stride)), pooled."""
         alone = maps[:, :, None]
-        if few_launches(maps) and self.bank.pays(alone, self.out_channels, self.stride[0]):
+        if self.bank.pays(alone, self.out_channels, self.stride[0]):
             responses = pool(self.bank.convolve(alone, self.weight.flatten(2)).squeeze(2))
         else:
             responses = pool(same_conv2d(maps, self.weight, self.stride[0]))
         return responses if self.bias is None else responses + self.bias[:, None, None]
+
+
+class MaxPool2d(nn.MaxPool2d):
+    """torch's max pooling: (N, C, H, W) -> (N, C, H', W') in the same layout."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """In HWNC layout every image's every channel is a channel of one image, channels last, which torch pools fastest."""
+        if not is_hwnc(maps):
+            pooled: Tensor = super().forward(maps)
+            if maps.device.type != "cpu" or not maps.is_contiguous(memory_format=torch.channels_last):
+                return pooled
+            return from_hwnc(to_hwnc(pooled))  # of an image's responses (cpu/onednn.py); gradients then lie like maps
+        pooled = super().forward(to_hwnc(maps).flatten(2)[None].permute(0, 3, 1, 2))
+        return from_hwnc(pooled.permute(0, 2, 3, 1).squeeze(0).unflatten(2, maps.shape[:2]))
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """torch's batch normalisation: (N, C, H, W) -> the same, in the same layout."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Normalise each channel: in training by the batch's statistics, else by the running ones."""
+        if not is_hwnc(maps):
+            return super().forward(maps)
+        return with_pixels_as_images(super().forward, maps)

@@ -1,7 +1,7 @@
-"""Working on maps with a scale axis, (N, C, S, H, W).
+"""Working on maps with a scale axis, (N, C, S, H, W), and the maximum over scales.
 
 What treats every scale alike (spatial pooling, normalisation with statistics over scales) is the ordinary 2-D operation with
-the scales folded into the batch. Layers that make such maps lay the scales out outermost in memory, so folding copies nothing.
+the scales folded into the batch.
 
 Shape letters: N batch, C channels, S scales, H, W map.
 """
@@ -9,13 +9,15 @@ Shape letters: N batch, C channels, S scales, H, W map.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from models.layers.launches import few_launches
-from models.layers.layout import BatchNorm2d, MaxPool2d, concatenate, from_hwnc, is_hwnc, lies_together, to_hwnc
-from models.layers.max_over_scales import first_maximum, largest
+from models.layers.layout import concatenate, fold_scales, from_hwnc, is_hwnc, lies_together, to_hwnc, unfold_scales
+from models.layers.plain import BatchNorm2d, MaxPool2d
 
 
 def stack_scales(maps: Sequence[Tensor]) -> Tensor:
@@ -41,17 +43,6 @@ def neighbouring_scales(maps: Tensor, scales: int, extent: int) -> list[Tensor]:
     return [levels[s] if extent == 1 else concatenate(levels[s : s + extent], dim=1) for s in range(scales)]
 
 
-def fold_scales(maps: Tensor) -> Tensor:
-    """(N, C, S, H, W) -> (S*N, C, H, W)."""
-    return maps.permute(2, 0, 1, 3, 4).flatten(0, 1)
-
-
-def unfold_scales(maps: Tensor, scales: int) -> Tensor:
-    """(S*N, C, H, W) -> (N, C, S, H, W), scales outermost in memory."""
-    by_scale: Tensor = maps.unflatten(0, (scales, -1))
-    return by_scale.permute(1, 2, 0, 3, 4)
-
-
 def stacked(maps: Tensor | Sequence[Tensor]) -> Tensor:
     """S maps (N, C, H, W), unless they are stacked already -> (N, C, S, H, W)."""
     return maps if isinstance(maps, Tensor) else stack_scales(maps)
@@ -60,7 +51,7 @@ def stacked(maps: Tensor | Sequence[Tensor]) -> Tensor:
 def pool_scales(maps: Tensor, pool: Callable[[Tensor], Tensor]) -> Tensor:
     """`pool`, (N, C, H, W) -> (N, C, H', W'), at every scale of (N, C, S, H, W) at once."""
     pixels = maps.permute(3, 4, 0, 2, 1)
-    if pixels.is_contiguous():  # scales beside channels, as one convolution with all scales' filters leaves them (bank.py)
+    if pixels.is_contiguous():  # scales beside channels, as conv/fourier_bank.py leaves them
         pooled = to_hwnc(pool(from_hwnc(pixels.flatten(3))))
         by_scale: Tensor = pooled.unflatten(3, (maps.shape[2], -1))
         return by_scale.permute(2, 4, 3, 0, 1)
@@ -72,6 +63,87 @@ def largest_response(responses: Tensor | Sequence[Tensor], pool: Callable[[Tenso
     if isinstance(responses, Tensor) or few_launches(responses[0]):
         return largest(pool_scales(stacked(responses), pool))
     return first_maximum([pool(response) for response in responses])
+
+
+# ------------------------------------------------------------------------------------------------------- the maximum
+
+
+def first_maximum(maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """The elementwise maximum of S equal-sized maps and which of them attains it first (uint8).
+
+    As `torch.stack(maps).max(dim=0)`, but for the backward pass it keeps one byte per element and no copy of the maps.
+    """
+    if any(is_hwnc(one) for one in maps):
+        maps = [from_hwnc(to_hwnc(one)) for one in maps]
+    result: tuple[Tensor, Tensor] = _FirstMaximum.apply(*maps)
+    return result
+
+
+class _FirstMaximum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, *maps: Tensor) -> tuple[Tensor, Tensor]:
+        best, which = maps[0].clone(), torch.zeros_like(maps[0], dtype=torch.uint8)
+        for s, candidate in enumerate(maps[1:], start=1):
+            larger = (candidate > best).view(torch.uint8).mul_(s)
+            torch.maximum(which, larger, out=which)  # s only ever grows
+            torch.maximum(best, candidate, out=best)
+        ctx.mark_non_differentiable(which)
+        ctx.save_for_backward(which)
+        ctx.count = len(maps)
+        return best, which
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+        (which,) = ctx.saved_tensors
+        # Three times as fast as products with boolean masks: peel off, scale by scale, what belongs to coarser ones.
+        level, rest, result = which.to(gradients[0].dtype), gradients[0], []
+        for s in range(1, ctx.count):
+            coarser = torch.ops.aten.threshold_backward(rest, level, s - 0.5)
+            result.append(rest - coarser)
+            rest = coarser
+        return *result, rest
+
+
+def largest(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """The maximum over scales and which scale attains it first: (N, C, S, H, W) -> (N, C, H, W), float and int64.
+
+    The gradient goes to that scale. As `maps.max(dim=2)`, whose backward pass scatters, and on a GPU sorts all places first
+    where it is to be deterministic.
+    """
+    if maps.device.type == "cpu" and not few_launches(maps):
+        values, which = maps.max(dim=2)
+        return values, which
+    order = sorted(range(maps.ndim), key=maps.stride, reverse=True)  # as they lie in memory, which the result then does too
+    values, which = _Largest.apply(maps.permute(order), order.index(2))
+    rest = [axis for axis in order if axis != 2]
+    back = [rest.index(axis) for axis in range(maps.ndim) if axis != 2]
+    return values.permute(back), which.permute(back)
+
+
+class _Largest(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+        values, which = maps.max(dim=axis)
+        ctx.mark_non_differentiable(which)
+        ctx.save_for_backward(which)
+        ctx.axis, ctx.scales = axis, maps.shape[axis]
+        return values, which
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (which,) = ctx.saved_tensors
+        axis = ctx.axis
+        numbers = _numbers(ctx.scales, which.device).view(-1, *[1] * (which.ndim - axis))
+        return gradients[0].unsqueeze(axis) * (which.unsqueeze(axis) == numbers), None
+
+
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)  # kept for training steps, even when an evaluation is the first to ask
+def _numbers(count: int, device: torch.device) -> Tensor:
+    return torch.arange(count).to(device)
+
+
+# ------------------------------------------------------------------------------------------------------------ layers
 
 
 class ScaleMaxPool(nn.Module):
@@ -90,7 +162,7 @@ class ScaleBatchNorm(BatchNorm2d):
     """Batch normalisation with statistics over batch, scales and pixels (torch's BatchNorm3d): (N, C, S, H, W) -> same."""
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Normalise each channel."""
+        """Normalise each channel over all scales."""
         return unfold_scales(super().forward(fold_scales(maps)), maps.shape[2])
 
 

@@ -1,8 +1,8 @@
 """Convolutions of one map at several sizes at once, in the Fourier domain: few launches.
 
-As `resampled_convolution.py` does for one size. Each has its own periods, so its own transforms; what all can share is shared:
+As `resampled.py` does for one size. Each has its own periods, so its own transforms; what all can share is shared:
 the transform along columns, of which all sizes' frequencies are rows of one matrix, the making of the filters' transforms where
-the weights are the same, and the products, which are one batch over the entries of all sizes. It is for GPUs (`launches.py`
+the weights are the same, and the products, which are one batch over the entries of all sizes. It is for GPUs (`../launches.py`
 says why).
 
 Shape letters: N batch, C channels in, O channels out, L levels (sizes), J = k^2 taps, H, W map, P, R a level's frequencies
@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from models.layers.conv.bank import taps_of
-from models.layers.conv.fourier import Transform, analyse, of_filters
-from models.layers.conv.resampled import ResampledAxis, after_transform, before_transform
+from models.layers.conv.dft import Transform, analyse, of_filters
+from models.layers.conv.fourier_bank import taps_of
+from models.layers.conv.resampled_axis import ResampledAxis, after_transform, before_transform
 from models.layers.layout import to_hwnc
 
 Place = tuple[slice, slice]  # the rows and columns of the result that a level fills
@@ -48,7 +48,7 @@ class Matrices(NamedTuple):
 def convolve_levels(maps: Tensor, filters: Tensor, levels: Sequence[Level], extents: tuple[int, int]) -> Tensor:
     """Resample (N, C, H, W), convolve with (O, C, k, k) or each level's own (L, O, C, k, k), and back: (N, O, L, *extents).
 
-    Minus infinity where a level leaves its place. In HWNC layout.
+    Minus infinity where a level leaves its place. The result is in HWNC layout.
     """
     own = filters if filters.ndim == 5 else filters[None]
     matrices = _matrices(tuple((level.rows, level.columns) for level in levels), maps.dtype, maps.device)

@@ -2,11 +2,11 @@
 
 sum_ab w[o, c, a, b] rows[a] x columns[b]: instead of making the K x K filters, correlate the maps with the A row functions and
 the B column functions and combine the A*B results, one matrix product over C*A*B channels. That takes A*B operations per
-weight and pixel where the filters take K*K, and the weights are used as they are: it suits small batches of deep maps.
+weight and pixel where the filters take K*K, and the weights are used as they are: it suits small batches of wide maps.
 
 Correlation with the functions is a product with a banded matrix along each axis, zero padding and stride included. One column
 function at a time, so that the largest tensor is A times the maps; what the backward pass needs of them is made again there.
-In HWNC layout (`pixels.py`), so that all these products have long rows.
+Maps are in HWNC layout (layout.py), so that all these products have long rows.
 
 Shape letters: N batch, C channels in, O channels out, H, W map, H', W' result, A row functions, B column functions, K taps.
 """
@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.layers.conv import Sizes
 from models.layers.layout import from_hwnc, to_hwnc
 
 Functions = tuple[tuple[float, ...], ...]  # each a function's values at its K taps, K odd
@@ -51,11 +52,10 @@ def values_of(functions: Functions, dtype: torch.dtype, device: torch.device) ->
     return torch.tensor(functions, dtype=torch.float64).to(device=device, dtype=dtype)
 
 
-def separable_cost(
-    batch: int, channels_in: int, channels_out: int, extents: tuple[int, int], functions: tuple[int, int], stride: int
-) -> tuple[int, int]:
+def separable_cost(sizes: Sizes, functions: tuple[int, int], stride: int) -> tuple[int, int]:
     """Real operations of a forward pass: of the combination, and of the correlations with rows and columns."""
-    (height, width), (a, b) = extents, functions
+    batch, channels_in, channels_out, (height, width) = sizes
+    a, b = functions
     high, wide = math.ceil(height / stride), math.ceil(width / stride)
     combination = 2 * batch * channels_in * channels_out * high * wide * a * b
     return combination, 2 * batch * channels_in * a * high * width * (height + b * wide)
@@ -64,8 +64,8 @@ def separable_cost(
 def separable_conv2d(maps: Tensor, weight: Tensor, rows: Functions, columns: Functions, stride: int = 1) -> Tensor:
     """Convolve (N, C, H, W) with the filters of weight (O, C, A, B) -> (N, O, ceil(H/stride), ceil(W/stride)).
 
-    Zero padding (K-1)/2. Equal to torch's `conv2d` with `compose(weight, rows, columns)` up to rounding. In HWNC layout
-    in memory, in the result and best in the maps too.
+    Zero padding (K-1)/2. Equal to torch's `conv2d` with `compose(weight, rows, columns)` up to rounding. In HWNC layout,
+    the result and best the maps too.
     """
     if torch.is_autocast_enabled(maps.device.type):
         kind = torch.get_autocast_dtype(maps.device.type)

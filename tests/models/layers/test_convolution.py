@@ -8,7 +8,8 @@ from torch.nn import functional as F
 from models.layers.conv import same as convolution
 from models.layers.conv.fourier import fourier_conv2d
 from models.layers.conv.same import clip_taps, same_conv2d, same_conv2d_bank
-from models.layers.max_over_scales import first_maximum
+from models.layers.cpu import onednn
+from models.layers.scale_axis import first_maximum
 
 # batch, channels in and out, height, width, filter size, stride, dilation
 SHAPES = [
@@ -60,9 +61,9 @@ def test_which_path_is_taken(monkeypatch):
         original = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *arguments: (taken.append(note(arguments)), original(*arguments))[1])
 
-    watch(convolution, "_in_strips", lambda arguments: "strips")
+    watch(onednn, "_in_strips", lambda arguments: "strips")
     watch(convolution, "fourier_conv2d", lambda arguments: "Fourier" if arguments[3] is None else "Fourier in tiles")
-    watch(convolution, "_one_tap", lambda arguments: "one tap")
+    watch(onednn, "_one_tap", lambda arguments: "one tap")
     paths = []
     for batch, channels_in, channels_out, height, width, size, stride, dilation in SHAPES:
         taken.clear()

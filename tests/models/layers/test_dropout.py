@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.layers.dropout import Dropout
+from models.layers.cpu.dropout import Dropout
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -9,14 +9,13 @@ from torch.nn import functional as F
 
 import models
 import models.si_convnet
-from models.layers.conv import bank
-from models.layers.conv.bank import FilterBank, taps_of
+from models.layers.conv import Sizes, fourier_bank
+from models.layers.conv.algorithm import _fourier_pays
+from models.layers.conv.fourier_bank import FilterBank, taps_of
 from models.layers.conv.resampled import resampled_conv2d_direct
 from models.layers.conv.resampled_levels import Level, convolve_levels
-from models.layers.conv.same import _fourier_pays
-from models.layers.layout import MaxPool2d
-from models.layers.max_over_scales import _Largest, largest
-from models.layers.scale_axis import pool_scales
+from models.layers.plain import MaxPool2d
+from models.layers.scale_axis import _Largest, largest, pool_scales
 from models.sevf import FACTORS, VectorConv, resized_axis
 
 TASKS = ("mnist-scale-28", "stl10+")
@@ -103,7 +102,7 @@ def laid_out(layout, rounded=False):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_largest_is_torchs(layout, monkeypatch):
-    monkeypatch.setattr("models.layers.max_over_scales.few_launches", lambda maps: True)
+    monkeypatch.setattr("models.layers.scale_axis.few_launches", lambda maps: True)
     maps = laid_out(layout, rounded=True)  # many ties
     values, which = largest(maps)
     expected = maps.max(dim=2)
@@ -145,7 +144,7 @@ def as_on_a_gpu(monkeypatch, pays):
     for name, module in list(sys.modules.items()):
         if name.startswith("models.") and hasattr(module, "few_launches"):
             monkeypatch.setattr(module, "few_launches", lambda maps: True)
-    monkeypatch.setattr(bank, "fourier_pays", lambda *arguments: pays)
+    monkeypatch.setattr(fourier_bank, "fourier_pays", lambda *arguments: pays)
     for module in (models.sevf, models.si_convnet):
         monkeypatch.setattr(
             module, "levels_pay", lambda maps, channels, axes: pays and all(axis.stride == 1 for both in axes for axis in both)
@@ -181,9 +180,8 @@ def test_a_training_step_is_that_of_the_cpu(name, task, monkeypatch):
 def pays(channels_in, channels_out, extent, sizes, *, dilations=(1,), on_cpu=False, batch=128):
     reach = max(d * (size // 2) for d, size in zip(dilations, sizes, strict=True))
     period = extent + min(reach, extent - 1)
-    return _fourier_pays(
-        *(batch, channels_in, channels_out, (extent, extent), tuple(sizes), tuple(dilations), (period, period), False, on_cpu)
-    )
+    counted = Sizes(batch, channels_in, channels_out, (extent, extent))
+    return _fourier_pays(counted, tuple(sizes), tuple(dilations), (period, period), False, on_cpu)
 
 
 def test_the_plain_network_takes_the_fourier_path_where_all_others_do():
@@ -199,8 +197,10 @@ def test_small_filters_are_left_to_cudnns_winograd():
     assert not pays(128, 128, 96, [7])  # better in tiles
 
 
-def test_strides_and_half_precision_stay_direct():
+def test_strides_and_half_precision_stay_direct_and_so_does_the_cpu(monkeypatch):
     one, maps = FilterBank([taps_of(7)]), noise(64, 32, 1, 14, 14).float()
+    assert not one.pays(maps, 63)
+    monkeypatch.setattr(fourier_bank, "few_launches", lambda maps: True)
     assert one.pays(maps, 63)
     assert not one.pays(maps, 63, stride=2)
     with torch.autocast("cpu", torch.bfloat16):

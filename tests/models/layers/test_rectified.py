@@ -8,9 +8,10 @@ from torch import nn
 from torch.nn import functional as F
 
 import models
-from models.layers.dropout import Dropout
-from models.layers.norm_relu import rectified
-from models.layers.scale_axis import ScaleBatchNorm, unfold_scales
+from models.layers.cpu.dropout import Dropout
+from models.layers.cpu.norm_relu import rectified
+from models.layers.layout import unfold_scales
+from models.layers.scale_axis import ScaleBatchNorm
 from models.reference import plain_layers
 
 

@@ -5,10 +5,11 @@ import torch
 from properties import EXACT, noise
 from torch.nn import functional as F
 
+from models.layers.conv import Sizes
 from models.layers.conv import same as convolution
 from models.layers.conv.same import same_conv2d, steered_conv2d
 from models.layers.conv.separable import compose, functions_of
-from models.layers.cpu.winograd import POINTS, identity, winograd_conv2d, winograd_cost
+from models.layers.cpu.winograd import POINTS, taps_alone, winograd_conv2d, winograd_cost
 
 # channels in and out, height, width, row functions and their taps, column functions and their taps, tile, dilation
 SHAPES = [
@@ -46,7 +47,9 @@ def test_taps_that_no_function_uses_cost_nothing():
     torch.testing.assert_close(winograd_conv2d(maps, weight, functions, functions, 5), expected, **EXACT)
     every_second = steered_conv2d(maps, weight, functions, functions, stride=2)
     torch.testing.assert_close(every_second, expected[..., ::2, ::2], **EXACT)
-    assert winograd_cost(4, 256, 256, (48, 48), (functions, functions))[1] == 5  # tiles of 5 with four taps, not of 4 with five
+    assert (
+        winograd_cost(Sizes(4, 256, 256, (48, 48)), (functions, functions))[1] == 5
+    )  # tiles of 5 with four taps, not of 4 with five
 
 
 @pytest.mark.parametrize("points", POINTS)
@@ -56,7 +59,7 @@ def test_rounding_errors_are_small(points):
         noise(2, 128, 24, 24).float().requires_grad_(),
         (noise(64, 128, taps, taps, seed=1) / 60).float().requires_grad_(),
     )
-    found = winograd_conv2d(maps, weight, identity(taps), identity(taps), points - taps + 1)
+    found = winograd_conv2d(maps, weight, taps_alone(taps), taps_alone(taps), points - taps + 1)
     inputs = [tensor.detach().double().requires_grad_() for tensor in (maps, weight)]
     expected = F.conv2d(*inputs, padding=taps // 2)
     pairs = zip((found, *gradients(found, maps, weight)), (expected, *gradients(expected, *inputs)), strict=True)
@@ -66,7 +69,7 @@ def test_rounding_errors_are_small(points):
 
 def test_maps_that_need_no_gradient_get_none():
     maps, weight = noise(2, 3, 8, 8), noise(4, 3, 3, 3, seed=1).requires_grad_()
-    winograd_conv2d(maps, weight, identity(3), identity(3), 4).sum().backward()
+    winograd_conv2d(maps, weight, taps_alone(3), taps_alone(3), 4).sum().backward()
     assert weight.grad is not None
 
 

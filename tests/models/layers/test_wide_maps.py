@@ -1,4 +1,4 @@
-"""Maps of many channels: every way of convolving is torch's convolution, and pixels stay outermost through whole networks."""
+"""Maps of many channels: every algorithm is torch's convolution, and the layout stays HWNC through whole networks."""
 
 import pytest
 import torch
@@ -6,10 +6,11 @@ from properties import noise
 from torch.nn import functional as F
 
 import models
-from models.layers.conv.resampled import ResampledAxis, resampled_conv2d_direct
+from models.layers.conv.resampled import resampled_conv2d_direct
+from models.layers.conv.resampled_axis import ResampledAxis
 from models.layers.conv.same import same_conv2d, valid_conv2d
-from models.layers.layout import WIDE, concatenate, from_hwnc, is_hwnc, to_hwnc
-from models.layers.scale_axis import fold_scales, neighbouring_scales, stack_scales
+from models.layers.layout import WIDE, concatenate, fold_scales, from_hwnc, is_hwnc, to_hwnc
+from models.layers.scale_axis import neighbouring_scales, stack_scales
 from models.si_convnet import rescaled_axis
 from models.wide_resnet import Block
 
@@ -17,7 +18,7 @@ LAYOUTS = {"width innermost": lambda maps: maps, "HWNC layout": lambda maps: fro
 
 
 def agree(fast, slow, *inputs):
-    """Results and gradients are the same up to rounding, and pixels lie outermost in the fast result."""
+    """Results and gradients are the same up to rounding, and the fast result is in HWNC layout."""
     assert is_hwnc(fast)
     torch.testing.assert_close(fast, slow, rtol=1e-10, atol=1e-10)
     weights = noise(*slow.shape, seed=7)

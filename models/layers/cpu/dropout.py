@@ -1,4 +1,4 @@
-"""Dropout whose draw costs little beside the convolutions around it."""
+"""Dropout whose draw costs little beside the convolutions around it, on the CPU; on a GPU it is torch's own."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Done one after the other, each keeps its result for the backward pass. What is kept here are the maps before and after alone:
 where the result is zero, no gradient flows, whether the rectifier or dropout made it so. That saves memory, and hardly any
-time (docs/performance.md).
+time (docs/performance.md). On a GPU it is torch's own operations, one after the other.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.layers.dropout import Dropout
-from models.layers.layout import is_hwnc, with_pixels_as_images
-from models.layers.scale_axis import ScaleBatchNorm, fold_scales, unfold_scales
+from models.layers.cpu.dropout import Dropout
+from models.layers.layout import fold_scales, is_hwnc, unfold_scales, with_pixels_as_images
+from models.layers.scale_axis import ScaleBatchNorm
 
 
 def rectified(norm: nn.Module, maps: Tensor, dropout: Dropout | None = None) -> Tensor:

@@ -5,17 +5,9 @@ from torch import nn
 from torch.nn import functional as F
 
 import models
-from models.layers.layout import (
-    BatchNorm2d,
-    MaxPool2d,
-    PoolingLayer,
-    concatenate,
-    from_hwnc,
-    is_hwnc,
-    to_hwnc,
-)
-from models.layers.max_over_scales import first_maximum
-from models.layers.scale_axis import fold_scales, stack_scales, unfold_scales
+from models.layers.layout import concatenate, fold_scales, from_hwnc, is_hwnc, to_hwnc, unfold_scales
+from models.layers.plain import BatchNorm2d, MaxPool2d, PoolingLayer
+from models.layers.scale_axis import first_maximum, stack_scales
 from models.mnist_net import MnistNet
 
 LAYOUTS = {

@@ -3,10 +3,10 @@
 The filters of a layer are linear combinations of fixed functions (a basis, or the taps of a filter that is resized or dilated).
 So their transforms are too: one matrix product makes the transforms of all filters of all scales from the weights, and no
 filter is ever made. One batch of products then does all scales, between one transform and one synthesis of the maps
-(`fourier.py` says how these work).
+(`dft.py` says how these work).
 
 Every scale has a period of its own that would do, and here all have the largest one, and the functions are transformed tap by
-tap: some more operations for a tenth of the launches. It is for GPUs (`launches.py` says why).
+tap: some more operations for a tenth of the launches. It is for GPUs (`../launches.py` says why).
 
 Shape letters: N batch, C channels in, O channels out, S scales, J functions, H, W map, F entries of a transform (3 P R).
 Maps come in M groups: M = 1, which all S scales see, or M = S, one for each.
@@ -21,10 +21,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.layers.conv.fourier import Transform, analyse, of_filters, of_maps, of_results, synthesise
-from models.layers.conv.same import fourier_pays
-from models.layers.layout import to_hwnc
-from models.layers.scale_axis import fold_scales
+from models.layers.conv.algorithm import fourier_pays
+from models.layers.conv.dft import Transform, analyse, of_filters, of_maps, of_results, synthesise
+from models.layers.launches import few_launches
+from models.layers.layout import fold_scales, to_hwnc
 
 
 class FilterBank:
@@ -61,14 +61,15 @@ class FilterBank:
         return self._transforms[key]
 
     def pays(self, maps: Tensor, channels_out: int, stride: int = 1) -> bool:
-        """Whether `convolve` counts less than torch's convolution for every scale."""
+        """Whether to `convolve`: on a GPU, for small maps, if it counts less than torch's convolution for every scale."""
         height, width = maps.shape[3:]
-        return stride == 1 and fourier_pays(maps, channels_out, self.taps(), self.dilations, self.periods(height, width))
+        periods = self.periods(height, width)
+        return few_launches(maps) and stride == 1 and fourier_pays(maps, channels_out, self.taps(), self.dilations, periods)
 
     def convolve(self, maps: Tensor, coefficients: Tensor) -> Tensor:
         """Convolve with the filters that coefficients make: (N, C, M, H, W) -> (N, O, S, H, W), zero padding, stride 1.
 
-        `coefficients`: (O, C, J), or (S, O, C, J), each scale's own. In HWNC layout.
+        `coefficients`: (O, C, J), or (S, O, C, J), each scale's own. The result is in HWNC layout.
         """
         n, _, groups, height, width = maps.shape
         kind, periods = (maps.dtype, maps.device), self.periods(height, width)
