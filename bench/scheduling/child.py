@@ -6,6 +6,7 @@ written. The end of the input means: stop, after the step in hand and with the s
 
 from __future__ import annotations
 
+import json
 import queue
 import signal
 import threading
@@ -40,7 +41,7 @@ def main() -> None:
 
 def _listen(orders: BinaryIO, jobs: queue.Queue[messages.Job | None], ended: threading.Event) -> None:
     for line in orders:
-        jobs.put(messages.job_of(line))
+        jobs.put(messages.Job(**json.loads(line)))
     ended.set()
     jobs.put(None)
 

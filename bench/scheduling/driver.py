@@ -116,38 +116,39 @@ class Driver:
         self.slots += [Slot(number) for number in range(len(self.slots), self.pool.size())]
         for slot in self.slots:
             if slot.run is None and self.queue.pending:
-                if slot.worker is None:
-                    self._spawn(slot)
-                while slot.worker is not None and slot.worker.ready() and slot.run is None:
-                    try:
-                        taken = self.queue.take()
-                    except OSError as error:
-                        run = self.queue.pending.pop(next(iter(self.queue.pending)))
-                        yield self._fail(run, "not saved", f"no lease could be written: {error.strerror}", [])
-                        continue
-                    match taken:
-                        case Record() as record:
-                            self.display.finished(record, "by another worker")
-                            yield record
-                        case Run() as run:
-                            self._begin(slot, slot.worker, run)
-                        case None:
-                            break
+                slot.worker = slot.worker or self._spawn(slot.number)
+                yield from self._begin_next(slot)
 
-    def _spawn(self, slot: Slot) -> None:
-        """Give the slot a worker if there is work for it. Raises BenchError: there can be none, and nobody is at work."""
-        if slot.number < min(self.pool.size(), len(self._busy()) + len(self.queue.pending)):
+    def _spawn(self, number: int) -> WorkerHandle | None:
+        """A worker for the slot of this number, if there is work for it. Raises BenchError: nobody is at work."""
+        if number >= min(self.pool.size(), len(self._busy()) + len(self.queue.pending)):
+            return None
+        try:
+            return self.pool.spawn()
+        except BenchError:  # no more processes: those that there are go on, and it is tried again
+            if not self._busy():
+                raise
+        return None
+
+    def _begin_next(self, slot: Slot) -> Iterator[Record]:
+        while slot.worker is not None and slot.worker.ready() and slot.run is None:
             try:
-                slot.worker = self.pool.spawn()
-            except BenchError:  # no more processes: those that there are go on, and it is tried again
-                if not self._busy():
-                    raise
-
-    def _begin(self, slot: Slot, worker: WorkerHandle, run: Run) -> None:
-        slot.run, slot.began, slot.stepped = run, time.monotonic(), False
-        to_go = self.estimates.total(list(self.queue.pending.values())[:1000])
-        self.display.begun(slot.number, worker.where, run, to_go)
-        worker.begin(self.pool.job(slot.number, run))
+                taken = self.queue.take()
+            except OSError as error:
+                run = self.queue.pending.pop(next(iter(self.queue.pending)))
+                yield self._fail(run, "not saved", f"no lease could be written: {error.strerror}", [])
+                continue
+            match taken:
+                case Record():
+                    self.display.finished(taken, "by another worker")
+                    yield taken
+                case Run():
+                    slot.run, slot.began, slot.stepped = taken, time.monotonic(), False
+                    to_go = self.estimates.total(list(self.queue.pending.values())[:1000])
+                    self.display.begun(slot.number, slot.worker.where, taken, to_go)
+                    slot.worker.begin(self.pool.job(slot.number, taken))
+                case None:
+                    return
 
     def _collect(self) -> Iterator[Record]:
         """Heed what the workers have said; the records of the runs that they have ended."""

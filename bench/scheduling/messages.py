@@ -85,21 +85,14 @@ Message = ProcessMessage | NewCheckpoint | WorkerDied
 _BY_NAME: dict[str, Any] = {kind.__name__: kind for kind in get_args(ProcessMessage)}
 
 
-def to_line(message: Job | ProcessMessage) -> str:
-    """One line of JSON."""
-    fields = {
-        name: value.model_dump(mode="json") if isinstance(value, Record) else value for name, value in vars(message).items()
-    }
-    return json.dumps(fields if isinstance(message, Job) else {"is": type(message).__name__, **fields})
+def to_line(message: ProcessMessage) -> str:
+    """One line of JSON: the name of the message's class, and its fields."""
+    fields = {"record": message.record.model_dump(mode="json")} if isinstance(message, RunFinished) else vars(message)
+    return json.dumps({"is": type(message).__name__, **fields})
 
 
-def job_of(line: bytes) -> Job:
-    """What `to_line` made of a job."""
-    return Job(**json.loads(line))
-
-
-def message_of(line: bytes) -> ProcessMessage:
-    """What `to_line` made of a message. Raises json.JSONDecodeError: half a line, of a process that was killed."""
+def from_line(line: bytes) -> ProcessMessage:
+    """What `to_line` made a line of. Raises json.JSONDecodeError: half a line, of a process that was killed."""
     fields = json.loads(line)
     kind = _BY_NAME[fields.pop("is")]
     message: ProcessMessage = RunFinished(Record.model_validate(fields["record"])) if kind is RunFinished else kind(**fields)

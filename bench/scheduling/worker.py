@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import queue
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from json import JSONDecodeError
 from subprocess import PIPE
 from threading import Thread
 
 from bench.errors import BenchError
 from bench.machine.processes import ended_by, python, start
-from bench.scheduling.messages import Job, Message, RunFailed, RunFinished, WorkerDied, message_of, to_line
+from bench.scheduling.messages import Job, Message, RunFailed, RunFinished, WorkerDied, from_line
 
 NOT_STARTED = "no process can be started to train in: {}; end other processes, or see ulimit -a"
 STDERR_LINES = 12  # the last ones are kept
@@ -110,7 +110,7 @@ class Worker:
                 self._not_started = WorkerDied(str(error))
                 return
         self._unclean = bool(job.run["source"])
-        self._process.send(to_line(job))
+        self._process.send(json.dumps(vars(job)))
 
     def receive(self) -> list[Message]:
         """What it said since last asked."""
@@ -118,8 +118,8 @@ class Worker:
             return [self._not_started]
         said: list[Message] = []
         for line in self._process.receive():
-            with suppress(JSONDecodeError):  # half a line of one that was killed
-                said.append(message_of(line) if isinstance(line, bytes) else line)
+            with suppress(json.JSONDecodeError):  # half a line of one that was killed
+                said.append(from_line(line) if isinstance(line, bytes) else line)
         self._unclean |= any(
             isinstance(one, RunFailed) or (isinstance(one, RunFinished) and one.record.status == "failed") for one in said
         )

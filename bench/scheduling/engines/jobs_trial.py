@@ -12,11 +12,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 
 from bench.errors import BenchError
 from bench.machine.processes import python
@@ -65,28 +67,28 @@ def jobs_for(
     key = " | ".join([name, f"torch {torch.__version__}", family, "MPS" if mps else "no MPS"])
     kept = _read(results / KEPT)
     if key in kept:
-        rates = Rates({int(count): rate for count, rate in kept[key]["rounds"].items()}, "found before")
+        rates = Rates(kept[key].rounds, "found before")
     else:
         say(f"--jobs auto: trying {', '.join(map(str, COUNTS))} runs side by side on {name}")
         rates = measure_rates(device, family, stop)
         if rates.complete:
-            _keep(results / KEPT, {**kept, key: {"jobs": rates.best, "rounds": rates.rounds, "note": rates.note}}, say)
+            _keep(results / KEPT, {**kept, key: rates}, say)
     say(f"--jobs auto: {rates}")
     return rates.best
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, Rates]:
     """What was found before; nothing where it cannot be read or is not of the known form."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return {str(key): entry for key, entry in found.items() if {int(n): float(r) for n, r in entry["rounds"].items()}}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return {}
+    with suppress(OSError, ValidationError):
+        found = TypeAdapter(dict[str, Rates]).validate_json(path.read_bytes())
+        return {key: rates for key, rates in found.items() if rates.rounds}
+    return {}
 
 
-def _keep(path: Path, found: dict[str, Any], say: Callable[[str], None]) -> None:
+def _keep(path: Path, found: dict[str, Rates], say: Callable[[str], None]) -> None:
+    plain = {key: {"jobs": rates.best, "rounds": rates.rounds, "note": rates.note} for key, rates in found.items()}
     try:
-        write_atomically(path, (json.dumps(found, indent=1) + "\n").encode())
+        write_atomically(path, (json.dumps(plain, indent=1) + "\n").encode())
     except RecordError as error:  # the answer holds all the same
         say(str(error))
 

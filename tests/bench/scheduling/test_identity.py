@@ -23,7 +23,7 @@ from bench.scheduling import child, worker
 from bench.scheduling.done_runs import done, notes_on_other_code
 from bench.scheduling.engines.local import Local
 from bench.scheduling.engines.remote_worker import RemoteWorker
-from bench.scheduling.messages import Job, Note, RunFailed, RunFinished, message_of
+from bench.scheduling.messages import Job, Note, RunFailed, RunFinished, from_line
 from bench.scheduling.worker import Worker
 from bench.training.failure import LINES, describe_failure
 from bench.training.run import execute
@@ -116,7 +116,7 @@ def test_what_goes_wrong_before_a_run_is_told(tiny, tmp_path, own_registry, chan
     read, write = os.pipe()
     with os.fdopen(write, "wb") as answers:
         child._do(replace(job_of(run), **change), threading.Event(), answers)
-    (answer,) = [message_of(line) for line in os.fdopen(read, "rb")]
+    (answer,) = [from_line(line) for line in os.fdopen(read, "rb")]
     assert isinstance(answer, RunFailed) and answer.kind == kind and said in answer.message and answer.traceback_tail
 
 
