@@ -37,7 +37,7 @@ def sprint(
     from bench.machine.device import choose_device
     from bench.sprint.sprint import identity_of
     from bench.sprint.sprint import sprint as run
-    from bench.sprint.steps import steps_of
+    from bench.sprint.schedule import steps_of
 
     chosen = choose_device(device)
     name = protocol or ("paper" if chosen.type == "cuda" else "quick")

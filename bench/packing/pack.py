@@ -21,13 +21,13 @@ from pathlib import Path
 import datasets
 from bench.errors import BenchError
 from bench.machine.source import COMMIT_FILE, ROOT, commit, git, version
-from bench.packing.parts import split_file
 from bench.packing.wheels import unpack
 from datasets import mnist_scale_cache, stl10
 from leaderboard.records.atomic import link_target
 
 SUITE = "scalebench.tar.gz"
 PART_BYTES = 39_000_000
+BLOCK = 1 << 20
 SETUP = f"""#!/bin/sh
 # Unpacks the suite in this folder and joins what was sent in parts. It installs nothing.
 set -e
@@ -69,7 +69,7 @@ def pack(folder: Path, wheels: Sequence[Path], tasks: Sequence[str], realization
         (folder / "setup.sh").write_text(SETUP, encoding="utf-8")
     except OSError as error:
         raise BenchError(f"{str(folder)!r} cannot be filled: {error.strerror or error}; give another folder") from error
-    return [*packed, _told("unpacks the rest there", folder / "setup.sh")]
+    return [*packed, _packed("unpacks the rest there", folder / "setup.sh")]
 
 
 def tracked_files(root: Path) -> list[Path]:
@@ -101,7 +101,7 @@ def _suite(path: Path, files: Iterable[Path], wheels: Sequence[Path]) -> Packed:
         for inside in sorted(p for p in Path(site).rglob("*") if p.is_file()):
             tar.add(inside, str(inside.relative_to(site)))
     what = f"the suite, commit {str(found)[:10]}{' and changes to it' if dirty else ''}"
-    return _told(what + (f", with {', '.join(packages)}" if packages else ""), path)
+    return _packed(what + (f", with {', '.join(packages)}" if packages else ""), path)
 
 
 def _data(folder: Path, tasks: Sequence[str], realizations: Sequence[int]) -> list[Packed]:
@@ -110,15 +110,31 @@ def _data(folder: Path, tasks: Sequence[str], realizations: Sequence[int]) -> li
     if set(tasks) & set(datasets.MNIST_SCALE):
         size = datasets.TEST_SIZES[0]
         paths = [mnist_scale_cache.pack(number, size, folder) for number in realizations]
-        packed += [_told(f"mnist-scale realization {n}", path) for n, path in zip(realizations, paths, strict=True)]
+        packed += [_packed(f"mnist-scale realization {n}", path) for n, path in zip(realizations, paths, strict=True)]
     if datasets.STL10 in tasks:
         source = stl10.find()
         assert source is not None  # they were prepared
         (folder / stl10.FOLDER).mkdir(exist_ok=True)
         for name in stl10.MD5:
-            packed += [_told(f"stl10+ {name}", part) for part in split_file(source[name], folder / stl10.FOLDER, PART_BYTES)]
+            packed += [_packed(f"stl10+ {name}", part) for part in split_file(source[name], folder / stl10.FOLDER, PART_BYTES)]
     return packed
 
 
-def _told(what: str, path: Path) -> Packed:
+def _packed(what: str, path: Path) -> Packed:
     return Packed(what, path, path.stat().st_size)
+
+
+def split_file(source: Path, folder: Path, part_bytes: int) -> list[Path]:
+    """Copy a file into `folder` in parts NAME.part00, .part01, … of at most `part_bytes` bytes, which `cat` joins; their paths.
+
+    Raises OSError.
+    """
+    parts: list[Path] = []
+    with source.open("rb") as file:
+        while block := file.read(min(BLOCK, part_bytes)):
+            parts.append(folder / f"{source.name}.part{len(parts):02}")
+            with parts[-1].open("wb") as part:
+                part.write(block)
+                while part.tell() < part_bytes and (block := file.read(min(BLOCK, part_bytes - part.tell()))):
+                    part.write(block)
+    return parts

@@ -15,11 +15,10 @@ from bench.errors import BenchError
 from bench.machine.hardware import describe_hardware
 from bench.machine.source import commit
 from bench.scheduling.stop import MORE_TO_DO, StopRequest
-from bench.sprint import report
-from bench.sprint.bring_back import ARCHIVE, bring_back
-from bench.sprint.budget import limit
-from bench.sprint.step import LEAST, Outcome, Step, do
-from bench.sprint.steps import PACKING
+from bench.sprint import summary
+from bench.sprint.archive import ARCHIVE, archive
+from bench.sprint.schedule import PACKING, time_limit
+from bench.sprint.step import MIN_SECONDS, Outcome, Step, run_step
 from leaderboard.errors import RecordError
 
 
@@ -29,25 +28,25 @@ def sprint(folder: Path, steps: Sequence[Step], budget: float, identity: str, st
     `identity`: code and device, of which the results are; "" where an earlier sprint's cannot be taken for these.
     Raises BenchError: the folder cannot be written.
     """
-    started, before = time.monotonic(), report.done_before(folder, identity) if identity else {}
+    started, before = time.monotonic(), summary.done_before(folder, identity) if identity else {}
     about = {"identity": identity, "budget_seconds": budget, "started": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"}
     outcomes: list[Outcome] = []
     for index, step in enumerate(steps):
-        seconds = limit(steps, index, budget, budget - (time.monotonic() - started), PACKING)
+        seconds = time_limit(steps, index, budget, budget - (time.monotonic() - started), PACKING)
         log = folder / "logs" / f"{index + 1}-{re.sub(r'[^a-z0-9]+', '-', step.name.lower())}.log"
         outcomes.append(_outcome(step, seconds, log, before, stop, f"[{index + 1}/{len(steps)}]"))
         try:
-            report.write(folder, about, outcomes)
+            summary.write(folder, about, outcomes)
         except RecordError as error:
             raise BenchError(f"{error}; give another folder: --out DIR") from error
-    report.show(outcomes)
+    summary.show(outcomes)
     _pack(folder)
     print(
         f"{time.monotonic() - started:.0f} of {budget:.0f} s; summary: {folder / 'summary.md'}; records: {folder / 'results'}"
     )
     if any(outcome.failed for outcome in outcomes):
         return 1
-    return 0 if all(outcome.outcome in report.DONE for outcome in outcomes) else MORE_TO_DO
+    return 0 if all(outcome.outcome in summary.DONE for outcome in outcomes) else MORE_TO_DO
 
 
 def _outcome(step: Step, seconds: float, log: Path, before: dict[str, Outcome], stop: StopRequest, number: str) -> Outcome:
@@ -55,18 +54,18 @@ def _outcome(step: Step, seconds: float, log: Path, before: dict[str, Outcome], 
         outcome = replace(before[step.name], outcome="done before")
     elif stop():
         outcome = Outcome(step.name, "stopped")
-    elif seconds < LEAST:
+    elif seconds < MIN_SECONDS:
         outcome = Outcome(step.name, "not begun: no time left")
     else:
         print(f"{number} {step.name}: at most {seconds:.0f} s; log: {log}", flush=True)
-        outcome = do(step, seconds, log, stop)
-    print(f"{number} {step.name}: {outcome.outcome} in {outcome.seconds:.0f} s; {outcome.learnt[:300]}", flush=True)
+        outcome = run_step(step, seconds, log, stop)
+    print(f"{number} {step.name}: {outcome.outcome} in {outcome.seconds:.0f} s; {outcome.finding[:300]}", flush=True)
     return outcome
 
 
 def _pack(folder: Path) -> None:
     try:
-        made, left_out = bring_back(folder)
+        made, left_out = archive(folder)
     except OSError as error:
         print(f"nothing packed to bring back: {error.strerror or error}; copy {folder} itself")
         return

@@ -17,8 +17,8 @@ from bench.machine.processes import start
 from bench.scheduling.stop import MORE_TO_DO
 from leaderboard.errors import one_line
 
-WIND_DOWN = 10.0  # seconds between being asked to end (SIGTERM) and being killed
-LEAST = 1.0  # seconds with which no further command is begun
+GRACE = 10.0  # seconds between being asked to end (SIGTERM) and being killed
+MIN_SECONDS = 1.0  # seconds with which no further command is begun
 PAUSE = 0.05
 
 # Given the seconds that are left to the step; nothing: these are too few to begin with.
@@ -47,7 +47,7 @@ class Outcome:
     outcome: str
     seconds: float = 0.0
     limit: float = 0.0
-    learnt: str = ""
+    finding: str = ""
     commands: list[str] = field(default_factory=list)
 
     @property
@@ -56,7 +56,7 @@ class Outcome:
         return self.outcome.startswith("failed") or self.outcome == "time limit"
 
 
-def do(step: Step, seconds: float, log: Path, stop: Callable[[], bool]) -> Outcome:
+def run_step(step: Step, seconds: float, log: Path, stop: Callable[[], bool]) -> Outcome:
     """Do it within so many seconds; every command is tried, whatever became of the one before, and nothing is raised."""
     started, worst = time.monotonic(), "ok"
     outcome = Outcome(step.name, worst, limit=seconds)
@@ -64,7 +64,7 @@ def do(step: Step, seconds: float, log: Path, stop: Callable[[], bool]) -> Outco
     with log.open("ab") as file:
         for command in step.commands:
             left = seconds - (time.monotonic() - started)
-            if left < LEAST or stop():
+            if left < MIN_SECONDS or stop():
                 worst = "stopped" if stop() else _worse(worst, "time limit")
                 break
             call = command(left)
@@ -77,14 +77,19 @@ def do(step: Step, seconds: float, log: Path, stop: Callable[[], bool]) -> Outco
             worst = _worse(worst, _run(call, left, file.fileno(), stop, step.ask))
     outcome.outcome, outcome.seconds = worst, time.monotonic() - started
     try:
-        outcome.learnt = step.read(log)
+        outcome.finding = step.read(log)
     except Exception:  # a log cut in the middle, a file that is not there: whatever it was, its last line tells most
-        outcome.learnt = f"last line: {_last_line(log)}"
+        outcome.finding = f"last line: {_last_line(log)}"
     return outcome
 
 
+def lines_of(log: Path) -> list[str]:
+    """A log's lines, signs replaced that are none. Raises OSError."""
+    return log.read_text(encoding="utf-8", errors="replace").splitlines()
+
+
 def _last_line(log: Path) -> str:
-    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    lines = [line for line in lines_of(log) if line.strip()]
     return one_line(lines[-1]) if lines else "none"
 
 
@@ -117,7 +122,7 @@ def end(process: subprocess.Popen[bytes], ask: signal.Signals) -> None:
     started = _descendants(process)
     process.send_signal(ask)  # it alone: it may want to hear its own processes out
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(WIND_DOWN)
+        process.wait(GRACE)
     started |= _descendants(process)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)

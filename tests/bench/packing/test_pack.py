@@ -12,7 +12,6 @@ from bench.cli.main import main
 from bench.errors import BenchError
 from bench.packing import pack
 from bench.packing import wheels as pack_wheels
-from bench.packing.parts import split_file
 from datasets import mnist_scale_cache
 
 
@@ -115,7 +114,7 @@ def test_stl10_travels_in_parts_and_is_whole_again(checkout, tmp_path, stl10_of,
 def test_parts_are_of_at_most_their_size(tmp_path, size, parts):
     content = bytes(range(250)) * (size // 250) + bytes(size % 250)
     part_bytes = 10 if parts < 3 else 1_200_000
-    made = split_file(written(tmp_path / "whole", content), tmp_path, part_bytes)
+    made = pack.split_file(written(tmp_path / "whole", content), tmp_path, part_bytes)
     assert len(made) == (parts if parts < 3 else 3)
     assert b"".join(path.read_bytes() for path in made) == content
     assert all(path.stat().st_size == part_bytes for path in made[:-1])

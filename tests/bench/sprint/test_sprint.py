@@ -15,12 +15,11 @@ import pytest
 
 from bench.cli.main import main
 from bench.scheduling.stop import MORE_TO_DO, StopRequest
-from bench.sprint import learnt, report, sprint, step
-from bench.sprint import steps as steps_module
-from bench.sprint.bring_back import bring_back, valuable
-from bench.sprint.budget import limit
-from bench.sprint.step import Step, do
-from bench.sprint.steps import PACKING, steps_of
+from bench.sprint import findings, schedule, sprint, step
+from bench.sprint import summary as summaries
+from bench.sprint.archive import archive, valuable
+from bench.sprint.schedule import PACKING, steps_of, time_limit
+from bench.sprint.step import Step, run_step
 
 
 def never():
@@ -45,14 +44,14 @@ STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SL
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(step, "WIND_DOWN", 1.0)
+    monkeypatch.setattr(step, "GRACE", 1.0)
 
 
-def test_a_step_says_what_it_learnt_and_keeps_a_log(tmp_path):
-    outcome = do(
+def test_a_step_says_what_it_found_and_keeps_a_log(tmp_path):
+    outcome = run_step(
         fake("a", "import sys; print('error', file=sys.stderr); print('42 answers')"), 60, tmp_path / "logs/a.log", never
     )
-    assert (outcome.outcome, outcome.learnt) == ("ok", "42 answers")
+    assert (outcome.outcome, outcome.finding) == ("ok", "42 answers")
     assert "error" in (tmp_path / "logs/a.log").read_text()
 
 
@@ -61,46 +60,46 @@ def test_a_step_says_what_it_learnt_and_keeps_a_log(tmp_path):
 )
 def test_a_failing_command_does_not_keep_the_next_from_running(tmp_path, code, told):
     both = Step("both", [python(code), python("print('second')")], 0.5, last_line)
-    outcome = do(both, 60, tmp_path / "a.log", never)
-    assert (outcome.outcome, outcome.learnt) == (told, "second")
+    outcome = run_step(both, 60, tmp_path / "a.log", never)
+    assert (outcome.outcome, outcome.finding) == (told, "second")
     assert len(outcome.commands) == 2
 
 
 def test_a_command_that_does_not_exist_is_a_failed_step(tmp_path):
-    outcome = do(Step("a", [lambda left: ["/no/such/program"]], 0.1, last_line), 60, tmp_path / "a.log", never)
+    outcome = run_step(Step("a", [lambda left: ["/no/such/program"]], 0.1, last_line), 60, tmp_path / "a.log", never)
     assert outcome.outcome == "failed: /no/such/program: No such file or directory"
 
 
 def test_a_command_that_has_too_little_time_is_not_begun(tmp_path):
     both = Step("both", [python("print('first')"), lambda left: [], python("print('third')")], 0.5, last_line)
-    outcome = do(both, 60, tmp_path / "a.log", never)
-    assert (outcome.outcome, outcome.learnt, outcome.failed) == ("time up", "first", False)
+    outcome = run_step(both, 60, tmp_path / "a.log", never)
+    assert (outcome.outcome, outcome.finding, outcome.failed) == ("time up", "first", False)
 
 
 def test_what_cannot_be_read_is_no_failure(tmp_path):
     def read(log):
         raise KeyError("x")
 
-    outcome = do(Step("a", [python("print('no table')")], 0.1, read), 60, tmp_path / "a.log", never)
-    assert (outcome.outcome, outcome.learnt) == ("ok", "last line: no table")
+    outcome = run_step(Step("a", [python("print('no table')")], 0.1, read), 60, tmp_path / "a.log", never)
+    assert (outcome.outcome, outcome.finding) == ("ok", "last line: no table")
 
 
 @pytest.mark.parametrize("code", [SLEEPS, STUBBORN])
 def test_a_step_ends_at_its_limit(tmp_path, code):
     started = time.monotonic()
-    outcome = do(fake("a", code), 2.0, tmp_path / "a.log", never)
-    assert outcome.outcome == "time limit" and outcome.learnt == "asleep"
-    assert 2.0 <= time.monotonic() - started < 2.0 + step.WIND_DOWN + 10
+    outcome = run_step(fake("a", code), 2.0, tmp_path / "a.log", never)
+    assert outcome.outcome == "time limit" and outcome.finding == "asleep"
+    assert 2.0 <= time.monotonic() - started < 2.0 + step.GRACE + 10
 
 
 def test_a_step_is_told_before_it_is_killed(tmp_path):
     code = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (print('saved', flush=True), sys.exit(0)))\n"
-    outcome = do(fake("a", code + "time.sleep(600)"), 2.0, tmp_path / "a.log", never)
-    assert (outcome.outcome, outcome.learnt) == ("time limit", "saved")
+    outcome = run_step(fake("a", code + "time.sleep(600)"), 2.0, tmp_path / "a.log", never)
+    assert (outcome.outcome, outcome.finding) == ("time limit", "saved")
 
 
 def test_tests_cut_off_at_their_limit_still_tell_what_failed(tmp_path, monkeypatch):
-    monkeypatch.setattr(step, "WIND_DOWN", 120.0)
+    monkeypatch.setattr(step, "GRACE", 120.0)
     (tmp_path / "test_x.py").write_text(
         "import time\ndef test_fails():\n    assert 'so' == 'otherwise'\ndef test_passes(): pass\n"
         f"def test_waits():\n    open({str(tmp_path / 'waits')!r}, 'w')\n    time.sleep(600)\n"
@@ -118,16 +117,16 @@ def test_tests_cut_off_at_their_limit_still_tell_what_failed(tmp_path, monkeypat
         str(tmp_path),
         str(tmp_path),
     ]
-    tests = Step("tests", [lambda left: call], 0.1, learnt.tests, ask=signal.SIGINT)
+    tests = Step("tests", [lambda left: call], 0.1, findings.tests, ask=signal.SIGINT)
 
     def stop():  # once the others are done, however long starting took
         text = (tmp_path / "a.log").read_text()
         return (tmp_path / "waits").exists() and " PASSED " in text and " FAILED " in text
 
-    outcome = do(tests, 120, tmp_path / "a.log", stop)
+    outcome = run_step(tests, 120, tmp_path / "a.log", stop)
     assert outcome.outcome == "stopped"
     assert "AssertionError: assert 'so' == 'otherwise'" in (tmp_path / "a.log").read_text()
-    assert outcome.learnt.startswith("1 failed, 1 passed")
+    assert outcome.finding.startswith("1 failed, 1 passed")
 
 
 def test_what_a_step_started_ends_with_it_wherever_it_went(tmp_path):
@@ -135,7 +134,7 @@ def test_what_a_step_started_ends_with_it_wherever_it_went(tmp_path):
     code = "import subprocess, sys\n"  # and prints its child's number
     code += f"p = subprocess.Popen([sys.executable, '-c', {STUBBORN!r}], start_new_session=True)\n"
     code += f"print(p.pid, flush=True)\n{STUBBORN}"
-    do(fake("a", code), 3.0, tmp_path / "a.log", never)
+    run_step(fake("a", code), 3.0, tmp_path / "a.log", never)
     child = int(next(line for line in (tmp_path / "a.log").read_text().splitlines() if line.isdecimal()))
     for _ in range(100):
         if not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE:
@@ -154,17 +153,17 @@ def shares(*given):
 
 def test_a_step_may_use_its_share_and_the_runs_what_the_others_leave():
     steps = shares(0.1, 0.2, None, 0.15)
-    assert limit(steps, 0, 100, 100, 0.05) == pytest.approx(10)
-    assert limit(steps, 1, 100, 97, 0.05) == pytest.approx(20)
-    assert limit(steps, 2, 100, 95, 0.05) == pytest.approx(75)  # less 15 and 5
-    assert limit(steps, 3, 100, 60, 0.05) == pytest.approx(55)  # the runs were done early
+    assert time_limit(steps, 0, 100, 100, 0.05) == pytest.approx(10)
+    assert time_limit(steps, 1, 100, 97, 0.05) == pytest.approx(20)
+    assert time_limit(steps, 2, 100, 95, 0.05) == pytest.approx(75)  # less 15 and 5
+    assert time_limit(steps, 3, 100, 60, 0.05) == pytest.approx(55)  # the runs were done early
 
 
 def test_no_step_gets_what_is_not_there():
     steps = shares(0.1, 0.2, None, 0.15)
-    assert limit(steps, 1, 100, 15, 0.05) == pytest.approx(10)
-    assert limit(steps, 2, 100, 18, 0.05) == 0
-    assert limit(steps, 3, 100, 4, 0.05) == 0
+    assert time_limit(steps, 1, 100, 15, 0.05) == pytest.approx(10)
+    assert time_limit(steps, 2, 100, 18, 0.05) == 0
+    assert time_limit(steps, 3, 100, 4, 0.05) == 0
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda:0"])
@@ -212,10 +211,10 @@ def test_a_sprint_goes_on_after_failures_and_leaves_everything(tmp_path, capsys,
         fake("sees", seen),
         fake("slow", SLEEPS, 0.02),
     ]
-    monkeypatch.setattr(sprint, "limit", lambda steps, index, *rest: 60 if index < 3 else 3)
+    monkeypatch.setattr(sprint, "time_limit", lambda steps, index, *rest: 60 if index < 3 else 3)
     assert sprint.sprint(tmp_path, steps, 120, "", StopRequest()) == 1
     assert outcomes(tmp_path) == {"one": "ok", "two": "failed: exit code 1", "sees": "ok", "slow": "time limit"}
-    assert summary(tmp_path)["steps"][2]["learnt"] == "['one', 'two']"  # on disk before the third began
+    assert summary(tmp_path)["steps"][2]["finding"] == "['one', 'two']"  # on disk before the third began
     printed = capsys.readouterr().out
     assert "broken" in printed and "[4/4] slow" in printed
     assert "| two | failed: exit code 1 |" in (tmp_path / "summary.md").read_text()
@@ -243,7 +242,7 @@ def test_a_second_sprint_does_not_repeat_what_is_done(tmp_path):
 def test_a_summary_that_cannot_be_read_is_no_obstacle(tmp_path):
     for content in ("", "[]", '{"identity": "x", "steps": [{"no": "step"}]}', '{"identity": "x"}'):
         (tmp_path / "summary.json").write_text(content)
-        assert report.done_before(tmp_path, "x") == {}
+        assert summaries.done_before(tmp_path, "x") == {}
 
 
 def test_no_time_left_means_not_begun(tmp_path):
@@ -326,7 +325,7 @@ def test_the_most_valuable_comes_first_and_weights_stay(tmp_path):
 
 def test_all_in_one_file_where_it_fits(tmp_path):
     laid(tmp_path, *LAID, *LEFT)
-    made, left_out = bring_back(tmp_path)
+    made, left_out = archive(tmp_path)
     assert [path.name for path in made] == ["sprint.tar.gz"] and not left_out
     with tarfile.open(made[0]) as tar:
         assert len(tar.getnames()) == len(LAID)
@@ -336,7 +335,7 @@ def test_parts_join_and_are_never_too_many_or_too_large(tmp_path):
     folder = tmp_path / "sprint"
     laid(folder, "results/a.json", "logs/b.log", "profiles/c.json.gz", size=300_000)
     laid(folder, "results/.checkpoints/d.pt", "results/.checkpoints/e.pt", size=200_000)
-    made, left_out = bring_back(folder, part_bytes=200_000, parts=7)
+    made, left_out = archive(folder, part_bytes=200_000, parts=7)
     assert [path.name for path in left_out] == ["e.pt"]
     assert 2 <= len(made) <= 7 and all(path.stat().st_size <= 200_000 for path in made)
     assert sorted(path.name for path in (folder / "bring-back").iterdir()) == [path.name for path in made]
@@ -344,7 +343,7 @@ def test_parts_join_and_are_never_too_many_or_too_large(tmp_path):
     there.mkdir()
     subprocess.run(f"cat {folder}/bring-back/sprint.tar.gz* | tar xz", shell=True, check=True, cwd=there)
     assert (there / "sprint/logs/b.log").read_bytes() == (folder / "logs/b.log").read_bytes()
-    again, _ = bring_back(folder, part_bytes=200_000, parts=7)
+    again, _ = archive(folder, part_bytes=200_000, parts=7)
     assert len(again) == len(made)
 
 
@@ -356,28 +355,28 @@ def test_pytests_count_is_found(tmp_path):
     log.write_text(
         "$ pytest\n....s\n== short summary ==\nSKIPPED [1] x\n=== 12 passed, 3 skipped, 400 deselected in 41.2s ===\n\n"
     )
-    assert learnt.tests(log) == "12 passed, 3 skipped, 400 deselected in 41.2s"
+    assert findings.tests(log) == "12 passed, 3 skipped, 400 deselected in 41.2s"
     log.write_text("$ pytest\n2 failed, 1 passed in 3.2s\n")
-    assert learnt.tests(log) == "2 failed, 1 passed in 3.2s"
+    assert findings.tests(log) == "2 failed, 1 passed in 3.2s"
     log.write_text(
         "$ pytest\n[gw0] [ 10%] PASSED tests/a.py::b \n[gw1] [ 20%] FAILED tests/a.py::c \n[gw1] [ 30%] PASSED tests/d.py::e \n"
     )
-    assert learnt.tests(log) == "not all: 2 passed, 1 failed"
+    assert findings.tests(log) == "not all: 2 passed, 1 failed"
 
 
 def test_a_missing_pytest_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(steps_module, "find_spec", lambda name: None)
+    monkeypatch.setattr(schedule, "find_spec", lambda name: None)
     tests = steps_of(tmp_path, "cpu", [], "quick")[1]
-    assert do(tests, 60, tmp_path / "a.log", never).learnt == "last line: pytest is not installed here"
+    assert run_step(tests, 60, tmp_path / "a.log", never).finding == "last line: pytest is not installed here"
 
 
 def test_the_trials_answer_is_its_last_line(tmp_path):
     log = tmp_path / "log"
     log.write_text("--jobs auto: trying 1, 2, 4, 6 runs side by side on Card\n")
     with pytest.raises(IndexError):
-        learnt.jobs(log)
+        findings.jobs(log)
     log.write_text(log.read_text() + "--jobs auto: 4 (rounds of steps per second with 1: 3, 2: 5, 4: 9, 6: 9)\n")
-    assert learnt.jobs(log) == "4 (rounds of steps per second with 1: 3, 2: 5, 4: 9, 6: 9)"
+    assert findings.jobs(log) == "4 (rounds of steps per second with 1: 3, 2: 5, 4: 9, 6: 9)"
 
 
 def test_a_profile_is_told_by_its_first_operators(tmp_path):
@@ -389,7 +388,9 @@ def test_a_profile_is_told_by_its_first_operators(tmp_path):
         f"{'aten::mm':<60} {0.5:>9.2f} {0.2:>6.1%} {4:>6}\n{'aten::add':<60} {0.25:>9.2f} {0.1:>6.1%} {40:>6}\n"
         f"{'7 others':<60} {0.5:>9.2f} {0.2:>6.1%} {50:>6}\n63 kernels; 98 operator calls; memory high-water 10 MB\n"
     )
-    assert learnt.profile(log) == "2.5 ms a step, 63 kernels, aten::convolution backward 50.0%, aten::mm 20.0%, aten::add 10.0%"
+    assert (
+        findings.profile(log) == "2.5 ms a step, 63 kernels, aten::convolution backward 50.0%, aten::mm 20.0%, aten::add 10.0%"
+    )
     lines = log.read_text().splitlines()
     log.write_text("\n".join([*lines[:3], lines[-1]]))  # a card whose counters are not to be read
-    assert learnt.profile(log) == "2.5 ms a step, 63 kernels, no operator was seen"
+    assert findings.profile(log) == "2.5 ms a step, 63 kernels, no operator was seen"

@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.packing.parts import split_file
+from bench.packing.pack import split_file
 from bench.results import CHECKPOINTS
 
 FOLDER = "bring-back"
@@ -17,7 +17,7 @@ PARTS = 8
 HELD = 128 * 1024  # bytes that gzip may hold back before it writes
 
 
-def bring_back(folder: Path, part_bytes: int = PART_BYTES, parts: int = PARTS) -> tuple[list[Path], list[Path]]:
+def archive(folder: Path, part_bytes: int = PART_BYTES, parts: int = PARTS) -> tuple[list[Path], list[Path]]:
     """Fill `folder`/bring-back with at most `parts` files of at most `part_bytes`; they, and the files left out.
 
     Raises OSError: the disk is full or cannot be written.
@@ -45,11 +45,11 @@ def bring_back(folder: Path, part_bytes: int = PART_BYTES, parts: int = PARTS) -
 def valuable(folder: Path) -> Iterator[Path]:
     """Summary and device, records and timings, logs, profiles; at last the states of unfinished runs. Weights stay."""
     found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    for kind in range(5):
-        yield from (path for path in found if _kind(path.relative_to(folder)) == kind)
+    for rank in range(5):
+        yield from (path for path in found if _rank(path.relative_to(folder)) == rank)
 
 
-def _kind(path: Path) -> int | None:
+def _rank(path: Path) -> int | None:
     """The rank of a file among those worth bringing back; None: it is not."""
     if path.parts[0] == FOLDER or path.suffix in (".tmp", ".part", ".previous", ".lease"):
         return None

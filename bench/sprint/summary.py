@@ -1,4 +1,4 @@
-"""What a sprint has learnt so far: one table, as summary.md and summary.json in its folder and on screen."""
+"""What a sprint has found so far: one table, as summary.md and summary.json in its folder and on screen."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def write(folder: Path, about: dict[str, Any], outcomes: Sequence[Outcome]) -> N
     steps = [vars(outcome) for outcome in outcomes]
     write_atomically(folder / "summary.json", (json.dumps({**about, "steps": steps}, indent=1) + "\n").encode())
     head = [f"- {name.replace('_', ' ')}: {value}" for name, value in about.items()]
-    rows = ["| step | outcome | seconds | limit | learnt |", "| --- | --- | ---: | ---: | --- |"]
+    rows = ["| step | outcome | seconds | limit | finding |", "| --- | --- | ---: | ---: | --- |"]
     for o in outcomes:
-        learnt = one_line(o.learnt, 100_000).replace("|", "\\|").replace("; ", "<br>")
-        rows.append(f"| {o.name} | {o.outcome} | {o.seconds:.1f} | {o.limit:.0f} | {learnt} |")
+        finding = one_line(o.finding, 100_000).replace("|", "\\|").replace("; ", "<br>")
+        rows.append(f"| {o.name} | {o.outcome} | {o.seconds:.1f} | {o.limit:.0f} | {finding} |")
     write_atomically(folder / "summary.md", "\n".join(["# A sprint", "", *head, "", *rows, ""]).encode())
 
 
@@ -44,4 +44,4 @@ def show(outcomes: Sequence[Outcome]) -> None:
     for o in outcomes:
         print(f"{o.name:<20} {o.outcome:<24} {o.seconds:>7.1f} {o.limit:>6.0f}")
         width = shutil.get_terminal_size((128, 24)).columns
-        print(textwrap.fill(one_line(o.learnt, 100_000), width, initial_indent="    ", subsequent_indent="    "))
+        print(textwrap.fill(one_line(o.finding, 100_000), width, initial_indent="    ", subsequent_indent="    "))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from record_factory import make_record
 
-from bench.sprint import learnt
+from bench.sprint import findings
 from leaderboard.reading.folders import read_measurements
 from leaderboard.records.measurement import write_measurement
 from leaderboard.records.store import write_record
@@ -22,20 +22,22 @@ def both(folder, graphed=None, **changes):
 
 def test_the_same_answers_are_told_with_both_times(tmp_path):
     both(tmp_path)
-    assert learnt.compared(tmp_path, True) == "plain 9.0 s (2.00 an epoch), graphed 4.0 s (2.00 an epoch): the same to the bit"
+    assert (
+        findings.compared(tmp_path, True) == "plain 9.0 s (2.00 an epoch), graphed 4.0 s (2.00 an epoch): the same to the bit"
+    )
 
 
 def test_other_answers_stand_out(tmp_path):
     both(tmp_path, wrong=21)
-    assert learnt.compared(tmp_path, True).endswith(": DIFFERENT test error, wrong answers")
+    assert findings.compared(tmp_path, True).endswith(": DIFFERENT test error, wrong answers")
 
 
 def test_a_run_that_failed_or_never_was_is_named(tmp_path):
     failure = {"kind": "out of memory", "message": "no room", "traceback_tail": []}
     both(tmp_path, failure=failure)
-    assert learnt.compared(tmp_path, True) == "no result of graphed"
-    assert learnt.compared(tmp_path, False) == "no result of again"
-    assert learnt.compared(tmp_path / "none", True) == "no result of plain and graphed"
+    assert findings.compared(tmp_path, True) == "no result of graphed"
+    assert findings.compared(tmp_path, False) == "no result of again"
+    assert findings.compared(tmp_path / "none", True) == "no result of plain and graphed"
 
 
 def test_runs_are_counted_and_their_errors_averaged(tmp_path):
@@ -45,8 +47,8 @@ def test_runs_are_counted_and_their_errors_averaged(tmp_path):
     write_record(tmp_path, make_record("sicnn", failure={"kind": "x", "message": "y", "traceback_tail": []}))
     (tmp_path / "paper" / "bad.json").write_text('{"schema_version": 1, "run_id": "cnn_mni')
     told = "1 failed, 3 ok; 1 unreadable; mnist-scale-28 cnn 2.50 % (2); mnist-scale-28+ dss-scalar 1.70 % (1)"
-    assert learnt.runs(tmp_path) == told
-    assert learnt.runs(tmp_path / "none") == "none"
+    assert findings.runs(tmp_path) == told
+    assert findings.runs(tmp_path / "none") == "none"
 
 
 def test_the_newest_timing_of_each_model_is_told(tmp_path):
@@ -59,16 +61,16 @@ def test_the_newest_timing_of_each_model_is_told(tmp_path):
     )
     for timing in (new, old):
         write_measurement(tmp_path, timing)
-    assert learnt.timings(tmp_path) == f"1 timings, ms a step plain/graphed: {one.task} {one.model} 250/125"
+    assert findings.timings(tmp_path) == f"1 timings, ms a step plain/graphed: {one.task} {one.model} 250/125"
 
 
 def test_a_device_is_told_in_a_line(tmp_path):
     with pytest.raises(OSError, match="device"):
-        learnt.device(tmp_path / "device.json")
+        findings.device(tmp_path / "device.json")
     (tmp_path / "device.json").write_text(
         '{"hardware": {"name": "Card", "driver": "580.1"}, "notes": ["nvidia-smi says nothing"], "software": '
         '{"torch": "2.11.0", "cuda": "13.0", "git_commit": "0123456789abcdef"}}'
     )
-    assert learnt.device(tmp_path / "device.json") == (
+    assert findings.device(tmp_path / "device.json") == (
         "Card, driver 580.1, torch 2.11.0, CUDA 13.0, commit 0123456789, nvidia-smi says nothing"
     )

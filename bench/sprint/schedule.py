@@ -1,4 +1,4 @@
-"""The steps of a sprint in their order, with their shares of the budget."""
+"""The steps of a sprint in their order, and how long each may take: its share of the budget, or what all others leave."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.machine.processes import python
 from bench.machine.source import ROOT
-from bench.sprint import learnt
+from bench.sprint import findings
 from bench.sprint.step import Command, Step
 
 WINDING_UP = 15.0  # seconds in which `bench run` starts, and ends after its time budget
@@ -32,17 +32,29 @@ def steps_of(folder: Path, device: str, tasks: Sequence[str], protocol: str) -> 
     timed = tasks or ("mnist-scale-28", "mnist-scale-56")  # what '+' adds is not timed
     return [
         Step("device", [_always(python("bench.sprint.device", device, str(folder)))], 0.06,
-             lambda log: learnt.device(folder / "device.json"), again=True),
-        Step("gpu tests", _tests(), 0.12, learnt.tests, ask=signal.SIGINT),
-        Step("plain and graphed", _compared(cheap, task, folder, on, cuda), 0.10, lambda log: learnt.compared(folder, cuda)),
-        Step(f"profile {slowest}", [_profile(slowest, task, folder, on)], 0.05, learnt.profile),
-        Step(f"profile {usual}", [_profile(usual, task, folder, on)], 0.04, learnt.profile),
-        *([Step("trial of jobs", [_always(trial)], 0.08, learnt.jobs)] if cuda else []),
+             lambda log: findings.device(folder / "device.json"), again=True),
+        Step("gpu tests", _tests(), 0.12, findings.tests, ask=signal.SIGINT),
+        Step("plain and graphed", _compared(cheap, task, folder, on, cuda), 0.10, lambda log: findings.compared(folder, cuda)),
+        Step(f"profile {slowest}", [_profile(slowest, task, folder, on)], 0.05, findings.profile),
+        Step(f"profile {usual}", [_profile(usual, task, folder, on)], 0.04, findings.profile),
+        *([Step("trial of jobs", [_always(trial)], 0.08, findings.jobs)] if cuda else []),
         Step("runs", [_runs(names, protocol, results, on, cuda) for names in rounds], None,
-             lambda log: learnt.runs(results), again=True),
+             lambda log: findings.runs(results), again=True),
         Step("step timings", [_timed(name, results, on) for name in timed], 0.15,
-             lambda log: learnt.timings(results)),
+             lambda log: findings.timings(results)),
     ]  # fmt: skip
+
+
+def time_limit(steps: Sequence[Step], index: int, budget: float, left: float, kept: float) -> float:
+    """Seconds for `steps[index]`, of `left` that are left of the budget. `kept`: the share that belongs to no step, at the end.
+
+    Time that earlier steps did not use goes to the step without a share; the last step may have all that is then left.
+    """
+    later = sum(step.share or 0.0 for step in steps[index + 1 :])
+    share = steps[index].share
+    if share is None or index == len(steps) - 1:
+        return max(0.0, left - budget * (kept + later))
+    return max(0.0, min(budget * share, left - budget * kept))
 
 
 def _always(call: list[str]) -> Command:
@@ -62,9 +74,12 @@ def _tests() -> list[Command]:
 
 def _compared(model: str, task: str, folder: Path, on: tuple[str, str], cuda: bool) -> list[Command]:
     """On the CPU, which has no graphs, the same run twice."""
-    ways = {"plain": ["--no-cuda-graph"] if cuda else [], "graphed" if cuda else "again": []}
+    variants = {"plain": ["--no-cuda-graph"] if cuda else [], "graphed" if cuda else "again": []}
     asked = ("run", "--model", model, "--task", task, "--protocol", "quick", *on)
-    return [_always(python("bench", *asked, *way, "--results", str(folder / "quick" / name))) for name, way in ways.items()]
+    return [
+        _always(python("bench", *asked, *options, "--results", str(folder / "quick" / name)))
+        for name, options in variants.items()
+    ]
 
 
 def _profile(model: str, task: str, folder: Path, on: tuple[str, str]) -> Command:

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
+from bench.sprint.step import lines_of
 from leaderboard.reading.folders import read_all, read_measurements
 from leaderboard.records.schema import Record
 from leaderboard.records.timing import Timing, quartiles
@@ -28,7 +29,7 @@ def tests(log: Path) -> str:
 
     Raises ValueError: there were none.
     """
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = lines_of(log)
     counts = [line.strip("= ") for line in lines if re.search(r"\d+ (passed|failed|skipped|deselected|errors?)\b.* in ", line)]
     if counts:
         return counts[-1]
@@ -59,7 +60,7 @@ def compared(folder: Path, cuda: bool) -> str:
 
 def profile(log: Path) -> str:
     """Milliseconds of a step and the three operators that take longest. Raises StopIteration: there is no table."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = lines_of(log)
     head = next(number for number, line in enumerate(lines) if line.startswith("operator "))
     step = re.search(r"([\d.]+) ms a step", lines[head - 1])
     rows = (re.match(r"(.{60}) +[\d.]+ +([\d.]+%)", line) for line in lines[head + 1 : head + 4])
@@ -71,7 +72,7 @@ def profile(log: Path) -> str:
 
 def jobs(log: Path) -> str:
     """The trial's answer. Raises IndexError: there is none."""
-    said = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if "rounds of steps" in line]
+    said = [line for line in lines_of(log) if "rounds of steps" in line]
     return said[-1].removeprefix("--jobs auto: ")
 
 
