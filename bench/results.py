@@ -1,4 +1,4 @@
-"""Where things lie in a results folder, and the states of its unfinished runs as files.
+"""Where things lie in a results folder, whether it takes files, and the states of its unfinished runs as files.
 
 The newest state of a run is `.checkpoints/RUN_ID.pt`, the one before it `RUN_ID.pt.previous`; either is replaced atomically.
 What is in one is `bench/training/state/checkpoint.py`'s to know.
@@ -8,15 +8,32 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from bench.errors import NotSaved
+from bench.errors import BenchError, NotSaved
 from leaderboard.records.atomic import link_target, temporary_file
 
 CHECKPOINTS = ".checkpoints"
+BYTES_NEEDED = 50_000_000  # free on its disk: asked before hours of work, not after
+
+
+def check_writable(folder: Path, option: str, what: str = "folder") -> None:
+    """Make the folder if there is none. Raises BenchError: it cannot be written, or its disk is full; `option` is to say."""
+    try:
+        link_target(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"x")
+        free = shutil.disk_usage(folder).free
+    except (OSError, ValueError) as error:  # ValueError: a null byte in its name
+        reason = getattr(error, "strerror", None) or error
+        raise BenchError(f"{what} {str(folder)!r} cannot be written: {reason}; try {option} DIR") from error
+    if free < BYTES_NEEDED:
+        raise BenchError(f"less than 50 MB is free where {str(folder)!r} lies; free some space or try {option} DIR")
 
 
 def checkpoint_path(results: Path, run_id: str) -> Path:

@@ -45,8 +45,8 @@ def equivariance(
     from bench.cli.keep_going import KeepGoing
     from bench.commands import option_words
     from bench.machine.source import model_of, name_at_initialisation
-    from bench.machine.writable import check_writable
     from bench.measure.isolated import isolated
+    from bench.results import check_writable
     from bench.verify import find_record
     from leaderboard.records.equivariance import Equivariance
 

@@ -34,9 +34,9 @@ def profile(
         )
 
     from bench.machine.device import check_tf32, choose_device
-    from bench.machine.writable import check_writable
     from bench.measure.isolated import isolated
     from bench.measure.profiling import Profile
+    from bench.results import check_writable
 
     (name, on), chosen = pairs[0], choose_device(device)
     check_tf32(precision, chosen)

@@ -32,8 +32,8 @@ def scale_sweep(
     from bench.commands import option_words
     from bench.machine.device import choose_device
     from bench.machine.source import model_of
-    from bench.machine.writable import check_writable
     from bench.measure.isolated import isolated
+    from bench.results import check_writable
     from bench.verify import find_record
     from leaderboard.records.scale_sweep import ScaleSweep
 

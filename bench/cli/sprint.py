@@ -35,9 +35,9 @@ def sprint(
     given = None if protocol is None else load_protocol(protocol)
 
     from bench.machine.device import choose_device
+    from bench.sprint.schedule import steps_of
     from bench.sprint.sprint import identity_of
     from bench.sprint.sprint import sprint as run
-    from bench.sprint.schedule import steps_of
 
     chosen = choose_device(device)
     name = protocol or ("paper" if chosen.type == "cuda" else "quick")

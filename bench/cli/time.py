@@ -38,8 +38,8 @@ def time(
     """
     from bench.cli.keep_going import KeepGoing
     from bench.errors import BenchError
-    from bench.machine.writable import check_writable
     from bench.plan import match_models, match_tasks
+    from bench.results import check_writable
     from models.registry.catalogue import strangers_ran
 
     load_plugins(plugin)

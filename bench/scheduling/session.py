@@ -10,8 +10,8 @@ from pathlib import Path
 
 import datasets
 from bench.errors import Stopped
-from bench.machine.writable import check_writable
 from bench.plan import Run
+from bench.results import check_writable
 from bench.scheduling.display import Display
 from bench.scheduling.engines.options import Engine
 from bench.scheduling.estimate import Estimates

@@ -4,9 +4,9 @@ import pytest
 from record_factory import make_record
 
 import datasets
-from bench.machine.writable import check_writable
 from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
+from bench.results import check_writable
 from bench.scheduling.estimate import Estimates
 from bench.scheduling.session import _with_data, work
 from bench.scheduling.stop import StopRequest
