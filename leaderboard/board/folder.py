@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from leaderboard.board.charts import figures
 from leaderboard.board.charts.chart import Chart
 from leaderboard.board.charts.measurement_charts import ChartGroup, chart_groups
+from leaderboard.board.charts.svg import in_page, is_current, is_pdf_of
 from leaderboard.board.charts.table_charts import charts_of, coloured_models
 from leaderboard.board.export import latex_table, models_csv, pairs_csv
 from leaderboard.board.tables import Section, Table
@@ -83,9 +84,9 @@ def _figure(path: str, chart: Chart, models: Sequence[str], read: Reader, page: 
     is current.
     """
     svg, pdf = read(f"{path}.svg"), read(f"{path}.pdf")
-    current = svg if svg is not None and figures.is_current(svg, chart, models) else b""
-    shown = current or (figures.in_page(page, chart, models) if page is not None else b"")
-    if shown and pdf is not None and figures.is_pdf_of(pdf, shown):
+    current = svg if svg is not None and is_current(svg, chart, models) else b""
+    shown = current or (in_page(page, chart, models) if page is not None else b"")
+    if shown and pdf is not None and is_pdf_of(pdf, shown):
         return current, pdf, shown
     if page is not None:
         return current, b"", shown

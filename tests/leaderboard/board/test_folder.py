@@ -17,6 +17,7 @@ from record_factory import make_record
 
 from leaderboard.board.charts import figures
 from leaderboard.board.charts.chart import Chart
+from leaderboard.board.charts.svg import in_page, is_current, is_pdf_of
 from leaderboard.board.charts.table_charts import charts_of
 from leaderboard.board.export import latex_escape, latex_table
 from leaderboard.board.files import check_board, stale_files, write_board
@@ -98,13 +99,13 @@ def test_a_current_figure_is_kept_and_another_chart_is_not_current(root: Path) -
     chart = next(c for c in charts_of(build_sections(collect(root).runs)[0].tables[0]) if c.name == "error-time")
     svg, pdf = figures.draw(chart, ["cnn"])
     assert (svg, pdf) == figures.draw(chart, ["cnn"])
-    assert figures.is_current(svg, chart, ["cnn"])
-    assert figures.is_pdf_of(pdf, svg) and not figures.is_pdf_of(pdf + b" ", svg) and not figures.is_pdf_of(None, svg)
-    assert figures.in_page(b"<svg>" + svg + svg, chart, ["cnn"]) == svg
-    assert not figures.is_current(svg, Chart(**{**vars(chart), "title": "Other"}), ["cnn"])
-    assert not figures.is_current(svg, chart, ["sicnn"])
-    assert not figures.is_current(svg.replace(b"</svg>", b"<text>9.99</text></svg>"), chart, ["cnn"])
-    assert not figures.is_current(None, chart, ["cnn"])
+    assert is_current(svg, chart, ["cnn"])
+    assert is_pdf_of(pdf, svg) and not is_pdf_of(pdf + b" ", svg) and not is_pdf_of(None, svg)
+    assert in_page(b"<svg>" + svg + svg, chart, ["cnn"]) == svg
+    assert not is_current(svg, Chart(**{**vars(chart), "title": "Other"}), ["cnn"])
+    assert not is_current(svg, chart, ["sicnn"])
+    assert not is_current(svg.replace(b"</svg>", b"<text>9.99</text></svg>"), chart, ["cnn"])
+    assert not is_current(None, chart, ["cnn"])
 
 
 def test_files_of_an_earlier_board_go_and_nothing_else(tmp_path: Path) -> None:
@@ -134,6 +135,8 @@ def test_figures_are_well_formed_and_hold_no_link(folder: Path) -> None:
         ElementTree.fromstring(text)
         assert "<script" not in text
         assert not re.search(r"(?:href|src)=[\"'](?!#)", text), path
+        pdf = path.with_suffix(".pdf").read_bytes()
+        assert pdf.startswith(b"%PDF") and b"/Type3" not in pdf and b"Date" not in pdf
 
 
 def test_the_page_shows_the_figures_files_and_no_id_twice(folder: Path) -> None:
