@@ -11,7 +11,7 @@ from typing import Unpack
 from torch import nn
 
 from models.layers.plain import BatchNorm2d, SameConv2d
-from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
+from models.mnist_net import CHANNELS, UPSAMPLE, linear_head, mnist_net, stage, stages
 from models.registry import register
 from models.wide_resnet import Parts, Size, wide_resnet
 
@@ -20,14 +20,13 @@ from models.wide_resnet import Parts, Size, wide_resnet
     "cnn",
     tasks="mnist-scale-*",
     paper="plain CNN of Sosnovik et al. 2020, arXiv 1910.11093",
-    options={"upsample": {"mnist-scale-56*": ("nearest", "bilinear")}},
+    options=UPSAMPLE,
 )
 def mnist_cnn(task: str, upsample: str = "nearest") -> nn.Module:
     """494,549 parameters: three 7 x 7 convolutions of 32, 63 and 95 channels, and the linear head."""
     body: list[nn.Module] = []
-    for channels_in, channels_out, pool in zip((1, *CHANNELS), CHANNELS, stage_pools(task), strict=False):
-        convolution = SameConv2d(channels_in, channels_out, 7)
-        body += [convolution, nn.ReLU(), pool, BatchNorm2d(channels_out)]
+    for channels_in, channels_out, pool in stages(task):
+        body += stage(SameConv2d(channels_in, channels_out, 7), pool, BatchNorm2d(channels_out))
     return mnist_net(task, body, linear_head(4 * CHANNELS[-1]), upsample)
 
 

@@ -35,7 +35,7 @@ from models.layers.scale_axis import (
     pool_scales,
     stack_scales,
 )
-from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
+from models.mnist_net import CHANNELS, UPSAMPLE, linear_head, mnist_net, stage, stages
 from models.registry import register
 from models.wide_resnet import Parts, Place, Size, wide_resnet
 
@@ -149,26 +149,25 @@ def delta_init(weight: Tensor) -> None:
 
 SCALES = 2
 ZERO_SCALE = 0.25
-OPTIONS = {"upsample": {"mnist-scale-56*": ("nearest", "bilinear")}}
 
 
-@register("dss-scalar", tasks="mnist-scale-*", paper="Worrall & Welling 2019, arXiv 1905.11697", options=OPTIONS)
+@register("dss-scalar", tasks="mnist-scale-*", paper="Worrall & Welling 2019, arXiv 1905.11697", options=UPSAMPLE)
 def dss_scalar(task: str, upsample: str = "nearest") -> nn.Module:
     """494,359 parameters: every layer lifts all its channels, convolves and takes the maximum over scales."""
     body: list[nn.Module] = []
-    for channels_in, channels_out, pool in zip((1, *CHANNELS), CHANNELS, stage_pools(task), strict=False):
+    for channels_in, channels_out, pool in stages(task):
         convolution = DilatedScaleConv(channels_in, channels_out, 7, SCALES, project=True)
-        body += [GaussianLifting(SCALES, ZERO_SCALE), convolution, nn.ReLU(), pool, BatchNorm2d(channels_out)]
+        body += [GaussianLifting(SCALES, ZERO_SCALE), *stage(convolution, pool, BatchNorm2d(channels_out))]
     return mnist_net(task, body, linear_head(4 * CHANNELS[-1]), upsample)
 
 
-@register("dss-vector", tasks="mnist-scale-*", paper="Worrall & Welling 2019, arXiv 1905.11697", options=OPTIONS)
+@register("dss-vector", tasks="mnist-scale-*", paper="Worrall & Welling 2019, arXiv 1905.11697", options=UPSAMPLE)
 def dss_vector(task: str, upsample: str = "nearest") -> nn.Module:
     """494,359 parameters: the image is lifted once; the maximum over scales comes before the head."""
     body: list[nn.Module] = [GaussianLifting(SCALES, ZERO_SCALE)]
-    for channels_in, channels_out, pool in zip((1, *CHANNELS), CHANNELS, stage_pools(task), strict=False):
+    for channels_in, channels_out, pool in stages(task):
         convolution = DilatedScaleConv(channels_in, channels_out, 7, SCALES)
-        body += [convolution, nn.ReLU(), ScaleMaxPool(pool), ScaleBatchNorm(channels_out)]
+        body += stage(convolution, ScaleMaxPool(pool), ScaleBatchNorm(channels_out))
     return mnist_net(task, [*body, ScaleProjection()], linear_head(4 * CHANNELS[-1]), upsample)
 
 
@@ -176,7 +175,7 @@ STL_SCALES = 4
 STL_ZERO_SCALE = 0.5
 
 
-class WideScaleSpaces(Parts):
+class DssParts(Parts):
     """The skeleton on four scales, of which the first blocks of groups 1 and 2 each consume one.
 
     There the first convolution combines neighbouring scales (extent 2); the second, and the shortcut, leave the coarsest out.
@@ -221,4 +220,4 @@ class WideScaleSpaces(Parts):
 def dss_wrn(task: str, **size: Unpack[Size]) -> nn.Module:
     """10,939,482 parameters: WRN-16-8 on a scale-space of four levels. `widen_factor` is at least 2."""
     del task
-    return wide_resnet(WideScaleSpaces(), **size)
+    return wide_resnet(DssParts(), **size)

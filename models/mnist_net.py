@@ -1,15 +1,15 @@
 """The MNIST-scale skeleton that all methods share, and its two heads.
 
-Three stages of [convolution, ReLU, max pooling, batch normalisation], in this order, then a head of two layers
-(Sosnovik et al. 2020, section 5.1; the published code's order: normalisation comes last). Maps are 28 -> 14 -> 7 -> 2 pixels
-wide, or 56 -> 28 -> 14 -> 2 in the 56 models, whose first operation doubles the image.
+Three stages of [convolution, ReLU, max pooling, batch normalisation], then a head of two layers (Sosnovik et al. 2020, section
+5.1; the published code's order: normalisation comes last). Maps are 28 -> 14 -> 7 -> 2 pixels wide, or 56 -> 28 -> 14 -> 2 in
+the 56 models, whose first operation doubles the image. Pooling is done earlier than it is listed: `MnistNet` says why.
 
 A method brings its own convolutions; everything here is common.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,6 +21,7 @@ CHANNELS = (32, 63, 95)
 HIDDEN = 256
 DROPOUT = 0.7
 CLASSES = 10
+UPSAMPLE = {"upsample": {"mnist-scale-56*": ("nearest", "bilinear")}}  # an option that every network here has
 
 
 def image_size(task: str) -> int:
@@ -34,6 +35,16 @@ def stage_pools(task: str) -> tuple[MaxPool2d, MaxPool2d, MaxPool2d]:
     return MaxPool2d(2), MaxPool2d(2), MaxPool2d(last, padding=2)
 
 
+def stages(task: str, channels: Sequence[int] = CHANNELS) -> Iterator[tuple[int, int, MaxPool2d]]:
+    """Of each of the three stages: channels in, channels out, pooling."""
+    return zip((1, *channels), channels, stage_pools(task), strict=False)
+
+
+def stage(convolution: nn.Module, pool: nn.Module, norm: nn.Module) -> list[nn.Module]:
+    """A stage's modules as published, [convolution, ReLU, pool, norm]. `MnistNet` runs them in the order of these arguments."""
+    return [convolution, nn.ReLU(), pool, norm]
+
+
 class Upsample(nn.Module):
     """Double the image: (N, C, H, W) -> (N, C, 2H, 2W).
 
@@ -45,7 +56,7 @@ class Upsample(nn.Module):
         self.mode = mode
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the doubled image."""
+        """Double the image by `mode`."""
         corners = None if self.mode == "nearest" else False
         return F.interpolate(images, scale_factor=2, mode=self.mode, align_corners=corners)
 
@@ -77,20 +88,29 @@ def convolutional_head(features: int) -> list[nn.Module]:
 
 
 class MnistNet(nn.Sequential):
-    """Its modules one after the other; where a convolution can pool, its pooling comes before its maximum and the rectifier."""
+    """Its modules one after the other, but that a convolution which can pool is handed the pooling that is listed after it.
+
+    It pools its responses, before their maximum over scales and the bias; the rectifier listed in between comes afterwards. Max
+    pooling commutes exactly with all three, which then work on a quarter of the elements. `steps` are the order of execution.
+    """
 
     def forward(self, maps: Tensor) -> Tensor:
         """(N, 1, 28, 28) -> (N, 10)."""
-        modules = list(self)
+        for layer, pool in self.steps():
+            maps = layer(maps) if pool is None else layer(maps, pool)
+        return maps
+
+    def steps(self) -> list[tuple[nn.Module, MaxPool2d | None]]:
+        """The modules in the order in which they run, each with the pooling that it is handed."""
+        modules, steps = list(self), []
         while modules:
             layer, *modules = modules
             rectifiers = modules[:1] if modules and isinstance(modules[0], nn.ReLU) else []
-            pool = _pooling(modules[len(rectifiers) :])
-            if isinstance(layer, PoolingLayer) and pool is not None:
-                maps, modules = layer(maps, pool), [*rectifiers, *modules[len(rectifiers) + 1 :]]
-            else:
-                maps = layer(maps)
-        return maps
+            pool = _pooling(modules[len(rectifiers) :]) if isinstance(layer, PoolingLayer) else None
+            if pool is not None:
+                modules = [*rectifiers, *modules[len(rectifiers) + 1 :]]
+            steps.append((layer, pool))
+        return steps
 
 
 def _pooling(modules: Sequence[nn.Module]) -> MaxPool2d | None:

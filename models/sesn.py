@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Unpack
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +37,7 @@ from models.layers.scale_axis import (
     stack_scales,
     stacked,
 )
-from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
+from models.mnist_net import CHANNELS, UPSAMPLE, linear_head, mnist_net, stage, stage_pools, stages
 from models.registry import register
 from models.wide_resnet import Parts, Place, Size, he_normal, wide_resnet
 
@@ -140,23 +140,19 @@ class SteerableFilters(nn.Module):
 # --------------------------------------------------------------------------------------------------------------- layers
 
 
-class ScaleConv(PoolingLayer):
-    """The convolution over scale and translation, equation 10: (N, C, S, H, W) -> (N, O, S, H', W').
+class _HermiteConv(PoolingLayer):
+    """What both convolutions are made of: weight (*shape, F), bias (O) or none, and the filters at every scale.
 
-    y[n, o, s] = sum_j sum_c x[n, c, s + j] * k[o, c, j, s] + b[o] for j < L, with zeros beyond the coarsest scale. The filter's
-    scale is that of the output. Zero padding (K-1)/2. Weight (O, C, L, F), bias (O) or none. `project` keeps the maximum over
-    scales alone, (N, O, H', W').
+    Zero padding (K-1)/2. `project` keeps the maximum over scales alone, (N, O, H', W').
     """
 
     def __init__(
         self,
-        channels_in: int,
-        channels_out: int,
+        shape: tuple[int, ...],
         size: int,
         scales: Sequence[float],
         effective_size: int,
         *,
-        extent: int = 1,
         stride: int = 1,
         bias: bool = False,
         project: bool = False,
@@ -165,10 +161,21 @@ class ScaleConv(PoolingLayer):
     ) -> None:
         super().__init__()
         self.stride, self.project = stride, project
-        self.weight = nn.Parameter(torch.empty(channels_out, channels_in, extent, effective_size**2))
-        self.bias = nn.Parameter(torch.zeros(channels_out)) if bias else None
+        self.weight = nn.Parameter(torch.empty(*shape, effective_size**2))
+        self.bias = nn.Parameter(torch.zeros(shape[0])) if bias else None
         self.filters = SteerableFilters(size, scales, effective_size, max_order, mult)
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+
+
+class ScaleConv(_HermiteConv):
+    """The convolution over scale and translation, equation 10: (N, C, S, H, W) -> (N, O, S, H', W').
+
+    y[n, o, s] = sum_j sum_c x[n, c, s + j] * k[o, c, j, s] + b[o] for j < L, with zeros beyond the coarsest scale. The filter's
+    scale is that of the output. Weight (O, C, L, F).
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, *basis: Any, extent: int = 1, **settings: Any) -> None:
+        super().__init__((channels_out, channels_in, extent), *basis, **settings)
 
     def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
         """Convolve, and pool; the result is laid out scale by scale in memory."""
@@ -182,33 +189,14 @@ class ScaleConv(PoolingLayer):
         return _with_bias(responses, pool, self.bias, self.project)
 
 
-class LiftingConv(PoolingLayer):
+class LiftingConv(_HermiteConv):
     """The convolution from an image to scale-space, equation 9: (N, C, H, W) -> (N, O, S, H', W').
 
-    y[n, o, s] = sum_c x[n, c] * k[o, c, s] + b[o]. Zero padding (K-1)/2. Weight (O, C, F), bias (O) or none. `project` keeps
-    the maximum over scales alone, (N, O, H', W').
+    y[n, o, s] = sum_c x[n, c] * k[o, c, s] + b[o]. Weight (O, C, F).
     """
 
-    def __init__(
-        self,
-        channels_in: int,
-        channels_out: int,
-        size: int,
-        scales: Sequence[float],
-        effective_size: int,
-        *,
-        stride: int = 1,
-        bias: bool = False,
-        project: bool = False,
-        max_order: int | None = None,
-        mult: float = 1.4,
-    ) -> None:
-        super().__init__()
-        self.stride, self.project = stride, project
-        self.weight = nn.Parameter(torch.empty(channels_out, channels_in, effective_size**2))
-        self.bias = nn.Parameter(torch.zeros(channels_out)) if bias else None
-        self.filters = SteerableFilters(size, scales, effective_size, max_order, mult)
-        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+    def __init__(self, channels_in: int, channels_out: int, *basis: Any, **settings: Any) -> None:
+        super().__init__((channels_out, channels_in), *basis, **settings)
 
     def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
         """Convolve, and pool; the result is laid out scale by scale in memory."""
@@ -289,7 +277,7 @@ OPTIONS = {
         "mnist-scale-56": ("56", "56p"),
         "mnist-scale-56+": ("56p", "56"),
     },
-    "upsample": {"mnist-scale-56*": ("nearest", "bilinear")},
+    **UPSAMPLE,
 }
 EFFECTIVE_SIZE = 7
 MAX_ORDER = 4
@@ -306,9 +294,9 @@ def _convolution(
 def sesn_scalar(task: str, config: str, upsample: str = "nearest") -> nn.Module:
     """494,549 parameters: three lifting convolutions, each followed by the maximum over scales."""
     body: list[nn.Module] = []
-    for channels_in, channels_out, pool in zip((1, *CHANNELS), CHANNELS, stage_pools(task), strict=False):
+    for channels_in, channels_out, pool in stages(task):
         lifting = _convolution(LiftingConv, SCALAR[config], channels_in, channels_out, project=True)
-        body += [lifting, nn.ReLU(), pool, BatchNorm2d(channels_out)]
+        body += stage(lifting, pool, BatchNorm2d(channels_out))
     return mnist_net(task, body, linear_head(4 * CHANNELS[-1]), upsample)
 
 
@@ -319,9 +307,9 @@ def sesn_vector(task: str, config: str, upsample: str = "nearest") -> nn.Module:
     first, second, third = CHANNELS
     pool_1, pool_2, pool_3 = stage_pools(task)
     body: list[nn.Module] = [
-        *[_convolution(LiftingConv, c, 1, first), nn.ReLU(), ScaleMaxPool(pool_1), ScaleBatchNorm(first)],
-        *[_convolution(ScaleConv, c, first, second), nn.ReLU(), ScaleMaxPool(pool_2), ScaleBatchNorm(second)],
-        *[_convolution(ScaleConv, c, second, third, project=True), nn.ReLU(), pool_3, BatchNorm2d(third)],
+        *stage(_convolution(LiftingConv, c, 1, first), ScaleMaxPool(pool_1), ScaleBatchNorm(first)),
+        *stage(_convolution(ScaleConv, c, first, second), ScaleMaxPool(pool_2), ScaleBatchNorm(second)),
+        *stage(_convolution(ScaleConv, c, second, third, project=True), pool_3, BatchNorm2d(third)),
     ]
     return mnist_net(task, body, linear_head(4 * third), upsample)
 
@@ -329,7 +317,7 @@ def sesn_vector(task: str, config: str, upsample: str = "nearest") -> nn.Module:
 STL_SIZE, STL_EFFECTIVE_SIZE, STL_STEP = 7, 3, 1.41
 
 
-class WideSteerable(Parts):
+class SesnParts(Parts):
     """The skeleton on three scales.
 
     `project_groups`: groups whose first convolution is a projection followed by a lifting (the shortcut keeps all scales).
@@ -371,18 +359,18 @@ class WideSteerable(Parts):
 def sesn_a(task: str, **size: Unpack[Size]) -> nn.Module:
     """10,961,370 parameters: WRN-16-8 with all scales kept to the end."""
     del task
-    return wide_resnet(WideSteerable(0.9), **size)
+    return wide_resnet(SesnParts(0.9), **size)
 
 
 @register("sesn-b", tasks="stl10+", paper="Sosnovik et al. 2020, arXiv 1910.11093")
 def sesn_b(task: str, **size: Unpack[Size]) -> nn.Module:
     """10,961,370 parameters: as `sesn-a`, with a projection and a new lifting at the start of groups 2 and 3."""
     del task
-    return wide_resnet(WideSteerable(0.9, project_groups=(2, 3)), **size)
+    return wide_resnet(SesnParts(0.9, project_groups=(2, 3)), **size)
 
 
 @register("sesn-c", tasks="stl10+", paper="Sosnovik et al. 2020, arXiv 1910.11093")
 def sesn_c(task: str, **size: Unpack[Size]) -> nn.Module:
     """10,979,802 parameters: as `sesn-a`, with one convolution that combines neighbouring scales (extent 2)."""
     del task
-    return wide_resnet(WideSteerable(1.1, extent=2), **size)
+    return wide_resnet(SesnParts(1.1, extent=2), **size)

@@ -29,7 +29,7 @@ from models.layers.launches import few_launches
 from models.layers.plain import BatchNorm2d, PoolingLayer, unpooled
 from models.layers.resampling import bilinear
 from models.layers.scale_axis import largest_response
-from models.mnist_net import CHANNELS, convolutional_head, mnist_net, stage_pools
+from models.mnist_net import CHANNELS, UPSAMPLE, convolutional_head, mnist_net, stage_pools
 from models.registry import register
 
 # --------------------------------------------------------------------------------------------------------------- levels
@@ -262,11 +262,7 @@ class VectorBatchNorm(nn.Module):
 # ------------------------------------------------------------------------------------------------------------- networks
 
 VECTOR_CHANNELS = (23, 45, 68)
-UPSAMPLE = {"upsample": {"mnist-scale-56*": ("nearest", "bilinear")}}
-VECTOR_OPTIONS = {
-    "sign": {"mnist-scale-*": ("reference", "corrected")},
-    "upsample": {"mnist-scale-56*": ("nearest", "bilinear")},
-}
+VECTOR_OPTIONS = {"sign": {"mnist-scale-*": ("reference", "corrected")}, **UPSAMPLE}
 
 
 @register("sevf-scalar", tasks="mnist-scale-*", paper="Marcos et al. 2018, arXiv 1807.11783", options=UPSAMPLE)

@@ -30,7 +30,7 @@ from models.layers.layout import from_hwnc, is_hwnc, to_hwnc
 from models.layers.plain import BatchNorm2d, PoolingLayer, unpooled
 from models.layers.resampling import bilinear, centred
 from models.layers.scale_axis import largest_response
-from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
+from models.mnist_net import CHANNELS, UPSAMPLE, linear_head, mnist_net, stage, stages
 from models.registry import register
 from models.wide_resnet import Parts, Place, Size, he_normal, wide_resnet
 
@@ -135,20 +135,19 @@ class ScaleInvariantConv(PoolingLayer):
 
 SCALES = (0.3, 0.45, 0.67, 1.0, 1.49, 2.23, 3.33)
 STL_SCALES = (0.5, 1.0, 2.0)
-OPTIONS = {"upsample": {"mnist-scale-56*": ("nearest", "bilinear")}}
 
 
-@register("si-convnet", tasks="mnist-scale-*", paper="Kanazawa et al. 2014, arXiv 1412.5104", options=OPTIONS)
+@register("si-convnet", tasks="mnist-scale-*", paper="Kanazawa et al. 2014, arXiv 1412.5104", options=UPSAMPLE)
 def si_convnet(task: str, upsample: str = "nearest") -> nn.Module:
     """494,549 parameters: the plain network with seven scales in every convolution."""
     body: list[nn.Module] = []
-    for channels_in, channels_out, pool in zip((1, *CHANNELS), CHANNELS, stage_pools(task), strict=False):
+    for channels_in, channels_out, pool in stages(task):
         convolution = ScaleInvariantConv(channels_in, channels_out, 7, SCALES, bias=True)
-        body += [convolution, nn.ReLU(), pool, BatchNorm2d(channels_out)]
+        body += stage(convolution, pool, BatchNorm2d(channels_out))
     return mnist_net(task, body, linear_head(4 * CHANNELS[-1]), upsample)
 
 
-class WideScaleInvariant(Parts):
+class SiConvNetParts(Parts):
     """The skeleton with three scales in every 3 x 3 convolution; the shortcuts are ordinary."""
 
     def stem(self, channels_out: int) -> nn.Module:
@@ -164,4 +163,4 @@ class WideScaleInvariant(Parts):
 def si_convnet_wrn(task: str, **size: Unpack[Size]) -> nn.Module:
     """10,961,370 parameters: WRN-16-8 with three scales in every 3 x 3 convolution."""
     del task
-    return wide_resnet(WideScaleInvariant(), **size)
+    return wide_resnet(SiConvNetParts(), **size)

@@ -27,7 +27,7 @@ from models.layers.layout import concatenate, from_hwnc
 from models.layers.plain import BatchNorm2d, PoolingLayer, unpooled
 from models.layers.resampling import bilinear, centred, nearest
 from models.layers.scale_axis import largest, pool_scales, stack_scales
-from models.mnist_net import CHANNELS, linear_head, mnist_net, stage_pools
+from models.mnist_net import CHANNELS, UPSAMPLE, linear_head, mnist_net, stage, stages
 from models.registry import register
 from models.wide_resnet import Parts, Place, Size, he_normal, wide_resnet
 
@@ -205,10 +205,7 @@ class ColumnMax(nn.Module):
 
 SCALES = (0.3, 0.45, 0.67, 1.0, 1.49, 2.23, 3.33)
 STL_SCALES = (0.67, 1.0, 1.5)
-OPTIONS = {
-    "index": {"mnist-scale-*": ("ratio", "factor")},
-    "upsample": {"mnist-scale-56*": ("nearest", "bilinear")},
-}
+OPTIONS = {"index": {"mnist-scale-*": ("ratio", "factor")}, **UPSAMPLE}
 
 
 @register("sicnn", tasks="mnist-scale-*", paper="Xu et al. 2014, arXiv 1411.6369", options=OPTIONS)
@@ -216,9 +213,9 @@ def sicnn(task: str, index: str = "ratio", upsample: str = "nearest") -> nn.Modu
     """496,639 parameters: seven columns; batch normalisation has statistics of its own for every column."""
     columns = len(SCALES)
     body: list[nn.Module] = []
-    for channels_in, channels_out, pool in zip((1, *CHANNELS), CHANNELS, stage_pools(task), strict=False):
+    for channels_in, channels_out, pool in stages(task):
         convolution = ColumnConv(channels_in, channels_out, 7, SCALES, lifting=not body, index=index)
-        body += [convolution, nn.ReLU(), pool, BatchNorm2d(columns * channels_out)]
+        body += stage(convolution, pool, BatchNorm2d(columns * channels_out))
     return mnist_net(task, [*body, ColumnMax(columns)], linear_head(4 * CHANNELS[-1]), upsample)
 
 
@@ -255,7 +252,7 @@ class LargestColumn(nn.Module):
         return largest(torch.stack(list(maps), dim=2))[0]
 
 
-class WideColumn(Parts):
+class ColumnParts(Parts):
     """The skeleton of column s, whose normalisations are its own and whose convolutions are those of `shared`, in order."""
 
     def __init__(self, s: int, shared: Sequence[ColumnConv]) -> None:
@@ -270,7 +267,7 @@ class WideColumn(Parts):
         return OneColumn(next(self.shared), self.s)
 
 
-class WideColumns(Parts):
+class SicnnParts(Parts):
     """The skeleton with a column per scale; every convolution, the 1 x 1 ones too, is a column convolution."""
 
     def __init__(self, index: str) -> None:
@@ -286,7 +283,7 @@ class WideColumns(Parts):
         shared = [self._shared(channels_in, channels_out, 3, stride), self._shared(channels_out, channels_out, 3)]
         if channels_in != channels_out:
             shared.append(self._shared(channels_in, channels_out, 1, stride))
-        columns = [WideColumn(s, shared) for s in range(len(STL_SCALES))]
+        columns = [ColumnParts(s, shared) for s in range(len(STL_SCALES))]
         return EachColumn([column.block(place, channels_in, channels_out, stride, dropout) for column in columns])
 
     def tail(self, channels: int) -> Sequence[nn.Module]:
@@ -302,4 +299,4 @@ class WideColumns(Parts):
 def sicnn_wrn(task: str, index: str = "ratio", **size: Unpack[Size]) -> nn.Module:
     """10,975,770 parameters: WRN-16-8 of three columns."""
     del task
-    return wide_resnet(WideColumns(index), **size)
+    return wide_resnet(SicnnParts(index), **size)

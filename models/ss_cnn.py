@@ -24,7 +24,7 @@ from models.layers.conv.fourier_bank import FilterBank
 from models.layers.conv.same import same_conv2d_bank
 from models.layers.plain import BatchNorm2d, PoolingLayer, unpooled
 from models.layers.scale_axis import largest_response
-from models.mnist_net import convolutional_head, image_size, mnist_net, stage_pools
+from models.mnist_net import UPSAMPLE, convolutional_head, image_size, mnist_net, stages
 from models.registry import register
 from models.wide_resnet import Parts, Place, Size, wide_resnet
 
@@ -163,7 +163,7 @@ ORDERS = (0.5, 1.0, 2.0)
 OPTIONS = {
     "dead": {"mnist-scale-*": ("keep", "drop")},
     "normalise": {"mnist-scale-*": ("separate", "pair")},
-    "upsample": {"mnist-scale-56*": ("nearest", "bilinear")},
+    **UPSAMPLE,
 }
 
 
@@ -172,7 +172,7 @@ def ss_cnn(task: str, dead: str = "keep", normalise: str = "separate", upsample:
     """493,688 parameters, of which 7,410 influence nothing; `dead="drop"` builds the network without them."""
     keep, channels = dead == "keep", STEERED_CHANNELS
     body: list[nn.Module] = []
-    for channels_in, channels_out, pool in zip((1, *channels), channels, stage_pools(task), strict=False):
+    for channels_in, channels_out, pool in stages(task, channels):
         convolution = SteerableConv(
             channels_in, channels_out, SIZES[image_size(task)], REFERENCE, ORDERS, normalise=normalise, dead=keep
         )
@@ -186,7 +186,7 @@ STL_SIZES, STL_REFERENCE, STL_ORDERS = (3, 5, 7), 3, (1.0,)
 STL_OPTIONS = {"dead": {"stl10+": ("keep", "drop")}, "normalise": {"stl10+": ("separate", "pair")}}
 
 
-class WideSteerable(Parts):
+class SsCnnParts(Parts):
     """The skeleton with steerable filters, without a rectifier inside them; the shortcuts are ordinary.
 
     `block_sizes`: the filter sizes inside the blocks. The published code gives its list of sizes to the first layer only: in
@@ -217,7 +217,7 @@ class WideSteerable(Parts):
 def ss_cnn_wrn(task: str, dead: str = "keep", normalise: str = "separate", **size: Unpack[Size]) -> nn.Module:
     """10,846,835 parameters, as published: three filter sizes in the first layer, one in all others."""
     del task
-    return wide_resnet(WideSteerable((3,), dead, normalise), **size)
+    return wide_resnet(SsCnnParts((3,), dead, normalise), **size)
 
 
 @register(
@@ -229,4 +229,4 @@ def ss_cnn_wrn(task: str, dead: str = "keep", normalise: str = "separate", **siz
 def ss_cnn_multisize(task: str, dead: str = "keep", normalise: str = "separate", **size: Unpack[Size]) -> nn.Module:
     """10,846,835 parameters: three filter sizes in every layer, as the paper describes it; not the published network."""
     del task
-    return wide_resnet(WideSteerable(STL_SIZES, dead, normalise), **size)
+    return wide_resnet(SsCnnParts(STL_SIZES, dead, normalise), **size)
