@@ -1,5 +1,5 @@
 """What happens: command line -> plan -> engine -> training -> record. Importing this package imports nothing heavy."""
 
-from bench.siblings import put_first
+from bench.own_packages import put_first
 
 put_first()

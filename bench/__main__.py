@@ -5,7 +5,7 @@ import sys
 
 from bench.cli.catch_all import enter
 from bench.errors import best_effort
-from bench.siblings import put_first
+from bench.own_packages import put_first
 
 if __name__ == "__main__":
     if not sys.flags.safe_path and sys.path[:1] == [best_effort(os.getcwd)]:

@@ -55,14 +55,14 @@ class CropFlipCutout(Settings):
     cutout: Whole = Field(ge=0, multiple_of=2)  # half of it on either side of the centre
 
 
-def _kind(given: object) -> str:
+def _which_augmentation(given: object) -> str:
     keys = given.keys() if isinstance(given, Mapping) else type(given).model_fields if isinstance(given, Settings) else ()
     return "CropFlipCutout" if {"pad", "cutout"} & set(keys) else "Rescaling"
 
 
 Augmentation = Annotated[
     Annotated[Rescaling, Tag(Rescaling.__name__)] | Annotated[CropFlipCutout, Tag(CropFlipCutout.__name__)],
-    Discriminator(_kind),
+    Discriminator(_which_augmentation),
 ]
 
 

@@ -34,7 +34,7 @@ from leaderboard.stats.evidence import Evidence
 from models.errors import suggestion
 
 # What has to be equal before equal bits can be asked for. The system's kernel, the commit and the number of jobs need not be.
-SURROUNDINGS = {"hardware": ("device", "name", "threads"), "software": ("python", "torch", "numpy", "cuda")}
+ENVIRONMENT = {"hardware": ("device", "name", "threads"), "software": ("python", "torch", "numpy", "cuda")}
 ON_CUDA = {"driver": "hardware", "cudnn": "software"}  # as well; neither has a part in what the CPU computes
 UNKNOWN = "unknown"
 # The settings in EXECUTION of records that hold none of them.
@@ -160,7 +160,7 @@ def judge(record: Record, again: Record, spread: Evidence | None) -> Verdict:
         kind, message = (again.failure.kind, again.failure.message) if again.failure else ("", "")
         return Verdict(False, [f"does not agree: the run {again.status} ({one_line(f'{kind}: {message}')})"])
     lines = [_numbers("record", record, before), _numbers("again", again, after)]
-    unequal = _unequal(record, again)
+    unequal = _differences(record, again)
     parts = ("wrong_answers", "train_loss_curve", "validation_error_curve", "best_epoch")
     differ = [name for name in parts if getattr(before, name) != getattr(after, name)]
     if not differ:
@@ -171,18 +171,18 @@ def judge(record: Record, again: Record, spread: Evidence | None) -> Verdict:
         if commit and commit != again.software.git_commit:
             lines += [f"the code is another: to repeat it as it was, check out {commit[:12]} and verify there"]
         return Verdict(False, lines)
-    reach, basis = _reach(before, after, spread)
+    tolerance, basis = _tolerance(before, after, spread)
     gap = after.test_error - before.test_error
     lines += [f"not bitwise equal, nor need it be: another {'; '.join(unequal)}"]
-    lines += [f"difference {gap:+.3f} percentage points; 95 % of repeats lie within {reach:.3f} ({basis})"]
-    return Verdict(abs(gap) <= reach, [*lines, "agrees within the interval" if abs(gap) <= reach else "does not agree"])
+    lines += [f"difference {gap:+.3f} percentage points; 95 % of repeats lie within {tolerance:.3f} ({basis})"]
+    return Verdict(abs(gap) <= tolerance, [*lines, "agrees within the interval" if abs(gap) <= tolerance else "does not agree"])
 
 
-def _unequal(record: Record, again: Record) -> list[str]:
+def _differences(record: Record, again: Record) -> list[str]:
     """What differs of the surroundings and of the way of computing; on CUDA also what one of the two does not tell."""
     on_cuda = "cuda" in (record.hardware.device, again.hardware.device)
     found = []
-    then, now = _surroundings(record), _surroundings(again)
+    then, now = _environment(record), _environment(again)
     for name, before in then.items():
         after = now[name]
         unknown = UNKNOWN in (before, after)  # on the CPU only the evaluation batch of older records, which was today's
@@ -191,8 +191,8 @@ def _unequal(record: Record, again: Record) -> list[str]:
     return found
 
 
-def _surroundings(record: Record) -> dict[str, object]:
-    told = {name: getattr(getattr(record, part), name) for part, names in SURROUNDINGS.items() for name in names}
+def _environment(record: Record) -> dict[str, object]:
+    told = {name: getattr(getattr(record, part), name) for part, names in ENVIRONMENT.items() for name in names}
     return told | {name: getattr(getattr(record, part), name) or UNKNOWN for name, part in ON_CUDA.items()} | _execution(record)
 
 
@@ -211,7 +211,7 @@ def _numbers(when: str, record: Record, metrics: Metrics) -> str:
     )
 
 
-def _reach(before: Metrics, after: Metrics, spread: Evidence | None) -> tuple[float, str]:
+def _tolerance(before: Metrics, after: Metrics, spread: Evidence | None) -> tuple[float, str]:
     """How far apart two runs may be: by their answers to the same images, and by the spread over realizations if known."""
     wrong = np.zeros((2, before.test_count))
     for row, metrics in zip(wrong, (before, after), strict=True):

@@ -17,8 +17,8 @@ from typing import NoReturn
 
 from bench.errors import best_effort
 from bench.machine.streams import never_fail
+from bench.own_packages import HOME, PACKAGES, shadowed
 from bench.scheduling.stop import MORE_TO_DO
-from bench.siblings import HOME, MARKS, stranger
 
 BAD_INPUT = 2
 LONGEST = 300  # characters of an exception's own message
@@ -33,42 +33,42 @@ def enter() -> NoReturn:
     try:
         Path.cwd()
     except OSError:  # libraries end the process without a word there
-        sys.exit(complain("the folder where you stand no longer exists; change to another one"))
-    strange = stranger()
-    if strange is not None:
-        sys.exit(complain(strange))
+        sys.exit(print_error("the folder where you stand no longer exists; change to another one"))
+    wrong = shadowed()
+    if wrong is not None:
+        sys.exit(print_error(wrong))
     try:
         from bench.cli.main import main
     except KeyboardInterrupt:
-        sys.exit(complain("interrupted", MORE_TO_DO))
+        sys.exit(print_error("interrupted", MORE_TO_DO))
     except (Exception, SystemExit) as error:
-        sys.exit(complain(told_of(error)))
+        sys.exit(print_error(describe(error)))
     main()
     sys.exit(0)
 
 
-def complain(message: str, code: int = BAD_INPUT) -> int:
+def print_error(message: str, code: int = BAD_INPUT) -> int:
     """Say it in one line on standard error; the exit code."""
     print("bench: " + " ".join("".join(sign if sign.isprintable() else " " for sign in message).split()), file=sys.stderr)
     return code
 
 
-def traced(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     """Its message; with BENCH_DEBUG=1 its traceback is shown first."""
     if os.environ.get("BENCH_DEBUG", "0") not in ("", "0"):
         traceback.print_exception(error, file=sys.stderr)
     return str(best_effort(str, error, otherwise=""))
 
 
-def told_of(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """One line on an exception that nobody foresaw, or on a package that is missing or broken."""
-    traced(error)
+    message_of(error)
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     lines = [line for _, line in traceback.walk_tb(error.__traceback__)]
     ours = [number for number, frame in enumerate(frames) if _is_ours(frame)]
     last = ours[-1] if ours else len(frames) - 1
     name = _package(error, frames[last + 1 :])
-    said = _short(error)
+    said = _first_words(error)
     if isinstance(error, ModuleNotFoundError) and name == (error.name or "").partition(".")[0] != "":
         return (
             f"{name} is not installed in this Python ({sys.executable}); type: python -m pip install "
@@ -95,13 +95,13 @@ def _package(error: BaseException, after: Sequence[FrameType]) -> str:
         inner = (module for module in reversed(modules) if module.partition(".")[0] in NEEDED)
         name = next(inner, modules[0] if modules else "")
     name = name.partition(".")[0]
-    return "" if name in (*MARKS, "bench", "__main__") else name
+    return "" if name in (*PACKAGES, "bench", "__main__") else name
 
 
 def _is_ours(frame: FrameType) -> bool:
     """Whether its code is the suite's or a plugin's, that is, neither Python's own nor an installed package's."""
     file = frame.f_code.co_filename
-    if any(file.startswith(str(HOME / package) + os.sep) for package in (*MARKS, "bench")):
+    if any(file.startswith(str(HOME / package) + os.sep) for package in (*PACKAGES, "bench")):
         return True
     if frame.f_globals.get("__name__", "").partition(".")[0] in NEEDED:  # or what is in its place
         return False
@@ -117,6 +117,6 @@ def _place(frame: FrameType, line: int) -> str:
     return f"{file}:{line}"
 
 
-def _short(error: BaseException) -> str:
+def _first_words(error: BaseException) -> str:
     line = " ".join(str(best_effort(str, error, otherwise="")).split())
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"

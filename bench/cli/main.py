@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from bench.cli.catch_all import complain, told_of, traced
+from bench.cli.catch_all import describe, message_of, print_error
 from bench.cli.compare import compare
 from bench.cli.data import data
 from bench.cli.equivariance import equivariance
@@ -61,15 +61,15 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
             result = app(args=given, prog_name="bench", standalone_mode=False)
     except typer.TyperException as error:
         verb = f" {given[0]}" if given[0] in [command.name for command in app.registered_commands] else ""
-        return complain(f"{_message(error)}; see bench{verb} --help")
+        return print_error(f"{_message(error)}; see bench{verb} --help")
     except (BenchError, ModelError, DataError, RecordError) as error:
-        return complain(traced(error))
+        return print_error(message_of(error))
     except Stopped as stopped:
-        return complain(f"stopped ({stopped}); what is done is saved, the same command goes on from here", MORE_TO_DO)
+        return print_error(f"stopped ({stopped}); what is done is saved, the same command goes on from here", MORE_TO_DO)
     except (KeyboardInterrupt, typer.Abort):
-        return complain("interrupted; what is done is saved, the same command goes on from here", MORE_TO_DO)
+        return print_error("interrupted; what is done is saved, the same command goes on from here", MORE_TO_DO)
     except (Exception, SystemExit) as error:  # the net: nobody foresaw it
-        return complain(told_of(error))
+        return print_error(describe(error))
     return result if isinstance(result, int) else 0
 
 

@@ -49,13 +49,13 @@ def pack(
     for item in packed:
         print(f"{item.size / 1e6:>8.1f} MB  {item.path.relative_to(folder)}  {item.what}")
     print(f"{sum(item.size for item in packed) / 1e6:>8.1f} MB  in {len(packed)} files")
-    _say_untracked()
+    _print_untracked()
     where = shlex.quote(folder.resolve().name)
     print(f"copy it, scp -r {shlex.quote(str(folder))} HOST:, and type there:")
     print(f"    sh {where}/setup.sh && cd {where} && python3 -m bench sprint --budget 14m")
 
 
-def _say_untracked() -> None:
+def _print_untracked() -> None:
     from bench.errors import best_effort
     from bench.machine.source import ROOT, git
     from leaderboard.errors import one_line

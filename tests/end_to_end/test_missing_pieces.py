@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.catch_all import told_of
+from bench.cli.catch_all import describe
 from bench.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -152,4 +152,4 @@ def test_the_line_names_the_plugin_rather_than_the_library_below_it(tmp_path):
     exec(compile((tmp_path / "my_net.py").read_text(), str(tmp_path / "my_net.py"), "exec"), space)
     with pytest.raises(ValueError) as raised:
         space["build"]()
-    assert f"({tmp_path / 'my_net.py'}:4)" in told_of(raised.value)
+    assert f"({tmp_path / 'my_net.py'}:4)" in describe(raised.value)

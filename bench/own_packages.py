@@ -12,19 +12,19 @@ from importlib.util import find_spec
 from pathlib import Path
 
 HOME = Path(__file__).resolve().parents[1]
-MARKS = {"datasets": "DataError", "leaderboard": "RecordError", "models": "ModelError"}  # a name that each one's own file holds
+PACKAGES = {"datasets": "DataError", "leaderboard": "RecordError", "models": "ModelError"}  # a name in its __init__.py
 
 
 def put_first() -> None:
     """Put the folder of the suite's packages in front of Python's path if others of their names would be found before them."""
-    if any(_found(name) != _own(name) for name in MARKS):
+    if any(_found(name) != _own(name) for name in PACKAGES):
         sys.path.insert(0, str(HOME))
         importlib.invalidate_caches()
 
 
-def stranger() -> str | None:
+def shadowed() -> str | None:
     """One line on the first package that is not the suite's own, which file it is and what to do; None: all are."""
-    for name, mark in MARKS.items():
+    for name, mark in PACKAGES.items():
         found, own = _found(name), _own(name)
         if not own.is_file():
             return f"the suite's own package {name} is missing from {HOME}; install scalebench again"
@@ -51,5 +51,5 @@ def _found(name: str) -> Path | None:
             spec = find_spec(name)
             file = spec.origin if spec is not None and spec.has_location else None
         return None if file is None else Path(file).resolve()
-    except Exception:  # whatever a stranger's finder raises
+    except Exception:  # whatever another's finder raises
         return None
