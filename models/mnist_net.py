@@ -56,7 +56,6 @@ class Upsample(nn.Module):
         self.mode = mode
 
     def forward(self, images: Tensor) -> Tensor:
-        """Double the image by `mode`."""
         corners = None if self.mode == "nearest" else False
         return F.interpolate(images, scale_factor=2, mode=self.mode, align_corners=corners)
 

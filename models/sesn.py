@@ -222,7 +222,6 @@ class ScaleConv1x1(nn.Module):
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Apply the matrix at every `stride`-th pixel."""
         return unfold_scales(same_conv2d(fold_scales(maps), self.weight, self.stride), maps.shape[2])
 
 

@@ -92,7 +92,10 @@ class _LargestResponse(nn.Module):
 
 
 class ImageToVectorConv(_LargestResponse):
-    """The convolution of an image: (N, C, H, W) -> vectors (N, 2, O, H', W'). Weight (O, C, k, k), no bias."""
+    """The convolution of an image: (N, C, H, W) -> vectors (N, 2, O, H', W'), the largest response of all sizes and its angle.
+
+    Weight (O, C, k, k), no bias.
+    """
 
     def __init__(
         self,
@@ -109,7 +112,6 @@ class ImageToVectorConv(_LargestResponse):
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Convolve at every size; keep the largest response and its angle."""
         return self.vectors(self.responses(maps, self.weight))
 
 
@@ -120,7 +122,6 @@ class ImageToLengthConv(ImageToVectorConv, PoolingLayer):
     """
 
     def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
-        """Convolve at every size; keep the largest response, rectified and pooled."""
         return F.relu(largest_response(self.responses(maps, self.weight), pool)[0])
 
 
@@ -172,7 +173,6 @@ class Length(nn.Module):
     """The length of each vector: (N, 2, C, H, W) -> (N, C, H, W). Its gradient at a zero vector is zero."""
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """Return the lengths."""
         return length(vectors)
 
 
@@ -204,7 +204,6 @@ class VectorMaxPool(nn.Module):
         self.pool = pool
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """Pick the vectors."""
         windows = self.pool.kernel_size, self.pool.stride, self.pool.padding
         result: Tensor = _LongestOfWindow.apply(vectors, *windows)
         return result

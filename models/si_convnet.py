@@ -87,7 +87,6 @@ class ScaleInvariantConv(PoolingLayer):
         self.weight, self.bias = plain.weight, plain.bias
 
     def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
-        """Convolve at every scale and keep the largest response, pooled."""
         largest, _ = largest_response(self._responses(maps), pool)
         if self.bias is not None:
             # Inside, D_{1/z} keeps constants, so the bias may come after it and after the maximum.

@@ -179,7 +179,6 @@ class ColumnConv(PoolingLayer):
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
 
     def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
-        """Convolve every column with its own filters, and pool."""
         if few_launches(maps):
             by_column = maps[:, :, None] if self.lifting else maps.unflatten(1, (self.columns, -1)).transpose(1, 2)
             groups = self.filters.together(by_column, self.weight, self.stride)
@@ -240,7 +239,6 @@ class OneColumn(nn.Module):
         self.shared, self.s = shared, s
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Convolve with this column's filters."""
         return self.shared.filters.convolve_column(self.s, maps, self.shared.weight, self.shared.stride)
 
 

@@ -137,7 +137,6 @@ class SteerableConv(PoolingLayer):
         return same_conv2d_bank(maps, self.filters(), self.stride)
 
     def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
-        """Convolve with every size and keep the largest response, pooled."""
         largest, _ = largest_response(self._responses(maps), pool)
         return F.relu(largest) if self.relu else largest
 
@@ -150,7 +149,6 @@ class Unused(nn.Module):
         self.unused = unused
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Return the maps."""
         return maps
 
 

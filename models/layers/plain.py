@@ -69,7 +69,6 @@ class BatchNorm2d(nn.BatchNorm2d):
     """torch's batch normalisation: (N, C, H, W) -> the same, in the same layout."""
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Normalise each channel: in training by the batch's statistics, else by the running ones."""
         if not is_hwnc(maps):
             return super().forward(maps)
         return with_pixels_as_images(super().forward, maps)

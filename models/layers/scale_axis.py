@@ -162,7 +162,6 @@ class ScaleBatchNorm(BatchNorm2d):
     """Batch normalisation with statistics over batch, scales and pixels (torch's BatchNorm3d): (N, C, S, H, W) -> same."""
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Normalise each channel over all scales."""
         return unfold_scales(super().forward(fold_scales(maps)), maps.shape[2])
 
 

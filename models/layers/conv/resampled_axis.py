@@ -55,7 +55,7 @@ class ResampledAxis:
 @lru_cache(maxsize=1024)
 @torch.inference_mode(False)
 def before_transform(rows: ResampledAxis, columns: ResampledAxis, dtype: torch.dtype, device: torch.device) -> Transform:
-    """The transform of the resampled map: the real matrices of fourier.py."""
+    """The transform of the resampled map: the real matrices of dft.py."""
     periods = (rows.period, columns.period)
     along_rows, along_columns = both_waves(range(len(rows.before)), range(len(columns.before)), periods, -1)
     resampled = along_rows @ rows.before.to(along_rows), along_columns @ columns.before.to(along_columns)

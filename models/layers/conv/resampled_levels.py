@@ -35,7 +35,7 @@ class Level(NamedTuple):
 
 
 class Matrices(NamedTuple):
-    """What a set of levels is done with."""
+    """The transforms of a set of levels: of the maps, of the filters' taps, and back."""
 
     along_columns: Tensor  # (2 R+, W): the real parts of all levels, then the imaginary ones
     along_rows: tuple[Tensor, ...]  # (3P, 2H) of each level

@@ -15,7 +15,6 @@ class Dropout(nn.Dropout):
     """
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Drop in training mode only."""
         factors = self.draw(maps) if maps.device.type == "cpu" else None
         return super().forward(maps) if factors is None else maps * factors
 
