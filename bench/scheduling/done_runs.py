@@ -34,15 +34,15 @@ def read_results(results: Path) -> list[Record]:
 
 def newer_records(runs: Iterable[Run], results: Path) -> set[str]:
     """The ids of runs at whose place lies a record of a newer scalebench, which nothing may be written over."""
-    return {run.id for run in runs if _is_newer(path_of_run(results, run.protocol.name, run.task, run.model, run.id))}
-
-
-def _is_newer(path: Path) -> bool:
-    try:
-        read_record(path)
-    except RecordError as error:
-        return isinstance(error, NewerRecord)
-    return False
+    newer = set()
+    for run in runs:
+        try:
+            read_record(path_of_run(results, run.protocol.name, run.task, run.model, run.id))
+        except NewerRecord:
+            newer.add(run.id)
+        except RecordError:
+            continue
+    return newer
 
 
 def done(runs: Iterable[Run], records: Iterable[Record]) -> set[str]:

@@ -13,8 +13,6 @@ from leaderboard.records.schema import Record
 
 COMMITTED_RECORDS = Path(__file__).resolve().parents[2] / "records"
 
-Key = tuple[str, str, str]
-
 
 class Estimates:
     """Median seconds of earlier runs of the same model, task and recipe, on this device where there are any.
@@ -25,22 +23,22 @@ class Estimates:
 
     def __init__(self, records: Iterable[Record], device_name: str) -> None:
         self.device_name = device_name
-        self.here: dict[Key, list[float]] = defaultdict(list)
-        self.elsewhere: dict[Key, list[float]] = defaultdict(list)
+        # By whether it was on this device, model, task and recipe.
+        self.samples: dict[tuple[bool, str, str, str], list[float]] = defaultdict(list)
         for record in records:
             self.learn(record)
 
     def learn(self, record: Record) -> None:
-        """Take a finished run into account."""
         if record.timings is not None:
-            known = self.here if record.hardware.name == self.device_name else self.elsewhere
+            here = record.hardware.name == self.device_name
             jobs = record.execution.jobs if record.execution is not None else 1
-            known[record.model, record.task, record.protocol.digest].append(record.timings.total_seconds / jobs)
+            key = here, record.model, record.task, record.protocol.digest
+            self.samples[key].append(record.timings.total_seconds / jobs)
 
     def seconds(self, run: Run) -> float | None:
         """Expected seconds of one run, or None."""
-        key = (run.model, run.task, run.recipe.digest)
-        samples = self.here.get(key) or self.elsewhere.get(key)
+        key = run.model, run.task, run.recipe.digest
+        samples = self.samples.get((True, *key)) or self.samples.get((False, *key))
         return statistics.median(samples) if samples else None
 
     def total(self, runs: Sequence[Run]) -> float | None:

@@ -113,7 +113,6 @@ class Worker:
         self._process.send(json.dumps(vars(job)))
 
     def receive(self) -> list[Message]:
-        """What it said since last asked."""
         if self._not_started is not None:
             return [self._not_started]
         said: list[Message] = []

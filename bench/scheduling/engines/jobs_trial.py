@@ -72,7 +72,12 @@ def jobs_for(
         say(f"--jobs auto: trying {', '.join(map(str, COUNTS))} runs side by side on {name}")
         rates = measure_rates(device, family, stop)
         if rates.complete:
-            _keep(results / KEPT, {**kept, key: rates}, say)
+            found = {**kept, key: rates}.items()
+            plain = {name: {"jobs": its.best, "rounds": its.rounds, "note": its.note} for name, its in found}
+            try:
+                write_atomically(results / KEPT, (json.dumps(plain, indent=1) + "\n").encode())
+            except RecordError as error:  # the answer holds all the same
+                say(str(error))
     say(f"--jobs auto: {rates}")
     return rates.best
 
@@ -83,14 +88,6 @@ def _read(path: Path) -> dict[str, Rates]:
         found = TypeAdapter(dict[str, Rates]).validate_json(path.read_bytes())
         return {key: rates for key, rates in found.items() if rates.rounds}
     return {}
-
-
-def _keep(path: Path, found: dict[str, Rates], say: Callable[[str], None]) -> None:
-    plain = {key: {"jobs": rates.best, "rounds": rates.rounds, "note": rates.note} for key, rates in found.items()}
-    try:
-        write_atomically(path, (json.dumps(plain, indent=1) + "\n").encode())
-    except RecordError as error:  # the answer holds all the same
-        say(str(error))
 
 
 def measure_rates(device: torch.device, family: str, stop: Callable[[], bool], program: Sequence[str] = PROGRAM) -> Rates:

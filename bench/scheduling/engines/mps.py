@@ -47,8 +47,7 @@ def shared_gpu(say: Callable[[str], None] = print) -> Iterator[bool]:
     # Not below TMPDIR: the path of a socket may have 107 characters.
     with tempfile.TemporaryDirectory(prefix="mps-", dir="/tmp" if Path("/tmp").is_dir() else None) as folder:
         added = {PIPES: folder, LOGS: folder}
-        problem = _started(control, added)
-        if problem:
+        if problem := _start(control, added):
             say(f"CUDA MPS cannot be used ({problem}); runs share the GPU in turns")
             yield False
             return
@@ -62,13 +61,11 @@ def shared_gpu(say: Callable[[str], None] = print) -> Iterator[bool]:
             _quit(control, added)
 
 
-def _started(control: str, added: dict[str, str]) -> str:
+def _start(control: str, added: dict[str, str]) -> str:
     """Start the daemon and try it; what is wrong, else nothing."""
-    problem = _call([control, "-d"], added)
-    if problem:
+    if problem := _call([control, "-d"], added):
         return problem
-    problem = _call([sys.executable, "-c", PROBE], added)
-    if problem:
+    if problem := _call([sys.executable, "-c", PROBE], added):
         _quit(control, added)
         return f"no context on the card through it: {problem}"
     return ""

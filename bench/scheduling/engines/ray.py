@@ -10,7 +10,7 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ class RayCluster:
     results: Path
     gpus_per_run: float
     address: str | None
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))  # of this machine, which trains nothing
+    device = torch.device("cpu")  # of this machine, which trains nothing
     has_own_data = True
     _counted: tuple[float, int] = (float("-inf"), 0)
 
@@ -92,8 +92,8 @@ class RayWorker:
     def __init__(self, gpus: float) -> None:
         self.where = ""
         # Restarted and retried by the driver, which knows the last checkpoint.
-        options: dict[str, Any] = {"num_cpus": 1, "num_gpus": gpus, "max_restarts": 0, "max_task_retries": 0}
-        self._actor: Any = ray.remote(RemoteWorker).options(**options).remote()
+        actor: Any = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0, max_task_retries=0)(RemoteWorker)
+        self._actor = actor.remote()
         self._waiting: list[Any] = [self._actor.address.remote()]  # what was asked last comes last
         self._dead = False
 
