@@ -20,7 +20,6 @@ from bench.measure.timed_step import TimedStep, timed_run
 from bench.training.data import Epoch, load_split
 
 CPU = torch.device("cpu")
-TASKS = ["mnist-scale-28", "mnist-scale-28+", "mnist-scale-56", "mnist-scale-56+", "stl10+"]
 
 
 def main() -> None:
@@ -34,7 +33,7 @@ def main() -> None:
     reuse_memory()
     print(f"float32, {torch.get_num_threads()} threads, median of {arguments.repeats} after 1")
     print("| task | model | data s (cpu) | steps s (cpu) | share (cpu) | share (wall) |\n|---|---|---:|---:|---:|---:|")
-    for task in arguments.task or TASKS:
+    for task in arguments.task or datasets.TASKS:
         run = timed_run("cnn", task, 128, "float32")
         split = load_split(run, "train", CPU)
 

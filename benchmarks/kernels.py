@@ -85,6 +85,7 @@ def counted(
     model: str, task: str, batch_size: int, device_name: str = "cuda", repeats: int = 3, network: dict[str, int] | None = None
 ) -> Counted:
     """Count one model's step. Raises whatever the model may raise."""
+    import inside
     import torch
 
     from bench.machine.device import on, set_numerics
@@ -105,7 +106,7 @@ def counted(
         replay = captured(step)
         if replay is not None:
             replay_ms = milliseconds(replay, repeats)
-            per_replay, nodes = sum(counts(replay)), count("replayed_nodes")
+            per_replay, nodes = sum(counts(replay)), inside.count("replayed_nodes")
     return Counted(kernels, copies, kernels + copies - plain, nodes, per_replay, step_ms, replay_ms)
 
 
@@ -122,18 +123,11 @@ def captured(step: object) -> Callable[[], None] | None:
 
 def counts(step: Callable[[], None]) -> tuple[int, int]:
     """Kernels and copies of one call."""
-    from inside import count, reset
+    import inside
 
-    reset()
+    inside.reset()
     step()
-    return count("kernels"), count("copies")
-
-
-def count(quantity: str) -> int:
-    """Since the last call that was counted."""
-    from inside import count as total
-
-    return total(quantity)
+    return inside.count("kernels"), inside.count("copies")
 
 
 def milliseconds(step: Callable[[], None], repeats: int) -> float:

@@ -9,7 +9,6 @@ ratio of about 1, which is also the measurement's own scatter.
 import argparse
 import math
 import statistics
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +20,7 @@ from torch.nn import functional as F
 import models
 from bench.machine.device import M_MMAP_MAX, M_TOP_PAD, M_TRIM_THRESHOLD, reuse_memory, set_glibc, set_numerics
 from bench.measure.timed_step import TimedStep, timed_run
+from bench.measure.timer import seconds
 from models import wide_resnet
 from models.layers.conv import algorithm, fourier
 from models.layers.conv import same as convolution
@@ -129,16 +129,9 @@ def alternate(step: TimedStep, without: Callable[[], Any], repeats: int) -> tupl
     off, on = [], []
     for _ in range(repeats + 1):
         with without():
-            off.append(seconds(step))
-        on.append(seconds(step))
+            off.append(seconds(step, CPU))
+        on.append(seconds(step, CPU))
     return statistics.median(off[1:]), statistics.median(on[1:])
-
-
-def seconds(step: TimedStep) -> float:
-    """Of one step."""
-    started = time.perf_counter()
-    step()
-    return time.perf_counter() - started
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ in the process itself.
 import argparse
 import json
 import random
-import resource
 import statistics
 import subprocess
 import sys
@@ -186,18 +185,12 @@ def clocked(what: str, work: Callable[[], Iterator[None]], count: int) -> dict[s
     rounds, walls, cpus = work(), [], []
     next(rounds)
     for _ in range(count):
-        wall, cpu = time.perf_counter(), processors()
+        wall, cpu = time.perf_counter(), time.process_time()
         next(rounds)
         walls.append(time.perf_counter() - wall)
-        cpus.append(processors() - cpu)
+        cpus.append(time.process_time() - cpu)
     rounds.close()
     return {f"{what} wall": walls, f"{what} cpu": cpus}
-
-
-def processors() -> float:
-    """Processor seconds of this process."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":

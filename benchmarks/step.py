@@ -8,18 +8,19 @@ allocated for tensors during a step beyond what it began with.
 
 import argparse
 import statistics
-import time
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
-import datasets
 import models
 from bench.machine.device import reuse_memory, set_numerics
 from bench.measure.profiling import high_water
+from bench.measure.timed_step import TimedStep, timed_run
+from bench.measure.timer import seconds
 from models.reference import plain_layers
+
+CPU = torch.device("cpu")
 
 
 def main() -> None:
@@ -41,26 +42,20 @@ def main() -> None:
 
 def row(model: str, task: str, batch_size: int, repeats: int) -> str:
     """One line of the table."""
-    torch.manual_seed(0)
-    network = models.create(model, task)
-    optimizer = torch.optim.Adam(network.parameters())
-    images, labels = torch.randn(batch_size, *datasets.image_shape(task)), torch.arange(batch_size) % 10
+    step = TimedStep(timed_run(model, task, batch_size, "float32"), CPU)
 
-    def step(layers: AbstractContextManager[None]) -> float:
-        started = time.perf_counter()
+    def timed(layers: AbstractContextManager[None]) -> float:
         with layers:
-            optimizer.zero_grad(set_to_none=True)
-            F.cross_entropy(network(images), labels).backward()
-            optimizer.step()
-        return time.perf_counter() - started
+            return seconds(step, CPU)
 
     def memory(layers: AbstractContextManager[None]) -> float:
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
-            step(layers)
-        return high_water(seen.profiler.kineto_results.events(), torch.device("cpu")) / 1e6
+            timed(layers)
+        return high_water(seen.profiler.kineto_results.events(), CPU) / 1e6
 
+    network = step.network
     slow_memory, fast_memory = memory(plain_layers(network)), memory(nullcontext())  # warms both up
-    samples = [(step(plain_layers(network)), step(nullcontext())) for _ in range(repeats)]
+    samples = [(timed(plain_layers(network)), timed(nullcontext())) for _ in range(repeats)]
     slow, fast = (statistics.median(column) for column in zip(*samples, strict=True))
     return f"| {model} | {task} | {slow:.3f} | {fast:.3f} | {slow / fast:.1f} | {slow_memory:.0f} | {fast_memory:.0f} |"
 
