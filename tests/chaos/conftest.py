@@ -37,21 +37,27 @@ import models
 from torch import nn
 
 
+BATCH = 20
+begun = []  # holds whether the network was put into training since its last batch; no attribute, which would be its state
+
+
 class Told(nn.Module):
-    "Writes a line whenever an epoch is begun or gone on with; takes its time."
+    "Writes a line whenever an epoch is begun or gone on with, and not when it is tried out; takes its time."
 
     def __init__(self, name, dropout):
         super().__init__()
         self.name, self.layers = name, nn.Sequential(nn.Flatten(), nn.Linear(784, 16), nn.ReLU(), dropout, nn.Linear(16, 10))
 
     def train(self, mode=True):
-        if mode:
-            with open(os.environ["CHAOS_LOG"], "a") as log:
-                log.write(self.name + chr(10))
+        begun[:] = [mode]
         return super().train(mode)
 
     def forward(self, images):
-        if self.training:
+        if self.training and len(images) == BATCH:
+            if begun == [True]:
+                with open(os.environ["CHAOS_LOG"], "a") as log:
+                    log.write(self.name + chr(10))
+            begun.clear()
             time.sleep(0.02)
         return self.layers(images)
 
