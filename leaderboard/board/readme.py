@@ -9,7 +9,7 @@ from leaderboard.board.markup import HOW_TO_BEGIN, NOTHING, SMOKE_BANNER, code
 from leaderboard.board.tables import Row, Section, Table, build_sections
 from leaderboard.reading.collection import Source, collect
 
-TASKS = ("mnist-scale-28", "mnist-scale-28+", "mnist-scale-56", "mnist-scale-56+")
+MNIST_SCALE_TASKS = ("mnist-scale-28", "mnist-scale-28+", "mnist-scale-56", "mnist-scale-56+")
 
 
 def top_rows(source: Source) -> str:
@@ -26,12 +26,12 @@ def render_top(sections: Iterable[Section]) -> str:
     best = min(sections, key=_preference, default=None)
     if best is None or not _result_count(best):
         return f"There are no MNIST-scale results yet. {HOW_TO_BEGIN}\n"
-    tables = [_largest([table for table in best.tables if table.task == task]) for task in TASKS]
+    tables = [_largest([table for table in best.tables if table.task == task]) for task in MNIST_SCALE_TASKS]
     by_task = [{row.model: row for row in table.rows} if table else {} for table in tables]
     rows = [[code(model), *(_cell(rows.get(model)) for rows in by_task)] for model in sorted(set().union(*by_task))]
     lines = [SMOKE_BANNER, ""] if best.smoke else []
     lines += [f"Test error %, mean ± std over realizations; protocol {code(best.protocol)}, data {code(best.variant)}.", ""]
-    lines += [*markup.table(["Model", *TASKS], rows, TASKS), ""]
+    lines += [*markup.table(["Model", *MNIST_SCALE_TASKS], rows, MNIST_SCALE_TASKS), ""]
     chosen = [f"{table.task}: {code(table.digest)}" for table in tables if table and table.one_of_several]
     if chosen:
         lines += [f"Of several recipes under this name, the one with most results is shown ({', '.join(chosen)}).", ""]
@@ -44,7 +44,7 @@ def _preference(section: Section) -> tuple[bool, bool, bool, int, str, str]:
 
 
 def _result_count(section: Section) -> int:
-    return sum(len(table.runs) for table in section.tables if table.task in TASKS)
+    return sum(len(table.runs) for table in section.tables if table.task in MNIST_SCALE_TASKS)
 
 
 def _largest(tables: Sequence[Table]) -> Table | None:

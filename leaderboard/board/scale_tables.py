@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 from statistics import mean
@@ -51,9 +51,8 @@ def _grouped(items: Iterable[T], key: Callable[[T], Hashable]) -> list[list[T]]:
     return [groups[name] for name in sorted(groups, key=repr)]
 
 
-def _by_size(runs: Iterable[RunResult]) -> list[Fold]:
+def _by_size(runs: Iterable[RunResult]) -> Iterator[Fold]:
     """Test error by the digits' scale factor, over all test images of a model's runs."""
-    folds = []
     for group in _grouped(runs, lambda run: (run.task, run.protocol, run.protocol_digest, run.data_variant)):
         first, rows, bins = group[0], [], error_by_scale(group)
         for same in _grouped(group, lambda run: run.model):
@@ -67,13 +66,11 @@ def _by_size(runs: Iterable[RunResult]) -> list[Fold]:
         what = (
             f"Error by digit size: protocol {code(first.protocol)} ({code(first.protocol_digest)}), {code(first.data_variant)}"
         )
-        folds.append((first.task, what, lines))
-    return folds
+        yield first.task, what, lines
 
 
-def _outside(tested: Iterable[ScaleSweep]) -> list[Fold]:
+def _outside(tested: Iterable[ScaleSweep]) -> Iterator[Fold]:
     """Test error when every digit is drawn at one factor."""
-    folds = []
     for group in _grouped(tested, lambda m: (m.task, m.protocol, m.protocol_digest, m.trained_range)):
         first, rows = group[0], []
         factors = sorted({at.factor for measured in group for at in measured.factors})
@@ -94,13 +91,11 @@ def _outside(tested: Iterable[ScaleSweep]) -> list[Fold]:
             *markup.table(header, rows, header[1:]),
         ]
         what = f"Outside the training range: protocol {code(first.protocol)} ({code(first.protocol_digest)})"
-        folds.append((first.task, what, lines))
-    return folds
+        yield first.task, what, lines
 
 
-def _equivariance(errors: Iterable[Equivariance]) -> list[Fold]:
+def _equivariance(errors: Iterable[Equivariance]) -> Iterator[Fold]:
     """Scale and translation errors by layer, never averaged over different settings."""
-    folds = []
     for group in _grouped(errors, lambda m: (m.task, m.state, m.protocol or "", *_settings(m))):
         first = group[0]
         names = list(dict.fromkeys(layer.name for m in group for layer in (*m.layers, m.network)))
@@ -119,8 +114,7 @@ def _equivariance(errors: Iterable[Equivariance]) -> list[Fold]:
             *markup.table(header, [_cells(same, names, _shift) for same in models], header[1:]),
         ]
         when = "at initialisation" if first.state == "initialisation" else f"after training under {code(first.protocol)}"
-        folds.append((first.task, f"Equivariance error {when}", lines))
-    return folds
+        yield first.task, f"Equivariance error {when}", lines
 
 
 def _settings(m: Equivariance) -> tuple[Hashable, ...]:

@@ -44,7 +44,7 @@ def _draw(rows: list[dict[str, object]]) -> bytes:
         grid = sns.FacetGrid(
             frame, col="table", hue="device", col_wrap=min(3, frame["table"].nunique()), sharey=False, height=4
         )
-        grid.map_dataframe(_marks, "× cnn", "model")
+        grid.map_dataframe(sns.scatterplot, x="× cnn", y="model", s=50)
         grid.set_titles("{col_name}")
         for axis in grid.axes.flat:
             axis.set_xscale("log", base=2)
@@ -55,9 +55,3 @@ def _draw(rows: list[dict[str, object]]) -> bytes:
         grid.savefig(target, format="png", dpi=120, metadata={"Software": None})
         plt.close(grid.figure)
     return target.getvalue()
-
-
-def _marks(x: str, y: str, **given: object) -> None:
-    import seaborn as sns
-
-    sns.scatterplot(x=x, y=y, s=50, **given)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from leaderboard.board.charts.chart import Chart, Mark, digits, limited, mean
@@ -29,10 +29,10 @@ def chart_groups(collection: Collection) -> list[ChartGroup]:
     What was measured on the weights of smoke tests, or of altered networks or images, is left out.
     """
     shown = collection.without_altered()
-    return [*_equivariance(shown.equivariance), *_generalisation(shown.scale_sweeps)]
+    return [*_equivariance(shown.equivariance), *_scale_sweeps(shown.scale_sweeps)]
 
 
-def _equivariance(items: Iterable[Equivariance]) -> list[ChartGroup]:
+def _equivariance(items: Iterable[Equivariance]) -> Iterator[ChartGroup]:
     groups: defaultdict[tuple[str, str], list[Equivariance]] = defaultdict(list)
     for item in items:
         factors = ", ".join(f"{factor:.3g}" for factor in item.factors)
@@ -42,10 +42,8 @@ def _equivariance(items: Iterable[Equivariance]) -> list[ChartGroup]:
             "difference, as a fraction of the squared response; bars run from the smallest to the largest measurement."
         )
         groups[item.task, setting].append(item)
-    return [
-        ChartGroup(f"equivariance-{task}", task, "Equivariance error", setting, _both(its))
-        for (task, setting), its in sorted(groups.items())
-    ]
+    for (task, setting), its in sorted(groups.items()):
+        yield ChartGroup(f"equivariance-{task}", task, "Equivariance error", setting, _both(its))
 
 
 def _both(items: list[Equivariance]) -> tuple[Chart, ...]:
@@ -77,19 +75,17 @@ def _dots(name: str, title: str, label: str, values: Sequence[tuple[Equivariance
     return Chart(name, "dots", title, label, "", tuple(marks), note=note)
 
 
-def _generalisation(items: Iterable[ScaleSweep]) -> list[ChartGroup]:
+def _scale_sweeps(items: Iterable[ScaleSweep]) -> Iterator[ChartGroup]:
     groups: defaultdict[tuple[str, str, str, tuple[float, float]], list[ScaleSweep]] = defaultdict(list)
     for item in items:
         groups[item.task, item.protocol, item.protocol_digest, item.trained_range].append(item)
-    measured = []
     for (task, protocol, digest, span), its in sorted(groups.items()):
         setting = (
             f"Weights of protocol {protocol} (recipe {digest}), tested on all test digits drawn at one scale factor; mean over "
             f"realizations. The training digits lie within {span[0]:g} to {span[1]:g} (shaded)."
         )
         name = f"generalisation-{protocol}-{task}"
-        measured.append(ChartGroup(name, task, "Error beyond the training range", setting, (_beyond(its, span),)))
-    return measured
+        yield ChartGroup(name, task, "Error beyond the training range", setting, (_beyond(its, span),))
 
 
 def _beyond(items: list[ScaleSweep], span: tuple[float, float]) -> Chart:

@@ -157,14 +157,14 @@ def test_of_copies_the_earliest_finished_ok_one_is_used() -> None:
         collect([early, make_record(run_id="x", digest="d2")])
 
 
-def test_hardware_that_differs_is_named_for_each_pace() -> None:
+def test_hardware_that_differs_is_named_for_each_time() -> None:
     cpu = {"device": "cpu", "name": "Xeon", "threads": 2}
     records = [make_record(), make_record(realization=1, seconds=(10.0, 40.0), hardware=cpu)]
     (row,) = cells(build_markdown(records), "cnn")
     assert row[5:7] == ["2.00 (Test GPU); 25.0 (Xeon, 2 threads)", "Test GPU; Xeon, 2 threads"]
 
 
-def test_a_pace_beside_other_processes_is_marked() -> None:
+def test_an_epoch_time_beside_other_processes_is_marked() -> None:
     assert "‡" not in build_markdown([make_record()])
     board = build_markdown([make_record(hardware={"other_processes": 2})])
     assert cells(board, "cnn")[0][4] == "2.00 ‡"
@@ -177,7 +177,7 @@ def test_runs_side_by_side_share_the_device() -> None:
 
 
 @pytest.mark.parametrize("shared", [{"hardware": {"other_processes": 2}}, {"execution": {"jobs": 6}}])
-def test_a_pace_is_of_the_runs_that_had_the_device_most_to_themselves(shared: dict[str, Any]) -> None:
+def test_an_epoch_time_is_of_the_runs_that_had_the_device_most_to_themselves(shared: dict[str, Any]) -> None:
     alone = make_record(seconds=(1.0, 1.2))
     unknown = make_record(realization=1, seconds=(5.0, 5.0, 5.0), hardware={"other_processes": None})
     tainted = make_record(realization=2, seconds=(9.0, 9.0, 9.0, 9.0), **shared)
@@ -204,9 +204,9 @@ def test_runs_computed_otherwise_are_averaged_in_error_and_not_in_time() -> None
     board = build_markdown(records)
     assert said(board, "Error % (mean ± std)") == "2.40 ± 0.32"
     assert said(board, "n") == "5 of 6"
-    paces = {"Test GPU": "4.10", "Test GPU, batch in 4 parts, channels last": "9.00", "Test GPU, graph": "1.10"}
-    assert said(board, TIME) == "; ".join(f"{time} ({label})" for label, time in paces.items())
-    assert said(board, "Hardware") == "; ".join(paces)
+    times = {"Test GPU": "4.10", "Test GPU, batch in 4 parts, channels last": "9.00", "Test GPU, graph": "1.10"}
+    assert said(board, TIME) == "; ".join(f"{time} ({label})" for label, time in times.items())
+    assert said(board, "Hardware") == "; ".join(times)
 
 
 def test_of_copies_computed_in_several_ways_one_counts() -> None:

@@ -228,7 +228,8 @@ def test_latex_compiles(folder: Path, tmp_path: Path) -> None:
         pytest.skip("no pdflatex here")
     tables = sorted(folder.glob("tables/*.tex"))
     inputs = "\n".join(f"\\input{{{path}}}" for path in tables)
-    preamble = "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage{booktabs,textcomp}\\begin{document}\n"
+    inputs += "\n".join(f"\\includegraphics{{{path}}}" for path in sorted(folder.glob("figures/*.pdf")))
+    preamble = "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage{booktabs,graphicx,textcomp}\\begin{document}\n"
     (tmp_path / "all.tex").write_text(f"{preamble}{inputs}\n\\end{{document}}\n")
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"], cwd=tmp_path, capture_output=True, check=False
