@@ -24,7 +24,7 @@ from bench.cli.timings import timings
 from bench.cli.verify import verify
 from bench.errors import BenchError, Stopped
 from bench.machine.streams import never_fail
-from bench.scheduling.stop import MORE_TO_DO, heeded
+from bench.scheduling.stop import MORE_TO_DO, stopped_by_signals
 from datasets import DataError
 from leaderboard import RecordError
 from models import ModelError
@@ -57,7 +57,7 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
         given = ["--help"]
     try:
         _refuse_empty_words(given)
-        with heeded():
+        with stopped_by_signals():
             result = app(args=given, prog_name="bench", standalone_mode=False)
     except typer.TyperException as error:
         verb = f" {given[0]}" if given[0] in [command.name for command in app.registered_commands] else ""

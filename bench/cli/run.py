@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bench.plan import Run
     from bench.request import RunRequest
     from bench.scheduling.estimate import Estimates
-    from bench.scheduling.session import Work
+    from bench.scheduling.session import Outcome
     from bench.scheduling.stop import StopRequest
 
 
@@ -99,7 +99,7 @@ def carry_out(request: RunRequest) -> int:
 
     from bench.machine.device import choose_device
     from bench.scheduling.engines.options import make_engine
-    from bench.scheduling.session import work
+    from bench.scheduling.session import do_runs
 
     options, device = request.engine_options(), choose_device(request.device)
     asked, protocol, why = runs_of(request, selection, device, options.gpus(device))
@@ -113,7 +113,7 @@ def carry_out(request: RunRequest) -> int:
     engine = make_engine(options, device, request.results)
     todo = [run for run in runs if run.id not in done]
     commands = {run.id: with_options(run.command, request.options(PLACE)) for run in todo}
-    ended = work(todo, engine, request.results, estimates, stop)
+    ended = do_runs(todo, engine, request.results, estimates, stop)
     return _report(ended, request.results, stop, commands) or int(len(runs) < len(asked))
 
 
@@ -150,7 +150,7 @@ def _print_runs(runs: Sequence[Run], done: Set[str], estimates: Estimates, resul
         print(f"{state:<6} {clock_text(estimates.seconds(run)):>12}  {run.id}")
 
 
-def _report(done: Work, results: Path, stop: StopRequest, commands: Mapping[str, str]) -> int:
+def _report(done: Outcome, results: Path, stop: StopRequest, commands: Mapping[str, str]) -> int:
     """`commands`: what repeats each run in this place, where its record holds what repeats it anywhere."""
     from bench.scheduling.stop import MORE_TO_DO
 

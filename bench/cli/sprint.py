@@ -52,7 +52,7 @@ def sprint(
     except OSError as error:
         raise BenchError(f"--out {str(out)!r} cannot be made: {error.strerror}; give another folder") from error
     stop.listen()
-    stop.between_steps()
+    stop.poll_only()
     name = str(Path(name).resolve()) if Path(name).suffix in (".yaml", ".yml") else name
     covered = covered if tasks else []
     return run(folder, steps_of(folder, str(chosen), covered, name), seconds, identity_of(chosen, name, covered), stop)

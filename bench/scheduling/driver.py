@@ -23,8 +23,8 @@ from leaderboard.errors import RecordError, one_line
 from leaderboard.records.atomic import write_atomically
 from leaderboard.records.schema import Record
 
-PAUSE = 0.05  # seconds between two looks at the workers
-LOSSES = 3  # how often a run may lose its machine without having got any further
+SECONDS_BETWEEN_LOOKS = 0.05
+MOST_LOSSES = 3  # how often a run may lose its machine without having got any further
 
 Records = Generator[Record, None, None]
 
@@ -101,7 +101,7 @@ class Driver:
                     raise Stopped
                 yield from self._hand_out()
                 yield from self._collect()
-                time.sleep(PAUSE)
+                time.sleep(SECONDS_BETWEEN_LOOKS)
         finally:
             for slot in self.slots:
                 self._dismiss(slot)
@@ -198,7 +198,7 @@ class Driver:
     def _died(self, slot: Slot, run: Run, died: messages.WorkerDied) -> Record | None:
         """A lost machine is no fault of the run's, which goes on elsewhere; a process that dies is taken for one."""
         self.losses[run.id] = self.losses.get(run.id, 0) + 1
-        if died.machine_lost and self.losses[run.id] <= LOSSES:
+        if died.machine_lost and self.losses[run.id] <= MOST_LOSSES:
             self.display.say(f"{run.id}: {died.reason}; it goes on elsewhere from its last checkpoint")
             self._take_back(slot, run)
             return None
@@ -239,4 +239,4 @@ class Driver:
                 self._take_back(slot, slot.run)
         while self._busy():
             yield from self._collect()
-            time.sleep(PAUSE)
+            time.sleep(SECONDS_BETWEEN_LOOKS)

@@ -23,21 +23,21 @@ from leaderboard.records.schema import Record
 
 
 @dataclass(frozen=True)
-class Work:
+class Outcome:
     """How it ended: the records of runs that went wrong, and whether it stopped before the end."""
 
     bad: list[Record]
     stopped: bool
 
 
-def work(todo: Sequence[Run], engine: Engine, results: Path, estimates: Estimates, stop: StopRequest) -> Work:
+def do_runs(todo: Sequence[Run], engine: Engine, results: Path, estimates: Estimates, stop: StopRequest) -> Outcome:
     """Do the runs and leave their records and the board in `results`.
 
     Raises BenchError: the folder cannot be written; DataError: the data cannot be had; Stopped: before the first run.
     """
     check_writable(results, "--results", "results folder")
     todo = list(todo) if engine.has_own_data else _with_data(todo)
-    stop.between_steps()
+    stop.poll_only()
     bad: list[Record] = []
     stopped = False
     with closing(engine.run(todo, estimates, stop, Display(len(todo)))) as records:
@@ -54,7 +54,7 @@ def work(todo: Sequence[Run], engine: Engine, results: Path, estimates: Estimate
         if not bad:
             raise
         print(f"bench: {error}", file=sys.stderr)
-    return Work(bad, stopped)
+    return Outcome(bad, stopped)
 
 
 def _with_data(todo: Sequence[Run]) -> list[Run]:

@@ -33,7 +33,7 @@ def parse_duration(text: str) -> float:
 class StopRequest:
     """Becomes true when the time budget is spent or a signal came.
 
-    `listen` makes it raise Stopped wherever the main thread is, in waiting, downloading or building too, until `between_steps`
+    `listen` makes it raise Stopped wherever the main thread is, in waiting, downloading or building too, until `poll_only`
     says that it is asked often enough. Then a second signal interrupts at once.
     """
 
@@ -63,7 +63,7 @@ class StopRequest:
         if self.deadline is not None:
             self._set_alarm(self.deadline - time.monotonic())
 
-    def between_steps(self) -> None:
+    def poll_only(self) -> None:
         """From now on it is asked, between steps and the like, and raises nothing."""
         self._raises = False
         if TIMED:
@@ -88,7 +88,7 @@ class StopRequest:
 
 
 @contextmanager
-def heeded() -> Iterator[None]:
+def stopped_by_signals() -> Iterator[None]:
     """While in it, a signal raises Stopped in the main thread, wherever that is; afterwards signals do what they did before."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -100,7 +100,7 @@ def heeded() -> Iterator[None]:
     try:
         yield
     finally:
-        stop.between_steps()
+        stop.poll_only()
         for number, handler in before.items():
             if handler is not None:  # one that was not set from Python
                 signal.signal(number, handler)

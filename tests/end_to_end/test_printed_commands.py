@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from command_line import call
 from typer.main import get_command
 
 import bench.request
 import bench.scheduling.engines.options
 import bench.scheduling.session
 import datasets
-from bench.cli.main import app, main
+from bench.cli.main import app
 from bench.commands import repeat_command
 from bench.errors import BenchError
 from bench.measure.timing import TimingConfig
@@ -85,12 +86,12 @@ def place(tmp_path, monkeypatch):
 
     def fail(todo, *others):
         asked.append(todo)
-        return bench.scheduling.session.Work(
+        return bench.scheduling.session.Outcome(
             [failed_record(run, torch.device("cpu"), "kind", "message", []) for run in todo], stopped=False
         )
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(bench.scheduling.session, "work", fail)
+    monkeypatch.setattr(bench.scheduling.session, "do_runs", fail)
     for name in ("check_engine", "make_engine"):
         monkeypatch.setattr(bench.scheduling.engines.options, name, lambda *others: None)
     monkeypatch.setattr(bench.request, "check_runs", lambda *others, **more: None)
@@ -103,11 +104,9 @@ def place(tmp_path, monkeypatch):
 
 def ran(words, capsys):
     """What is printed as the way to repeat each run."""
-    with pytest.raises(SystemExit) as ended:
-        main(words)
-    said = capsys.readouterr().err
-    assert ended.value.code == 1, said
-    return [shlex.split(command) for command in re.findall(r"to repeat: (.*)", said)]
+    code, _, said = call(capsys, *words)
+    assert code == 1, said
+    return [shlex.split(command) for command in re.findall(r"to repeat: (.*)", "\n".join(said))]
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -187,9 +186,8 @@ def test_compare_says_how_to_make_what_it_would_read(tmp_path, capsys, task, pro
     for run in plan_runs([PlanPart(models=["cnn", "sesn-b", "dss*"], tasks=["*"])], [0], load_protocol("quick")):
         write_record(root, failed_record(run, torch.device("cpu"), "kind", "message", []))
     pair = ["cnn", "sesn-b"] if task == "stl10+" else ["cnn", "dss-scalar"]
-    with pytest.raises(SystemExit):
-        main(["compare", *pair, "--records", str(root), *([] if task is None else ["--task", task])])
-    verb, after = parse(command_in(capsys.readouterr().err, "make some with: "))
+    (said,) = call(capsys, "compare", *pair, "--records", root, *([] if task is None else ["--task", task]))[2]
+    verb, after = parse(command_in(said, "make some with: "))
     assert (verb, list(after["model"]), after["results"], after["protocol"]) == ("run", pair, root, protocol)
     assert list(after["task"]) == ([] if task is None else [task])
     tasks = [task] if task else datasets.MNIST_SCALE

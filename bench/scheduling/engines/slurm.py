@@ -30,7 +30,7 @@ from bench.scheduling.queue import Queue
 from bench.scheduling.stop import StopRequest
 from leaderboard.errors import one_line
 
-PAUSE = 1.0  # seconds between two looks at the records
+SECONDS_BETWEEN_LOOKS = 1.0  # at the records
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Share:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.visible_gpus
         runs, stop = [Run.from_json(run) for run in self.runs], StopRequest(self.budget)
         stop.listen()
-        stop.between_steps()
+        stop.poll_only()
         engine = Local(torch.device(self.device), self.results, jobs=1)
         try:
             return sum(1 for _ in engine.run(runs, Estimates([], ""), stop, Display(len(runs))))
@@ -85,7 +85,7 @@ class Slurm:
                 yield record
             if ended or stop():
                 break
-            time.sleep(PAUSE)
+            time.sleep(SECONDS_BETWEEN_LOOKS)
         display.close()
         if stop():
             for job in jobs:

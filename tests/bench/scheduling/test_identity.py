@@ -197,16 +197,16 @@ def test_after_a_strangers_run_and_after_a_failure_comes_a_new_process(tmp_path,
     monkeypatch.setattr(worker, "PROGRAM", [sys.executable, str(tmp_path / "stand_in.py")])
     failure = {"kind": "no", "message": "", "traceback_tail": []}
     made = {fails: make_record(failure=failure if fails else None).model_dump(mode="json") for fails in ("", "early", "late")}
-    near = Worker()
+    trainer = Worker()
     seen = []
     for source, fails in runs:
-        near.begin(Job({"source": source, "fails": fails, "record": made[fails]}, "x", str(tmp_path), "cpu"))
+        trainer.begin(Job({"source": source, "fails": fails, "record": made[fails]}, "x", str(tmp_path), "cpu"))
         said = []
         while not said or isinstance(said[-1], Note):
-            said += near.receive()
+            said += trainer.receive()
         assert [type(one) for one in said] == [Note, RunFailed if fails == "early" else RunFinished]
         seen.append(said[0].text)
-    near.close()
+    trainer.close()
     assert len(seen) == len(runs)
     assert len(set(seen)) == processes
 
@@ -214,17 +214,17 @@ def test_after_a_strangers_run_and_after_a_failure_comes_a_new_process(tmp_path,
 def test_a_worker_elsewhere_gets_the_plugin_with_the_files_beside_it(tiny, tmp_path, monkeypatch, own_registry):
     file = plugin(tmp_path / "own-code", helper="my_width")
     (run,) = planned(tiny, "own-net")
-    far = RemoteWorker()
+    remote = RemoteWorker()
     begun = []
-    monkeypatch.setattr(far, "begin", begun.append)
+    monkeypatch.setattr(remote, "begin", begun.append)
     files = {name: path.read_bytes() for name, path in models.registry.content.files_of(file).items()}
-    far.begin_from(job_of(run), files, None)
+    remote.begin_from(job_of(run), files, None)
     (job,) = begun
-    assert job.plugin != run.plugin and Path(job.plugin).parent.parent == far.results
+    assert job.plugin != run.plugin and Path(job.plugin).parent.parent == remote.results
     assert models.registry.content.content_hash(models.registry.content.files_of(Path(job.plugin))) == run.source
-    far.begin_from(replace(job_of(run), plugin=""), {}, None)
-    assert begun[-1].plugin == "" and begun[-1].results == str(far.results)
-    far.close()
+    remote.begin_from(replace(job_of(run), plugin=""), {}, None)
+    assert begun[-1].plugin == "" and begun[-1].results == str(remote.results)
+    remote.close()
 
 
 def ok(run, **software):

@@ -18,12 +18,12 @@ from bench.scheduling.display import Display
 from bench.scheduling.driver import Driver
 from bench.scheduling.estimate import Estimates
 from bench.scheduling.messages import RunStopped, StepDone
-from bench.scheduling.stop import SIGNALS, StopRequest, heeded
+from bench.scheduling.stop import SIGNALS, StopRequest, stopped_by_signals
 
 
 @pytest.fixture(autouse=True)
 def handlers_are_left_as_they_were():
-    with heeded():
+    with stopped_by_signals():
         yield
 
 
@@ -77,7 +77,7 @@ def test_what_was_lost_in_a_callback_is_raised_again(monkeypatch):
 def test_between_steps_it_is_asked_for_and_a_second_signal_interrupts():
     stop = StopRequest(0.1)
     stop.listen()
-    stop.between_steps()
+    stop.poll_only()
     time.sleep(0.3)
     assert stop() and stop.reason == "time budget spent"
     os.kill(os.getpid(), signal.SIGTERM)
@@ -101,7 +101,7 @@ print("on")
 
 def test_handlers_come_back():
     before = [signal.getsignal(number) for number in SIGNALS]
-    with heeded():
+    with stopped_by_signals():
         assert [signal.getsignal(number) for number in SIGNALS] != before
     assert [signal.getsignal(number) for number in SIGNALS] == before
 

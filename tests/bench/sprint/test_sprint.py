@@ -260,7 +260,7 @@ from bench.sprint.step import Step
 from bench.scheduling.stop import StopRequest
 stop = StopRequest()
 stop.listen()
-stop.between_steps()
+stop.poll_only()
 steps = [Step(name, [lambda left: [sys.executable, "-c", {SLEEPS!r}]], 0.4, lambda log: "read") for name in ("one", "two")]
 sys.exit(sprint.sprint(Path({str(tmp_path)!r}), steps, 600, "", stop))
 """

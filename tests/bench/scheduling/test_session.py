@@ -8,7 +8,7 @@ from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
 from bench.results import check_writable
 from bench.scheduling.estimate import Estimates
-from bench.scheduling.session import _with_data, work
+from bench.scheduling.session import _with_data, do_runs
 from bench.scheduling.stop import StopRequest
 from leaderboard.records.store import write_record
 
@@ -61,7 +61,7 @@ class NothingToDo:
 def test_copies_that_contradict_each_other_are_named_on_screen(tmp_path, capsys):
     for folder, wrong in (("here", 20), ("laptop", 30)):
         write_record(tmp_path / folder, make_record(wrong=wrong))
-    work([], NothingToDo(), tmp_path, Estimates([], ""), StopRequest())
+    do_runs([], NothingToDo(), tmp_path, Estimates([], ""), StopRequest())
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("bench: run ") and "was found 2 times and its copies differ" in line
     assert "contradictory" in (tmp_path / "LEADERBOARD.md").read_text()
