@@ -72,22 +72,15 @@ def _start(control: str, added: dict[str, str]) -> str:
 
 
 def _quit(control: str, added: dict[str, str]) -> None:
-    _call([control], added, said="quit\n")
+    _call([control], added, said=b"quit\n")
 
 
-def _call(call: list[str], added: dict[str, str], said: str = "") -> str:
+def _call(call: list[str], added: dict[str, str], said: bytes = b"") -> str:
     """Run it to its end; what is wrong, else nothing. A file takes its output: a daemon would keep a pipe open."""
     with tempfile.TemporaryFile("w+", errors="replace") as output:
         try:
             code = subprocess.run(
-                call,
-                input=said,
-                stdout=output,
-                stderr=output,
-                env=os.environ | added,
-                text=True,
-                timeout=SECONDS_TO_ANSWER,
-                check=False,
+                call, input=said, stdout=output, stderr=output, env=os.environ | added, timeout=SECONDS_TO_ANSWER, check=False
             ).returncode
         except (OSError, subprocess.TimeoutExpired) as error:
             return one_line(error)

@@ -25,7 +25,6 @@ from bench.scheduling.engines.local import Local
 from bench.scheduling.engines.remote_worker import RemoteWorker
 from bench.scheduling.messages import Job, Note, RunFailed, RunFinished, from_line
 from bench.scheduling.worker import Worker
-from bench.training.failure import LINES, describe_failure
 from bench.training.run import execute
 from bench.training.trainer import Watch
 
@@ -118,56 +117,6 @@ def test_what_goes_wrong_before_a_run_is_told(tiny, tmp_path, own_registry, chan
         child._do(replace(job_of(run), **change), threading.Event(), answers)
     (answer,) = [from_line(line) for line in os.fdopen(read, "rb")]
     assert isinstance(answer, RunFailed) and answer.kind == kind and said in answer.message and answer.traceback_tail
-
-
-DEEP = """
-def down(n):
-    if n == 0:
-        raise RuntimeError("no such luck")
-    up(n - 1)
-
-
-def up(n):
-    down(n)
-"""
-
-
-def test_the_kept_lines_of_a_traceback_hold_the_models_own(tmp_path):
-    """30 calls below the model's line: the end alone would show none of it."""
-    helper = tmp_path / "elsewhere" / "deep.py"
-    helper.parent.mkdir()
-    helper.write_text(DEEP)
-    own = tmp_path / "mine" / "own.py"
-    own.parent.mkdir()
-    own.write_text("def forward(deep):\n    return deep(30)\n")
-    spaces: list[dict] = [{}, {}]
-    for space, file in zip(spaces, (helper, own), strict=True):
-        exec(compile(file.read_text(), str(file), "exec"), space)
-    with pytest.raises(RuntimeError) as raised:
-        spaces[1]["forward"](spaces[0]["down"])
-    tail = describe_failure(raised.value, str(own)).traceback_tail
-    assert len(tail) <= LINES
-    assert f'File "{own}", line 2, in forward' in tail[0] and tail[1].strip() == "return deep(30)"
-    assert tail[-1] == "RuntimeError: no such luck"
-    plain = describe_failure(raised.value, None).traceback_tail
-    assert len(plain) == LINES and not any("own.py" in line for line in plain)
-
-
-def test_a_chain_of_exceptions_keeps_the_line_that_began_it(tmp_path):
-    own = tmp_path / "own.py"
-    own.write_text("def forward():\n    return 1 / 0\n")
-    space: dict = {}
-    exec(compile(own.read_text(), str(own), "exec"), space)
-
-    def wrapped(depth):
-        try:
-            wrapped(depth - 1) if depth else space["forward"]()
-        except Exception as error:
-            raise RuntimeError(f"wrapped {depth}") from error
-
-    with pytest.raises(RuntimeError) as raised:
-        wrapped(5)
-    assert f'File "{own}", line 2, in forward' in describe_failure(raised.value, str(own)).traceback_tail[0]
 
 
 # A process that answers as the one that trains does, and says which process it is.

@@ -13,6 +13,7 @@ from tiny import PLUGIN, TINY
 from bench.plan import PlanPart, Run, plan_runs
 from bench.protocol import load_protocol
 from bench.results import checkpoint_content, checkpoint_path, previous_path, put_checkpoint
+from bench.training.failure import LINES, describe_failure
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -143,3 +144,53 @@ def test_a_checkpoint_that_travelled_is_the_same(tmp_path):
     assert checkpoint_content(there, "x") == here == b"something"
     put_checkpoint(there, "x", b"newer")
     assert previous_path(checkpoint_path(there, "x")).read_bytes() == here
+
+
+DEEP = """
+def down(n):
+    if n == 0:
+        raise RuntimeError("no such luck")
+    up(n - 1)
+
+
+def up(n):
+    down(n)
+"""
+
+
+def test_the_kept_lines_of_a_traceback_hold_the_models_own(tmp_path):
+    """30 calls below the model's line: the end alone would show none of it."""
+    helper = tmp_path / "elsewhere" / "deep.py"
+    helper.parent.mkdir()
+    helper.write_text(DEEP)
+    own = tmp_path / "mine" / "own.py"
+    own.parent.mkdir()
+    own.write_text("def forward(deep):\n    return deep(30)\n")
+    spaces: list[dict] = [{}, {}]
+    for space, file in zip(spaces, (helper, own), strict=True):
+        exec(compile(file.read_text(), str(file), "exec"), space)
+    with pytest.raises(RuntimeError) as raised:
+        spaces[1]["forward"](spaces[0]["down"])
+    tail = describe_failure(raised.value, str(own)).traceback_tail
+    assert len(tail) <= LINES
+    assert f'File "{own}", line 2, in forward' in tail[0] and tail[1].strip() == "return deep(30)"
+    assert tail[-1] == "RuntimeError: no such luck"
+    plain = describe_failure(raised.value, None).traceback_tail
+    assert len(plain) == LINES and not any("own.py" in line for line in plain)
+
+
+def test_a_chain_of_exceptions_keeps_the_line_that_began_it(tmp_path):
+    own = tmp_path / "own.py"
+    own.write_text("def forward():\n    return 1 / 0\n")
+    space: dict = {}
+    exec(compile(own.read_text(), str(own), "exec"), space)
+
+    def wrapped(depth):
+        try:
+            wrapped(depth - 1) if depth else space["forward"]()
+        except Exception as error:
+            raise RuntimeError(f"wrapped {depth}") from error
+
+    with pytest.raises(RuntimeError) as raised:
+        wrapped(5)
+    assert f'File "{own}", line 2, in forward' in describe_failure(raised.value, str(own)).traceback_tail[0]
