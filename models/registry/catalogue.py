@@ -149,7 +149,11 @@ def _import_own() -> None:
     except Exception as error:  # whatever a broken installation raises
         raise ModelError(f"models need torch, which cannot be imported ({said(error)}); try: pip install torch") from error
     _ran.add("method files")
-    import_method_files(FOLDER)
+    try:
+        import_method_files(FOLDER)
+    except BaseException:  # Ctrl-C in a notebook: the next question goes on
+        _ran.discard("method files")
+        raise
 
 
 def import_method_files(folder: Path) -> None:
@@ -163,10 +167,10 @@ def import_method_files(folder: Path) -> None:
         try:
             _import_method_file(file, f"{folder.name}.{file.stem}")
         except ModelError as error:
-            # Python has dropped the module, and what it has imported in vain: they would register their models again.
+            _left_out[str(error).partition(": ")[0]] = f"{error}; left out"
+        finally:  # modules that failed Python has dropped: they would register their models again
             own = f"{folder.name}."
             _models[:] = [known for known in _models if known.module in sys.modules or not known.module.startswith(own)]
-            _left_out[str(error).partition(": ")[0]] = f"{error}; left out"
 
 
 def _import_method_file(file: Path, module: str) -> None:

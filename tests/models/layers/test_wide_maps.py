@@ -94,7 +94,7 @@ def test_maps_are_joined_in_their_layout(dim):
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("name", models.list_models("stl10+"))
-def test_pixels_stay_outermost_through_a_network(name, training):
+def test_the_layout_stays_through_a_network(name, training):
     """One layer that lays its maps out otherwise makes all others copy."""
     network, seen = models.create(name, "stl10+", depth=10, widen_factor=16), []
 

@@ -172,3 +172,12 @@ def test_of_two_files_with_one_name_neither_wins(checkout):
     assert "cnn" not in done.stdout.split() and "sesn-scalar" in done.stdout.split()
     (line,) = done.stderr.splitlines()
     assert "'cnn' is registered twice for mnist-scale-28: models/cnn.py:" in line and "models/new.py:2" in line
+
+
+def test_the_first_question_may_be_interrupted_and_the_next_is_answered_in_full(checkout):
+    whole = ask(checkout, "", LIST).stdout.split()
+    once = "import os, signal\nif os.environ.setdefault('TIMES', '0') == '0':\n    os.environ['TIMES'] = '1'\n"
+    once += "    os.kill(os.getpid(), signal.SIGINT)\n"
+    code = f"\ntry: models.infos()\nexcept KeyboardInterrupt: print('interrupted')\n{LIST}"
+    done = ask(checkout, HEAD + OTHER.replace("other", "new") + once, code)
+    assert (done.stdout.split(), done.stderr) == (["interrupted", *sorted([*whole, "new"])], "")
