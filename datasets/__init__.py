@@ -52,7 +52,7 @@ def load(task: str, realization: int = 0, split: str = "test", *, test_size: int
     published split of all 70,000 MNIST images; 48,000 the other one in circulation, of the 60,000 training images. What is
     missing is fetched and built first.
 
-    Raises DataError: unknown task, realization, split or test size; or the data cannot be had.
+    Raises DataError: unknown task, realization, split or test size; or the data are unavailable.
     """
     split, size = _check(task, realization, split, test_size)
     if task == STL10:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import gzip
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import IO
 
 from datasets.errors import DataError
 from datasets.web import BLOCK
@@ -31,16 +31,11 @@ def copy_members(archive: Path, wanted: Mapping[str, Path], most: int) -> None:
                 content = members.extractfile(member) if member.name in left and member.isreg() else None
                 if content is not None:
                     with left.pop(member.name).open("wb") as copy:
-                        copy.writelines(islice(_blocks(content), most // BLOCK + 1))
+                        copy.writelines(islice(iter(partial(content.read, BLOCK), b""), most // BLOCK + 1))
                 if not left:
                     break
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(type(error).__name__) from error
-
-
-def _blocks(content: IO[bytes]) -> Iterator[bytes]:
-    while block := content.read(BLOCK):
-        yield block
 
 
 def begins_as_archive(head: bytes) -> bool:

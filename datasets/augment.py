@@ -132,11 +132,9 @@ class Stl10Draws:
     cutout_columns: Tensor
 
     def take(self, which: Tensor | slice) -> Stl10Draws:
-        """Those of some of the images."""
         return self.each(lambda numbers: numbers[which])
 
     def to(self, device: torch.device) -> Stl10Draws:
-        """The same on another device."""
         return self.each(lambda numbers: numbers.to(device))
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Stl10Draws:

@@ -1,4 +1,4 @@
-"""A download that goes on where it was cut, and that nothing but the file wanted can spoil.
+"""A download that resumes where it was cut, and that nothing but the file wanted can spoil.
 
 What has come lies in a .part file. It only grows, and only by an answer that fits: a guest network's page, a range that was not
 asked for or a file of another size are one line, and change nothing. A server that begins anew writes beside it, until that has
@@ -55,7 +55,7 @@ def download(wanted: Wanted, part: Path) -> None:
     try:
         with web.asked(wanted.address, {"Range": f"bytes={begin}-"} if begin else {}, TIMEOUT) as answer:
             if begin and answer.status == PARTIAL_CONTENT:
-                _go_on(answer, wanted, part, begin)
+                _resume(answer, wanted, part, begin)
             else:
                 _begin(answer, wanted, part, has)
     except web.Refused as refusal:
@@ -69,7 +69,7 @@ def download(wanted: Wanted, part: Path) -> None:
         raise DataError(f"the archive's server: {error}; {KEPT}") from error
 
 
-def _go_on(answer: HTTPResponse, wanted: Wanted, part: Path, begin: int) -> None:
+def _resume(answer: HTTPResponse, wanted: Wanted, part: Path, begin: int) -> None:
     said = web.one_line(answer.headers.get("Content-Range", ""))
     found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", said)
     first, last = (int(found[1]), int(found[2])) if found else (-1, -1)

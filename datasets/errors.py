@@ -2,4 +2,4 @@
 
 
 class DataError(ValueError):
-    """Data that cannot be had as asked. Its message is one line: what was given, what is allowed, what to do."""
+    """Data that are unavailable as asked. Its message is one line: what was given, what is allowed, what to do."""

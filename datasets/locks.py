@@ -1,6 +1,6 @@
 """Locks that save work and on which nothing relies: what they guard is written atomically, or the same by any two writers.
 
-So one that cannot be had is done without, with a line on screen: where the file system refuses locks, or where its holder
+So an unavailable one is done without, with a line on screen: where the file system refuses locks, or where its holder
 stands still. A lock lives in its holder alone; a file left behind locks nothing.
 """
 

@@ -35,7 +35,7 @@ Say = Callable[[str], None]
 
 
 def load(realization: int, split: str, test_size: int) -> tuple[Tensor, Tensor]:
-    """Images uint8 (N, 1, 28, 28) and labels int64 (N,). Raises DataError: the data cannot be had."""
+    """Images uint8 (N, 1, 28, 28) and labels int64 (N,). Raises DataError: the data are unavailable."""
     import torch
 
     path = cached_file(realization, test_size)
@@ -77,7 +77,7 @@ def prepare(realizations: Sequence[int], test_size: int, say: Say = print, *, do
     check_writable(cache, REALIZATION_BYTES * len(realizations))
     with held(cache / "mnist-scale.lock", "MNIST-scale", "building", say):
         # Asked again: whoever held the lock may have built them.
-        missing = [n for n in realizations if not (_is_good if doubt else _is_there)(n, test_size)]
+        missing = [n for n in realizations if not _is_there(n, test_size, whole=doubt)]
         missing = _not_unpacked(missing, test_size, say)
         if missing:
             say(f"MNIST-scale: building realization(s) {', '.join(map(str, missing))} in {cache}")
@@ -101,8 +101,13 @@ def pack(realization: int, test_size: int, folder: Path) -> Path:
     return path
 
 
-def _is_there(realization: int, test_size: int) -> bool:
-    return is_file(cached_file(realization, test_size))
+def _is_there(realization: int, test_size: int, *, whole: bool = False) -> bool:
+    """Whether the cache has its file; `whole`: and every split in it has the known hashes."""
+    path = cached_file(realization, test_size)
+    try:
+        return is_file(path) and (not whole or bool(_all_splits(path, realization, test_size)))
+    except DataError:
+        return False
 
 
 def _not_unpacked(realizations: Sequence[int], test_size: int, say: Say) -> list[int]:
@@ -176,11 +181,3 @@ def _read(path: Path, realization: int, split: str, test_size: int, stop: Event 
     if images.shape != (len(labels), 28, 28) or (sha256(images), sha256(labels)) != expected(realization, split, test_size):
         raise DataError(f"cache file {path} does not have the known SHA-256 ({split} images or labels differ)")
     return images, labels
-
-
-def _is_good(realization: int, test_size: int) -> bool:
-    try:
-        _all_splits(cached_file(realization, test_size), realization, test_size)
-    except DataError:
-        return False
-    return True

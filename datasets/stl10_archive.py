@@ -1,4 +1,4 @@
-"""The official STL-10 archive: fetched by a download that goes on where it was cut, and the files wanted taken out of it."""
+"""The official STL-10 archive: fetched by a download that resumes where it was cut, and the files wanted taken out of it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def fetch(folder: Path, checks: Checks, say: Say = print) -> None:
     """Download the archive into the cache and leave those of its files that `checks` names, checked, in `folder`.
 
     One process at a time; another that waited finds the work done. Raises DataError: no connection within two seconds, no
-    answer or another one than the archive, a cut connection (what has come is kept, and the next call goes on from there), a
+    answer or another one than the archive, a cut connection (what has come is kept, and the next call resumes there), a
     wrong MD5, a file missing from the archive.
     """
     try:

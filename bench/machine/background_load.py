@@ -22,29 +22,22 @@ class BackgroundLoad:
     """From its making on, how much of the processors' time other processes, or other guests of the host, use."""
 
     def __init__(self) -> None:
-        self.began, self.of_others = time.perf_counter(), best_effort(_seconds_of_others)
+        self.began, self.at_first = time.perf_counter(), best_effort(_background_seconds)
 
     def share(self) -> float | None:
         """Between 0 and 1, of all processors' time until now; None where the system does not tell."""
-        now = best_effort(_seconds_of_others)
-        if now is None or self.of_others is None:
+        now = best_effort(_background_seconds)
+        if now is None or self.at_first is None:
             return None
-        share: float = (now - self.of_others) / (time.perf_counter() - self.began) / (psutil.cpu_count() or 1)
+        share: float = (now - self.at_first) / (time.perf_counter() - self.began) / (psutil.cpu_count() or 1)
         return min(1.0, max(0.0, share))
 
 
-def _seconds_of_others() -> float:
-    return _busy_seconds() - _own_seconds()
-
-
-def _busy_seconds() -> float:
-    times = psutil.cpu_times()
-    return float(sum(getattr(times, name, 0.0) for name in ("user", "nice", "system", "irq", "softirq", "steal")))
-
-
-def _own_seconds() -> float:
-    times = psutil.Process().cpu_times()
-    return float(times.user + times.system)
+def _background_seconds() -> float:
+    """Processor seconds, in sum since the machine's start, that are not this process's."""
+    everyone, own = psutil.cpu_times(), psutil.Process().cpu_times()
+    busy = sum(getattr(everyone, name, 0.0) for name in ("user", "nice", "system", "irq", "softirq", "steal"))
+    return float(busy - own.user - own.system)
 
 
 def gpu_state(device: torch.device, when: Literal["before", "busy", "after"]) -> DeviceState:

@@ -26,15 +26,11 @@ def choose_device(name: str = "auto") -> torch.device:
 
     Raises BenchError: an unknown name, or a device that this machine does not have.
     """
-    available = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    cards = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if (
-        not re.fullmatch(r"cpu|cuda(:\d+)?", name)
-        or (name != "cuda" and name not in available)
-        or (name == "cuda" and len(available) == 1)
-    ):
-        raise BenchError(f"device {name!r} is not to be had here; try --device {' or '.join(['auto', *available])}")
+    if name not in ("cpu", *cards, *(["cuda"] if cards else [])):
+        raise BenchError(f"device {name!r} is not to be had here; try --device {' or '.join(['auto', 'cpu', *cards])}")
     return torch.device(name)
 
 
@@ -69,7 +65,7 @@ def stream_of(purpose: str, index: int) -> torch.cuda.Stream:
     return torch.cuda.Stream(index)
 
 
-def sent(tensor: Tensor, device: torch.device) -> Tensor:
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """A CPU tensor on the device; a GPU's work is not waited for, as a copy from pageable memory would."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
@@ -116,7 +112,6 @@ class Stopwatch:
         self.on_cuda = device.type == "cuda"
 
     def mark(self) -> Mark:
-        """This moment."""
         if not self.on_cuda:
             return time.perf_counter()
         event = torch.cuda.Event(enable_timing=True)

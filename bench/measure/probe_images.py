@@ -49,7 +49,6 @@ class Pictures:
         return MNIST_RESAMPLING if datasets.has_scales(self.task) else STL10_RESAMPLING
 
     def part(self, chosen: slice) -> Pictures:
-        """Some of them."""
         return Pictures(self.task, self.originals[chosen], self.description)
 
     def empty(self, side: int) -> Tensor:

@@ -57,7 +57,7 @@ def pack(folder: Path, wheels: Sequence[Path], tasks: Sequence[str], realization
     """Fill `folder` and say what is in it.
 
     `tasks`: whose data to take (all mnist-scale tasks share theirs). Raises BenchError: no git checkout, a wheel that cannot
-    be used, or the folder holds other things or cannot be written; DataError: data cannot be had.
+    be used, or the folder holds other things or cannot be written; DataError: data are unavailable.
     """
     files = tracked_files(ROOT)
     datasets.prepare(tasks, realizations)

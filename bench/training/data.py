@@ -11,7 +11,7 @@ from torch import Tensor
 
 import datasets
 from bench.errors import BenchError
-from bench.machine.device import sent
+from bench.machine.device import to_device
 from bench.plan import Run
 from bench.recipe import CropFlipCutout, Data, Recipe, Rescaling
 from datasets.augment import Stl10Draws, crop_flip, cutout, draw_scales, draw_stl10, scale_affine
@@ -82,13 +82,13 @@ class Epoch:
         self.draws: Stl10Draws | None = None
         if isinstance(augmentation, Rescaling):
             scales = draw_scales(count, *augmentation.scale, generator)
-            images = scale_affine(images, sent(scales, device), centre=augmentation.centre)
+            images = scale_affine(images, to_device(scales, device), centre=augmentation.centre)
         elif isinstance(augmentation, CropFlipCutout):
             drawn = draw_stl10(count, generator, pad=augmentation.pad, extent=images.shape[-1])
-            draws = drawn.each(lambda numbers: sent(numbers, device))
+            draws = drawn.each(lambda numbers: to_device(numbers, device))
             images = crop_flip(images, draws, pad=augmentation.pad)
             self.draws, self.cutout = draws, augmentation.cutout
-        order = sent(torch.randperm(count, generator=generator), device)
+        order = to_device(torch.randperm(count, generator=generator), device)
         self.images, self.labels = images[order], split.labels[order]
         self.draws = None if self.draws is None else self.draws.take(order)
 

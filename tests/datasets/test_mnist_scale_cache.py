@@ -81,7 +81,7 @@ def test_a_damaged_split_does_not_hide_behind_a_whole_one(one_realization: Path,
     damage(one_realization, "one label changed")
     assert len(datasets.load("mnist-scale-28", 0, "validation")[0]) == 2_000  # only what is loaded is checked
     assert capsys.readouterr().out == ""
-    assert not mnist_scale_cache._is_good(0, 50_000)
+    assert not mnist_scale_cache._is_there(0, 50_000, whole=True)
 
 
 def test_nothing_is_built_twice(published: Path) -> None:
@@ -103,7 +103,7 @@ def test_two_processes_with_one_damaged_file_build_it_once(one_realization: Path
     assert sum(f"cache file {one_realization} is damaged" in out for out, _ in answers) >= 1
     left = {path.name for path in one_realization.parent.iterdir()}
     assert left - {"mnist-scale.lock"} == {one_realization.name, "mnist.npz"}
-    assert mnist_scale_cache._is_good(0, 50_000)
+    assert mnist_scale_cache._is_there(0, 50_000, whole=True)
 
 
 def test_one_who_waits_says_so(one_realization: Path, built: Path) -> None:
