@@ -3,11 +3,11 @@
 import math
 
 import pytest
+from command_line import call
 from hypothesis import given
 from hypothesis import strategies as st
 
 import datasets
-from bench.cli.main import main
 from bench.compatibility import check_runs, incompatibilities
 from bench.errors import BenchError
 from bench.plan import PlanPart, parse_realizations, plan_runs
@@ -447,10 +447,8 @@ def test_any_realizations_are_some_of_the_six_or_one_line(text):
 )
 def test_numbers_out_of_range_on_the_command_line_get_one_line(tmp_path, capsys, typed):
     asked = ["--model", "cnn"] if "--plan" not in typed else []
-    with pytest.raises(SystemExit) as ended:
-        main(["run", *asked, "--dry-run", "--device", "cpu", "--results", str(tmp_path), *typed])
-    said = capsys.readouterr().err
-    assert (ended.value.code, said.count("\n"), said[:7]) == (2, 1, "bench: ")
+    code, _, errors = call(capsys, "run", *asked, "--dry-run", "--device", "cpu", "--results", tmp_path, *typed)
+    assert (code, len(errors), errors[0][:7]) == (2, 1, "bench: ")
     assert not list(tmp_path.iterdir())
 
 
@@ -472,8 +470,6 @@ def test_numbers_out_of_range_on_the_command_line_get_one_line(tmp_path, capsys,
 )
 def test_numbers_of_the_measuring_verbs_too(tmp_path, monkeypatch, capsys, typed):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as ended:
-        main(typed)
-    said = capsys.readouterr().err
-    assert (ended.value.code, said.count("\n"), said[:7]) == (2, 1, "bench: ")
+    code, _, errors = call(capsys, *typed)
+    assert (code, len(errors), errors[0][:7]) == (2, 1, "bench: ")
     assert not list(tmp_path.iterdir())

@@ -7,30 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
-from tiny import PLUGIN, TINY
-
-from bench.cli.main import main
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def workplace(tmp_path):
-    (tmp_path / "tiny.yaml").write_text(TINY)
-    (tmp_path / "my_net.py").write_text(PLUGIN)
-    return tmp_path
-
-
-def bench(folder, *arguments, **environment):
-    call = [sys.executable, "-m", "bench", *map(str, arguments)]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    return subprocess.run(call, cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False)
-
-
-RUN_TINY = ("run", "--protocol", "tiny.yaml", "--plugin", "my_net.py", "--device", "cpu")
+from command_line import ROOT, RUN_TINY, bench, call
+from tiny import TINY
 
 
 def records(folder):
@@ -147,12 +127,9 @@ def test_bad_input_gets_one_line_and_exit_code_2(workplace, monkeypatch, capsys,
     (workplace / "explodes.py").write_text("raise ValueError('boom')\n")
     (workplace / "a-file").write_text("")
     monkeypatch.chdir(workplace)
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    errors = capsys.readouterr().err
-    assert ended.value.code == 2
-    assert said in errors
-    assert len(errors.strip().splitlines()) == 1
+    code, _, errors = call(capsys, *arguments)
+    assert (code, len(errors)) == (2, 1)
+    assert said in errors[0]
 
 
 @pytest.mark.slow

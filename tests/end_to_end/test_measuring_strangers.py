@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import call
 from tiny import TINY
 
 import models
-from bench.cli.main import main
 from bench.machine.source import name_at_initialisation
 from leaderboard.records.store import read_record
 from models.registry import catalogue
@@ -87,14 +87,6 @@ def strange(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("strange_nets.py").write_text(PLUGIN)
     Path("tiny.yaml").write_text(TINY)
-
-
-def call(capsys, *arguments):
-    """Exit code, output, lines of error output."""
-    with pytest.raises(SystemExit) as ended:
-        main([str(word) for word in arguments])
-    said = capsys.readouterr()
-    return ended.value.code, said.out, said.err.splitlines()
 
 
 def measured(folder):

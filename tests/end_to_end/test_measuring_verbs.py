@@ -3,14 +3,12 @@
 import json
 
 import pytest
-from test_command_line import RUN_TINY, bench, workplace  # noqa: F401 (a fixture)
-
-from bench.cli.main import main
+from command_line import RUN_TINY, bench, call
 
 PLUGIN = ("--plugin", "my_net.py")
 
 
-def test_from_a_run_to_measurements_on_the_board(workplace):  # noqa: F811 (the fixture)
+def test_from_a_run_to_measurements_on_the_board(workplace):
     tiny = workplace / "tiny.yaml"
     tiny.write_text(tiny.read_text().replace("smoke: true", "smoke: false"))
     assert bench(workplace, *RUN_TINY, "--model", "tiny-net", "--task", "mnist-scale-28").returncode == 0
@@ -52,7 +50,5 @@ def test_from_a_run_to_measurements_on_the_board(workplace):  # noqa: F811 (the 
 )
 def test_mistakes_are_answered_in_one_line(tmp_path, monkeypatch, capsys, arguments, said):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as end:
-        main(arguments)
-    error = capsys.readouterr().err
-    assert end.value.code == 2 and said in error and error.count("\n") == 1
+    code, _, (error,) = call(capsys, *arguments)
+    assert code == 2 and said in error

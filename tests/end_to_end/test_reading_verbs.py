@@ -3,13 +3,14 @@
 import json
 import os
 import shutil
+from functools import partial
 
+import command_line
 import pytest
+from command_line import ROOT
 from measurement_factory import make_scale_sweep
 from record_factory import make_record
-from test_command_line import ROOT
 
-from bench.cli.main import main
 from bench.errors import BenchError
 from bench.verify import find_record
 from leaderboard.records.measurement import write_measurement
@@ -19,14 +20,7 @@ from leaderboard.records.store import write_record
 @pytest.fixture
 def call(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-
-    def called(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        said = capsys.readouterr()
-        return ended.value.code, said.out, said.err.splitlines()
-
-    return called
+    return partial(command_line.call, capsys)
 
 
 @pytest.fixture
