@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,8 +23,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from models.errors import ModelError, said, suggestion
 from models.registry.content import content_hash, package_files
+from models.registry.guarded_imports import entry_points, guarded, import_method_file, short_name
 from models.registry.registration import TASKS, ModelInfo, check_builder, checked
-from models.registry.strangers import entry_points, guarded
 
 if TYPE_CHECKING:
     from torch import nn
@@ -71,12 +70,7 @@ def register(
 def _place(frame: FrameType) -> str:
     """Where code stands, as a reader would say it: `models/sesn.py:306`, of other folders' files the file's own name."""
     file = Path(frame.f_code.co_filename)
-    return f"{_name(file) if file.parent == FOLDER else file.name}:{frame.f_lineno}"
-
-
-def _name(file: Path) -> str:
-    """`models/sesn.py` for /anywhere/models/sesn.py."""
-    return f"{file.parent.name}/{file.name}"
+    return f"{short_name(file) if file.parent == FOLDER else file.name}:{frame.f_lineno}"
 
 
 def _add(new: ModelInfo) -> None:
@@ -165,29 +159,12 @@ def import_method_files(folder: Path) -> None:
         if file.name.startswith(".") or file.name == "__init__.py" or file.is_dir():
             continue
         try:
-            _import_method_file(file, f"{folder.name}.{file.stem}")
+            import_method_file(file, f"{folder.name}.{file.stem}")
         except ModelError as error:
             _left_out[str(error).partition(": ")[0]] = f"{error}; left out"
         finally:  # modules that failed Python has dropped: they would register their models again
             own = f"{folder.name}."
             _models[:] = [known for known in _models if known.module in sys.modules or not known.module.startswith(own)]
-
-
-def _import_method_file(file: Path, module: str) -> None:
-    if not file.stem.isidentifier():
-        raise ModelError(f"{_name(file)}: Python imports no file of this name; rename it, or move it elsewhere if it is a copy")
-    with guarded(lambda error: _with_place(error, file)):
-        file.stat()  # of a link that leads nowhere it says more than an import does
-        importlib.import_module(module)
-
-
-def _with_place(error: BaseException, file: Path) -> str:
-    """`models/new.py:3: NameError: ...`: an exception on one line, with the line of the file that led to it."""
-    if isinstance(error, SyntaxError) and error.filename in (str(file), None):
-        return f"{_name(file)}:{error.lineno or 1}: {type(error).__name__}: {' '.join(error.msg.split())}"
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
-    what = said(error) if lines else getattr(error, "strerror", None) or said(error)
-    return f"{_name(file)}:{lines[-1] if lines else 1}: {what}"
 
 
 # ------------------------------------------------------------------------------------------------------------------ asking

@@ -26,7 +26,7 @@ from types import CodeType, ModuleType
 from models.errors import ModelError, said
 from models.registry import catalogue
 from models.registry.content import OURS, content_hash, files_of
-from models.registry.strangers import guarded
+from models.registry.guarded_imports import guarded
 
 _helpers: dict[Path, dict[str, ModuleType]] = {}  # by the plugins' folders; those of the folder in use are in sys.modules
 _in_use: list[Path] = []  # none or one

@@ -12,7 +12,7 @@ import pytest
 
 import models
 from models.registry import catalogue
-from models.registry.strangers import guarded
+from models.registry.guarded_imports import guarded
 
 ROOT = Path(models.__file__).parents[1]
 GOOD = """

@@ -1,14 +1,17 @@
-"""Code that is not the suite's: importing it costs one line at most, whatever it does."""
+"""Importing method files and code that is not the suite's: it costs one line at most, whatever it does."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import random
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -83,6 +86,31 @@ def _same_draws() -> Iterator[None]:
         random.setstate(python)
         np.random.set_state(numpy)
         torch.set_rng_state(of_torch)
+
+
+def import_method_file(file: Path, module: str) -> None:
+    """Import a method file by its module's name. Raises ModelError: it cannot be imported, in one line with file and line."""
+    if not file.stem.isidentifier():
+        raise ModelError(
+            f"{short_name(file)}: Python imports no file of this name; rename it, or move it elsewhere if it is a copy"
+        )
+    with guarded(lambda error: _with_place(error, file)):
+        file.stat()  # of a link that leads nowhere it says more than an import does
+        importlib.import_module(module)
+
+
+def _with_place(error: BaseException, file: Path) -> str:
+    """`models/new.py:3: NameError: ...`: an exception on one line, with the line of the file that led to it."""
+    if isinstance(error, SyntaxError) and error.filename in (str(file), None):
+        return f"{short_name(file)}:{error.lineno or 1}: {type(error).__name__}: {' '.join(error.msg.split())}"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+    what = said(error) if lines else getattr(error, "strerror", None) or said(error)
+    return f"{short_name(file)}:{lines[-1] if lines else 1}: {what}"
+
+
+def short_name(file: Path) -> str:
+    """`models/sesn.py` for /anywhere/models/sesn.py."""
+    return f"{file.parent.name}/{file.name}"
 
 
 def entry_points() -> Iterator[importlib.metadata.EntryPoint | ModelError]:
