@@ -3,14 +3,12 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from command_line import ROOT, call
 
 from bench.cli.catch_all import describe
-from bench.cli.main import main
 
-ROOT = Path(__file__).resolve().parents[2]
 NEED_TORCH = (
     "run --model cnn --task mnist-scale-28",
     "data --task mnist-scale-28 --realizations 0",
@@ -127,23 +125,18 @@ class Unspeakable(Exception):
 def test_what_nobody_foresaw_is_one_line(monkeypatch, capsys, error, said):
     monkeypatch.delenv("BENCH_DEBUG", raising=False)
     monkeypatch.setattr("bench.cli.list._tasks", raises(error))
-    with pytest.raises(SystemExit) as ended:
-        main(["list", "tasks"])
-    line = capsys.readouterr().err
-    assert (ended.value.code, line.count("\n")) == (2, 1)
-    assert said in line
-    assert line.endswith("; BENCH_DEBUG=1 shows the traceback\n")
+    code, _, (line,) = call(capsys, "list", "tasks")
+    assert code == 2 and said in line
+    assert line.endswith("; BENCH_DEBUG=1 shows the traceback")
 
 
 @pytest.mark.parametrize(("value", "shown"), [("1", True), ("yes", True), ("0", False), ("", False)])
 def test_bench_debug_shows_the_traceback(monkeypatch, capsys, value, shown):
     monkeypatch.setenv("BENCH_DEBUG", value)
     monkeypatch.setattr("bench.cli.list._tasks", raises(ValueError("boom")))
-    with pytest.raises(SystemExit):
-        main(["list", "tasks"])
-    text = capsys.readouterr().err
-    assert ("Traceback" in text) is shown
-    assert text.splitlines()[-1].startswith("bench: unexpected ValueError: boom (")
+    lines = call(capsys, "list", "tasks")[2]
+    assert any("Traceback" in line for line in lines) is shown
+    assert lines[-1].startswith("bench: unexpected ValueError: boom (")
 
 
 def test_the_line_names_the_plugin_rather_than_the_library_below_it(tmp_path):
