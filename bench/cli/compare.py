@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Argument, Option
 
 from bench.cli.options import RecordsRead
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def compare(
-    a: Annotated[str, typer.Argument(help="A model, as the board names it.")],
-    b: Annotated[str, typer.Argument(help="Another one.")],
-    task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
-    protocol: Annotated[str | None, typer.Option(help="Only this protocol.")] = None,
+    a: Annotated[str, Argument(help="A model, as the board names it.")],
+    b: Annotated[str, Argument(help="Another one.")],
+    task: Annotated[str | None, Option(help="Only this task.")] = None,
+    protocol: Annotated[str | None, Option(help="Only this protocol.")] = None,
     records: RecordsRead = None,
 ) -> None:
     """Say how far apart two models are, how sure that is, and how many realizations would settle it."""

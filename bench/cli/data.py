@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from bench.cli.options import SixRealizations
 
 
 def data(
-    task: Annotated[str, typer.Option(help="Tasks whose data to prepare; a glob.")] = "*",
+    task: Annotated[str, Option(help="Tasks whose data to prepare; a glob.")] = "*",
     realizations: SixRealizations = "0-5",
     test_size: Annotated[
-        int | None, typer.Option(help="mnist-scale: 50000, the published split (default), or 48000, the other in circulation.")
+        int | None, Option(help="mnist-scale: 50000, the published split (default), or 48000, the other in circulation.")
     ] = None,
 ) -> None:
     """Fetch raw data, build the realizations, check every hash."""

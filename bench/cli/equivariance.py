@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
 from bench.cli.options import MeasurementsWritten, Plugin, RunsRead, Task, load_plugins
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def equivariance(
-    model: Annotated[list[str] | None, typer.Option(help="Model name or glob, measured at initialisation. Repeatable.")] = None,
+    model: Annotated[list[str] | None, Option(help="Model name or glob, measured at initialisation. Repeatable.")] = None,
     task: Task = None,
-    run: Annotated[list[str] | None, typer.Option(help="Id of a finished run, measured with its weights. Repeatable.")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the weights at initialisation.")] = 0,
+    run: Annotated[list[str] | None, Option(help="Id of a finished run, measured with its weights. Repeatable.")] = None,
+    seed: Annotated[int, Option(min=0, max=2**63 - 1, help="Seed of the weights at initialisation.")] = 0,
     images: Annotated[
-        int | None, typer.Option(min=1, max=50_000, help="How many images. Default: 32 digits or 4 photographs.")
+        int | None, Option(min=1, max=50_000, help="How many images. Default: 32 digits or 4 photographs.")
     ] = None,
     results: RunsRead = Path("results"),
     records: MeasurementsWritten = None,

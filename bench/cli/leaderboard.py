@@ -6,24 +6,20 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Option
 
 
 def leaderboard(
     records: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder of records; folders copied from elsewhere may lie in it. Repeatable. Default: records."),
+        Option(help="Folder of records; folders copied from elsewhere may lie in it. Repeatable. Default: records."),
     ] = None,
-    output: Annotated[Path, typer.Option(help="The board's file.")] = Path("LEADERBOARD.md"),
-    readme: Annotated[
-        Path | None, typer.Option(help="Also keep the board's top rows in this file, between its markers.")
-    ] = None,
+    output: Annotated[Path, Option(help="The board's file.")] = Path("LEADERBOARD.md"),
+    readme: Annotated[Path | None, Option(help="Also keep the board's top rows in this file, between its markers.")] = None,
     folder: Annotated[
-        Path | None, typer.Option(help="Also keep the page, the tables (CSV, LaTeX) and the figures in this folder.")
+        Path | None, Option(help="Also keep the page, the tables (CSV, LaTeX) and the figures in this folder.")
     ] = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit 1 if the board is not what the records give.")
-    ] = False,
+    check: Annotated[bool, Option("--check", help="Write nothing; exit 1 if the board is not what the records give.")] = False,
 ) -> int:
     """Rebuild the board from the records, or check that it is up to date.
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from bench.cli.options import Plugin, load_plugins
 
 
 def list_(
-    what: Annotated[str, typer.Argument(help="models, tasks, protocols or plans")] = "models",
-    task: Annotated[str | None, typer.Option(help="Only models that have a network for this task.")] = None,
+    what: Annotated[str, Argument(help="models, tasks, protocols or plans")] = "models",
+    task: Annotated[str | None, Option(help="Only models that have a network for this task.")] = None,
     plugin: Plugin = None,
 ) -> None:
     """List models (with their options and where they are registered), tasks, protocols or plans."""

@@ -6,19 +6,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Option
 
 LARGEST = 2**31 - 1  # of what is counted, as in protocols
 
-Task = Annotated[list[str] | None, typer.Option(help="Task name or glob. Repeatable.")]
-Plugin = Annotated[list[Path] | None, typer.Option(help="A Python file that registers models. Repeatable.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-SixRealizations = Annotated[str, typer.Option(help="Which of the six realizations, e.g. 0-5 or 0,2.")]
-RecordsRead = Annotated[list[Path] | None, typer.Option(help="Folder of records. Repeatable. Default: records.")]
-RunsRead = Annotated[Path, typer.Option(help="Where the runs' records and weights are.")]
-MeasurementsWritten = Annotated[Path | None, typer.Option(help="Where the measurements go. Default: as --results.")]
-BatchSize = Annotated[int, typer.Option(min=2, max=65_536, help="Images per step.")]
-Precision = Annotated[str, typer.Option(help="float32, tf32 or bf16.")]
+Task = Annotated[list[str] | None, Option(help="Task name or glob. Repeatable.")]
+Plugin = Annotated[list[Path] | None, Option(help="A Python file that registers models. Repeatable.")]
+Device = Annotated[str, Option(help="auto, cpu, cuda or cuda:N.")]
+SixRealizations = Annotated[str, Option(help="Which of the six realizations, e.g. 0-5 or 0,2.")]
+RecordsRead = Annotated[list[Path] | None, Option(help="Folder of records. Repeatable. Default: records.")]
+RunsRead = Annotated[Path, Option(help="Where the runs' records and weights are.")]
+MeasurementsWritten = Annotated[Path | None, Option(help="Where the measurements go. Default: as --results.")]
+BatchSize = Annotated[int, Option(min=2, max=65_536, help="Images per step.")]
+Precision = Annotated[str, Option(help="float32, tf32 or bf16.")]
 
 
 def load_plugins(plugins: Iterable[Path] | None) -> None:

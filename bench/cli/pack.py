@@ -7,24 +7,24 @@ import tempfile
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from bench.cli.options import SixRealizations
 
 
 def pack(
-    folder: Annotated[Path, typer.Argument(help="A new folder, or that of an earlier pack.")],
+    folder: Annotated[Path, Argument(help="A new folder, or that of an earlier pack.")],
     python: Annotated[
-        str | None, typer.Option("--for", help="The Python there, e.g. python3.12: fetch the wheels that it lacks.")
+        str | None, Option("--for", help="The Python there, e.g. python3.12: fetch the wheels that it lacks.")
     ] = None,
-    platform: Annotated[str, typer.Option(help="Of that Python.")] = "linux_x86_64",
+    platform: Annotated[str, Option(help="Of that Python.")] = "linux_x86_64",
     missing: Annotated[
         list[str] | None,
-        typer.Option(help="With --for: a package that it lacks. Repeatable. Default: pydantic, typer, theirs."),
+        Option(help="With --for: a package that it lacks. Repeatable. Default: pydantic, typer, theirs."),
     ] = None,
-    wheel: Annotated[list[Path] | None, typer.Option(help="A wheel of your own to take along. Repeatable.")] = None,
-    task: Annotated[list[str] | None, typer.Option(help="Tasks whose data to take; a glob. Repeatable.")] = None,
-    stl10: Annotated[bool, typer.Option("--stl10", help="Also the data of stl10+, 360 MB.")] = False,
+    wheel: Annotated[list[Path] | None, Option(help="A wheel of your own to take along. Repeatable.")] = None,
+    task: Annotated[list[str] | None, Option(help="Tasks whose data to take; a glob. Repeatable.")] = None,
+    stl10: Annotated[bool, Option("--stl10", help="Also the data of stl10+, 360 MB.")] = False,
     realizations: SixRealizations = "0-5",
 ) -> None:
     """Pack the suite with its commit, Python packages and verified data into a few files of less than 40 MB."""

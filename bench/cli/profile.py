@@ -5,20 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from bench.cli.options import BatchSize, Device, Plugin, Precision, check_precision, load_plugins
 
 
 def profile(
-    model: Annotated[str, typer.Argument(help="Model name; options as NAME@OPTION=VALUE.")],
-    task: Annotated[str, typer.Option(help="Task name.")] = "mnist-scale-28",
+    model: Annotated[str, Argument(help="Model name; options as NAME@OPTION=VALUE.")],
+    task: Annotated[str, Option(help="Task name.")] = "mnist-scale-28",
     device: Device = "auto",
     batch_size: BatchSize = 128,
     precision: Precision = "float32",
-    rows: Annotated[int, typer.Option(min=1, help="Operators to show.")] = 15,
+    rows: Annotated[int, Option(min=1, help="Operators to show.")] = 15,
     plugin: Plugin = None,
-    output: Annotated[Path, typer.Option(help="Where the trace file goes.")] = Path("results/profiles"),
+    output: Annotated[Path, Option(help="Where the trace file goes.")] = Path("results/profiles"),
 ) -> None:
     """Profile one training step: operators by their own time, kernels, memory; and a trace to look at in a browser."""
     import models

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
 from bench.cli.options import LARGEST, Device, Plugin, Task
 
@@ -22,54 +22,44 @@ if TYPE_CHECKING:
 
 
 def run(
-    everything: Annotated[bool, typer.Option("--all", help="Every model on every task.")] = False,
-    model: Annotated[
-        list[str] | None, typer.Option(help="Model name or glob; options as NAME@OPTION=VALUE. Repeatable.")
-    ] = None,
+    everything: Annotated[bool, Option("--all", help="Every model on every task.")] = False,
+    model: Annotated[list[str] | None, Option(help="Model name or glob; options as NAME@OPTION=VALUE. Repeatable.")] = None,
     task: Task = None,
-    plan: Annotated[str | None, typer.Option(help="A named study, see `bench list plans`.")] = None,
-    realizations: Annotated[str | None, typer.Option(help="E.g. 0-5 or 0,2. Default: the protocol's.")] = None,
-    protocol: Annotated[
-        str | None, typer.Option(help="quick, paper, or a YAML file. Default: paper on CUDA, else quick.")
-    ] = None,
+    plan: Annotated[str | None, Option(help="A named study, see `bench list plans`.")] = None,
+    realizations: Annotated[str | None, Option(help="E.g. 0-5 or 0,2. Default: the protocol's.")] = None,
+    protocol: Annotated[str | None, Option(help="quick, paper, or a YAML file. Default: paper on CUDA, else quick.")] = None,
     device: Device = "auto",
-    results: Annotated[Path, typer.Option(help="Where records, checkpoints and the board of these runs go.")] = Path("results"),
+    results: Annotated[Path, Option(help="Where records, checkpoints and the board of these runs go.")] = Path("results"),
     plugin: Plugin = None,
-    time_budget: Annotated[str | None, typer.Option(help="Stop cleanly after this time, e.g. 9m; run again to go on.")] = None,
+    time_budget: Annotated[str | None, Option(help="Stop cleanly after this time, e.g. 9m; run again to go on.")] = None,
     batch_split: Annotated[
         int | None,
-        typer.Option(min=1, max=LARGEST, help="stl10+: send each batch through the network in so many parts, to save memory."),
+        Option(min=1, max=LARGEST, help="stl10+: send each batch through the network in so many parts, to save memory."),
     ] = None,
-    compiled: Annotated[
-        bool | None, typer.Option("--compile/--no-compile", help="Train the network through torch.compile.")
-    ] = None,
+    compiled: Annotated[bool | None, Option("--compile/--no-compile", help="Train the network through torch.compile.")] = None,
     cuda_graph: Annotated[
         bool | None,
-        typer.Option("--cuda-graph/--no-cuda-graph", help="Replay training steps as CUDA graphs. Default on CUDA."),
+        Option("--cuda-graph/--no-cuda-graph", help="Replay training steps as CUDA graphs. Default on CUDA."),
     ] = None,
     evaluation_batch: Annotated[
         int | None,
-        typer.Option(min=1, max=LARGEST, help="Images at a time in validation and test. Default: by device and image size."),
+        Option(min=1, max=LARGEST, help="Images at a time in validation and test. Default: by device and image size."),
     ] = None,
-    engine: Annotated[str, typer.Option(help="local, ray (extra [ray]) or slurm (extra [slurm]).")] = "local",
+    engine: Annotated[str, Option(help="local, ray (extra [ray]) or slurm (extra [slurm]).")] = "local",
     jobs: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="local: processes side by side, on the GPUs in turn (default: 1, or one per GPU); auto: as many as a short "
             "trial on the GPU finds to pay. slurm: jobs."
         ),
     ] = None,
-    address: Annotated[str | None, typer.Option(help="ray: an existing cluster, e.g. auto. Default: a local one.")] = None,
-    gpus_per_run: Annotated[
-        float | None, typer.Option(min=0, help="ray, slurm: e.g. 0.25. Default: 1, or 0 without CUDA.")
-    ] = None,
+    address: Annotated[str | None, Option(help="ray: an existing cluster, e.g. auto. Default: a local one.")] = None,
+    gpus_per_run: Annotated[float | None, Option(min=0, help="ray, slurm: e.g. 0.25. Default: 1, or 0 without CUDA.")] = None,
     slurm: Annotated[
         list[str] | None,
-        typer.Option(help="slurm: KEY=VALUE for submitit, e.g. timeout_min=60. Repeatable."),
+        Option(help="slurm: KEY=VALUE for submitit, e.g. timeout_min=60. Repeatable."),
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say which runs there are, which are done, and the cost.")
-    ] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Only say which runs there are, which are done, and the cost.")] = False,
 ) -> int:
     """Run models on tasks. Finished runs are skipped, interrupted ones continued."""
     from bench.request import RunRequest

@@ -7,18 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from bench.cli.options import Device, MeasurementsWritten, Plugin, RunsRead, load_plugins
 
 
 def scale_sweep(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN_ID...", help="Ids of finished runs whose weights were kept.")],
+    runs: Annotated[list[str], Argument(metavar="RUN_ID...", help="Ids of finished runs whose weights were kept.")],
     results: RunsRead = Path("results"),
     records: MeasurementsWritten = None,
-    images: Annotated[
-        int | None, typer.Option(min=1, max=50_000, help="How many test digits, the first ones. Default: all.")
-    ] = None,
+    images: Annotated[int | None, Option(min=1, max=50_000, help="How many test digits, the first ones. Default: all.")] = None,
     device: Device = "auto",
     plugin: Plugin = None,
 ) -> int:

@@ -5,19 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Option
 
 
 def sprint(
-    budget: Annotated[str, typer.Option(help="Time for everything, e.g. 14m.")],
-    out: Annotated[Path, typer.Option(help="Where everything goes; the same folder again goes on from there.")] = Path(
-        "sprint"
-    ),
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
+    budget: Annotated[str, Option(help="Time for everything, e.g. 14m.")],
+    out: Annotated[Path, Option(help="Where everything goes; the same folder again goes on from there.")] = Path("sprint"),
+    device: Annotated[str, Option(help="auto, cpu or cuda:N.")] = "auto",
     task: Annotated[
-        list[str] | None, typer.Option(help="Tasks of the runs; a glob. Repeatable. Default: MNIST-scale, 28 pixels first.")
+        list[str] | None, Option(help="Tasks of the runs; a glob. Repeatable. Default: MNIST-scale, 28 pixels first.")
     ] = None,
-    protocol: Annotated[str | None, typer.Option(help="Of the runs. Default: paper, and quick on the CPU.")] = None,
+    protocol: Annotated[str | None, Option(help="Of the runs. Default: paper, and quick on the CPU.")] = None,
 ) -> int:
     """Device, GPU tests, plain and graphed, profiles, a trial of jobs, runs, step timings; a summary and files to bring back.
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
 from bench.cli.options import BatchSize, Device, Plugin, Precision, Task, check_precision, load_plugins
 
@@ -16,21 +16,19 @@ if TYPE_CHECKING:
 
 
 def time(
-    everything: Annotated[bool, typer.Option("--all", help="Every model on mnist-scale-28 and mnist-scale-56.")] = False,
-    model: Annotated[list[str] | None, typer.Option(help="Model name or glob. Repeatable.")] = None,
+    everything: Annotated[bool, Option("--all", help="Every model on mnist-scale-28 and mnist-scale-56.")] = False,
+    model: Annotated[list[str] | None, Option(help="Model name or glob. Repeatable.")] = None,
     task: Task = None,
     device: Device = "auto",
     batch_size: BatchSize = 128,
     precision: Precision = "float32",
-    repeats: Annotated[
-        int | None, typer.Option(min=1, help="Samples of each quantity. Default: 5 on the CPU, 50 on CUDA.")
-    ] = None,
-    compiled: Annotated[bool, typer.Option("--compile", help="Also time the step through torch.compile.")] = False,
+    repeats: Annotated[int | None, Option(min=1, help="Samples of each quantity. Default: 5 on the CPU, 50 on CUDA.")] = None,
+    compiled: Annotated[bool, Option("--compile", help="Also time the step through torch.compile.")] = False,
     together: Annotated[
-        bool, typer.Option("--together", help="All models in one process: no start for each, but no fresh memory either.")
+        bool, Option("--together", help="All models in one process: no start for each, but no fresh memory either.")
     ] = False,
     plugin: Plugin = None,
-    records: Annotated[Path, typer.Option(help="Where the timings' records go.")] = Path("results"),
+    records: Annotated[Path, Option(help="Where the timings' records go.")] = Path("results"),
 ) -> int:
     """Time the training step and inference of models, each in a process of its own, and keep the raw samples.
 

@@ -7,22 +7,20 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from bench.cli.options import Task
 
 
 def timings(
-    records: Annotated[
-        list[Path] | None, typer.Option(help="Folder with timings. Repeatable. Default: records and results.")
-    ] = None,
+    records: Annotated[list[Path] | None, Option(help="Folder with timings. Repeatable. Default: records and results.")] = None,
     task: Task = None,
     baseline: Annotated[
-        str | None, typer.Option(help="Device, or a part of its name, to compare with. Default: the one with most timings.")
+        str | None, Option(help="Device, or a part of its name, to compare with. Default: the one with most timings.")
     ] = None,
-    mixed: Annotated[bool, typer.Option("--mixed", help="Put different precisions and batch sizes side by side.")] = False,
-    output: Annotated[Path | None, typer.Option(help="Write the tables to this file instead of the screen.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the ratios to the plain CNN into this PNG file.")] = None,
+    mixed: Annotated[bool, Option("--mixed", help="Put different precisions and batch sizes side by side.")] = False,
+    output: Annotated[Path | None, Option(help="Write the tables to this file instead of the screen.")] = None,
+    plot: Annotated[Path | None, Option(help="Draw the ratios to the plain CNN into this PNG file.")] = None,
 ) -> None:
     """Compare training steps across models and devices; tainted timings are listed apart. Merging is copying files."""
     from bench.plan import match_tasks

@@ -7,15 +7,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from bench.cli.options import Plugin, RecordsRead, load_plugins
 
 
 def verify(
-    run_id: Annotated[str, typer.Argument(help="The run's id, as the board and its record name it.")],
+    run_id: Annotated[str, Argument(help="The run's id, as the board and its record name it.")],
     records: RecordsRead = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N. Default: the record's.")] = None,
+    device: Annotated[str | None, Option(help="auto, cpu, cuda or cuda:N. Default: the record's.")] = None,
     plugin: Plugin = None,
 ) -> int:
     """Repeat a run from its record into a scratch folder; exit 0 if it agrees, 1 if it does not."""
