@@ -23,6 +23,8 @@ WARM_UP = 1  # eager steps before a capture: in the first one libraries choose a
 class Steps:
     """`loss_sum` (float64, on the device) adds up every image's loss since `begin_epoch`."""
 
+    epoch: Epoch  # the one in hand
+
     def __init__(
         self, network: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, device: torch.device,
         say: Callable[[str], None] = print,
@@ -38,7 +40,6 @@ class Steps:
         # A batch in parts is computed again with random states that the host keeps.
         self.to_capture = device.type == "cuda" and recipe.cuda_graph is not False and recipe.batch_split == 1
         self._eager_steps = 0
-        self._epoch: Epoch | None = None
         self._replays: dict[int, Callable[[], None]] = {}  # by the number of images
         self._captured: list[Tensor] = []  # the network's tensors that they read and write
 
@@ -47,21 +48,15 @@ class Steps:
         """Whether steps are replayed as CUDA graphs by now."""
         return bool(self._replays)
 
-    @property
-    def epoch(self) -> Epoch:
-        """The one in hand."""
-        assert self._epoch is not None
-        return self._epoch
-
     def begin_epoch(self, epoch: Epoch, learning_rate: float, step: int = 0, loss_sum: float = 0.0) -> None:
         """Start an epoch, or go on with one at a step. The network is in training mode."""
         if self._replays and not same_tensors(tensors_of(self.network), self._captured):
             self._replays = {}
             self.say("no CUDA graph any more: the network has put new tensors in the place of its buffers")
-        if self._epoch is not None and self._replays:
-            self._epoch.copy_(epoch)  # the graphs read these very tensors
+        if self._replays:
+            self.epoch.copy_(epoch)  # the graphs read these very tensors
         else:
-            self._epoch = epoch
+            self.epoch = epoch
         self.position.fill_(step * self.recipe.batch_size)
         self.loss_sum.fill_(loss_sum)
         for group in self.optimizer.param_groups:

@@ -1,10 +1,15 @@
-"""What is kept of an exception that ended a run: its kind, its message, and where it arose, the model's own lines first."""
+"""What is kept of an exception that ended a run: its kind, its message, and where it arose, the model's own lines first.
+
+Of a run that did not fit into memory, also what to do: found by trying, not by guessing.
+"""
 
 from __future__ import annotations
 
+import gc
 import sys
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -12,10 +17,11 @@ import torch
 
 import models
 from bench.errors import Diverged, NotSaved, best_effort
-from bench.machine.device import is_out_of_memory, peak_memory
+from bench.machine.device import is_out_of_memory, on, peak_memory
 from bench.plan import Run
 from bench.record import failed_record
-from bench.training.out_of_memory import out_of_memory_advice
+from bench.training.data import Split
+from bench.training.step import blank_images, build_network_and_optimizer, training_step
 from leaderboard.errors import one_line
 from leaderboard.records.schema import Failure, Record
 
@@ -36,6 +42,37 @@ def record_failure(run: Run, device: torch.device, error: BaseException, started
         advice = best_effort(out_of_memory_advice, run, device, otherwise="it does not fit into memory")
         kind, message = "out of memory", f"{advice} ({one_line(message.partition(chr(10))[0]) or kind})"
     return failed_record(run, device, kind, message, failure.traceback_tail, started=started, peak_memory_bytes=peak)
+
+
+def out_of_memory_advice(run: Run, device: torch.device) -> str:
+    """One line on a run that did not fit: which `--batch-split` would, the smallest power of two with which a step does."""
+    batch, parts = run.recipe.batch_size, run.recipe.batch_split
+    what = f"a batch of {batch}" + (f" in {parts} parts" if parts > 1 else "") + " does not fit into memory"
+    with on(device):
+        while (parts := 2 * parts) <= batch:
+            if _fits(replace(run, recipe=run.recipe.model_copy(update={"batch_split": parts})), device):
+                return f"{what}; it fits with --batch-split {parts}"
+    return f"{what}, nor in smaller parts; take a device with more memory, or a protocol with precision bf16 or smaller batches"
+
+
+def _fits(run: Run, device: torch.device) -> bool:
+    """Whether a training step of a new network fits, on images without anything in them."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    recipe = run.recipe
+    try:
+        network, optimizer = build_network_and_optimizer(run, device)
+        images = blank_images(run.task, recipe.data.central_pixels, recipe.batch_size, device)
+        network.train()
+        training_step(network, optimizer, Split(images, torch.zeros(len(images), dtype=torch.long, device=device)), recipe)
+    except models.ModelError:  # the network's batches cannot be split
+        return False
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return False
+    return True
 
 
 def _file_of(run: Run) -> str | None:

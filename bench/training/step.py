@@ -64,22 +64,20 @@ def learning_rate(recipe: Recipe, epoch: int) -> float:
     return recipe.optimizer.lr * steps.factor ** sum(epoch >= after for after in steps.after_epochs)
 
 
-def build_network_and_optimizer(
-    run: Run, device: torch.device, batch_split: int | None = None
-) -> tuple[nn.Module, torch.optim.Optimizer]:
-    """A run's network before the first step and its optimizer. `batch_split`: another than the recipe's.
+def build_network_and_optimizer(run: Run, device: torch.device) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """A run's network before the first step and its optimizer.
 
     Raises ModelError: the network's batches cannot be split; and whatever a model may raise.
     """
-    recipe, parts = run.recipe, batch_split or run.recipe.batch_split
+    recipe = run.recipe
     seed_all(run.seed("weights"))
     network = build_network(run.model, run.task, recipe.data.central_pixels, device, **recipe.network)
     if recipe.channels_last:
         for parameter in network.parameters():  # `network.to` refuses networks with weights of five axes
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    if parts > 1:
-        split_batches(network, parts)
+    if recipe.batch_split > 1:
+        split_batches(network, recipe.batch_split)
     return network, _optimizer(network, recipe, device)
 
 

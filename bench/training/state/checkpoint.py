@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from bench.errors import BenchError
 from bench.machine.device import is_out_of_memory, stream_of
 from bench.results import checkpoint_path, errors_as_not_saved, previous_path, put_checkpoint
-from bench.training.state.network_state import map_tensors
-from bench.training.state.run_state import Progress, device_of, load_run_state, run_state
+from bench.training.state.network_state import device_of, map_tensors
+from bench.training.state.run_state import Progress, load_run_state, run_state
 from leaderboard.errors import one_line
 
 MINUTES_BETWEEN = 5.0  # a long epoch is saved in between, too

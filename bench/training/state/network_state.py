@@ -82,7 +82,7 @@ def restore(network: nn.Module, state: Mapping[str, Any], images: Tensor) -> Non
             elif name not in state and leaf not in module._non_persistent_buffers_set:
                 del module._buffers[leaf]  # it was not made yet
     _fit_buffers(network, state)
-    network.load_state_dict(unpacked(state, _device(network)))
+    network.load_state_dict(unpacked(state, device_of(network)))
 
 
 def _use(network: nn.Module, images: Tensor) -> None:
@@ -118,7 +118,7 @@ def same_bits(one: Any, other: Any) -> bool:
     return type(one) is type(other) and (one is other or repr(one) == repr(other))
 
 
-def map_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+def map_tensors(value: Any, change: Callable[[Tensor], Any]) -> Any:
     """A copy of nested dictionaries and lists with every tensor changed; a state dict keeps the versions that it carries."""
     if isinstance(value, Tensor):
         return change(value)
@@ -177,11 +177,14 @@ def _fit_buffers(network: nn.Module, state: Mapping[str, Any]) -> None:
             continue
         own = module._buffers[leaf] if leaf in module._buffers else None  # noqa: SIM401 - a scripted module's are no dictionary
         if own is None and name not in there and (leaf in module._buffers or not hasattr(module, leaf)):
-            module.register_buffer(leaf, torch.empty_like(value, device=_device(network)))
+            module.register_buffer(leaf, torch.empty_like(value, device=device_of(network)))
         elif own is not None and (own.shape, own.dtype, own.layout) != (value.shape, value.dtype, value.layout):
             made.setdefault(id(own), torch.empty_like(value, device=own.device))  # it may be the buffer of several modules
             module._buffers[leaf] = made[id(own)]
 
 
-def _device(network: nn.Module) -> torch.device:
-    return next((tensor.device for tensor in (*network.parameters(), *network.buffers())), torch.device("cpu"))
+def device_of(network: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> torch.device:
+    """Where a network is; one without parameters and buffers is where its optimizer computes."""
+    rates = (group["lr"] for group in optimizer.param_groups) if optimizer is not None else ()
+    tensors = (*network.parameters(), *network.buffers(), *(rate for rate in rates if isinstance(rate, Tensor)))
+    return next((tensor.device for tensor in tensors), torch.device("cpu"))

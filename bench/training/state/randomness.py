@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from bench.training.state.network_state import map_tensors
 
 OWN = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
 
@@ -72,9 +74,9 @@ def _restore(generator: Any, state: Any) -> None:
     elif isinstance(generator, random.Random):
         generator.setstate(state)
     elif isinstance(generator, np.random.Generator):
-        generator.bit_generator.state = _as_arrays(state)
+        generator.bit_generator.state = map_tensors(state, Tensor.numpy)
     else:
-        generator.set_state(_as_arrays(state))
+        generator.set_state(map_tensors(state, Tensor.numpy))
 
 
 def _as_tensors(state: Any) -> Any:
@@ -82,9 +84,3 @@ def _as_tensors(state: Any) -> Any:
     if isinstance(state, dict):
         return {name: _as_tensors(value) for name, value in state.items()}
     return torch.from_numpy(state.copy()) if isinstance(state, np.ndarray) else state
-
-
-def _as_arrays(state: Any) -> Any:
-    if isinstance(state, dict):
-        return {name: _as_arrays(value) for name, value in state.items()}
-    return state.numpy() if isinstance(state, torch.Tensor) else state

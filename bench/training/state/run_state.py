@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import BenchError
-from bench.training.state.network_state import StateDict, form_of, restore, state_of
+from bench.training.state.network_state import StateDict, device_of, form_of, restore, state_of
 from bench.training.state.randomness import random_states, restore_random_states
 
 
@@ -78,13 +78,6 @@ def _difference(state: dict[str, Any], network: nn.Module) -> str:
         if then.get(name) != now.get(name):
             return f"its {name!r} is {then.get(name, 'missing')} there and {now.get(name, 'missing')} here"
     return "its parameters and buffers have other types"
-
-
-def device_of(network: nn.Module, optimizer: torch.optim.Optimizer) -> torch.device:
-    """Where a network is; one without parameters and buffers is where its optimizer computes."""
-    rates = (group["lr"] for group in optimizer.param_groups)
-    tensors = (*network.parameters(), *network.buffers(), *(rate for rate in rates if isinstance(rate, Tensor)))
-    return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:

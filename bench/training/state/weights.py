@@ -29,10 +29,8 @@ def keep_weights(results: Path, run_id: str, weights: StateDict, form: str) -> N
 
     Raises RecordError: the file cannot be written.
     """
-    if (
-        sum(len(value) if isinstance(value, bytes) else value.numel() * value.element_size() for value in weights.values())
-        > LARGEST
-    ):
+    sizes = (len(value) if isinstance(value, bytes) else value.numel() * value.element_size() for value in weights.values())
+    if sum(sizes) > LARGEST:
         return
     content = io.BytesIO()
     torch.save({"run_id": run_id, "form": form, "weights": map_tensors(weights, Tensor.cpu)}, content)
