@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from test_train import CPU, StopAt, metrics, one_run
+from tiny_runs import CPU, StopAt, metrics, one_run
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations, prune

@@ -5,10 +5,9 @@ from contextlib import nullcontext
 import numpy
 import pytest
 import torch
+from tiny_runs import CPU, one_run
 from torch import nn
 
-from bench.plan import PlanPart, plan_runs
-from bench.protocol import load_protocol
 from bench.training import captured_steps, graphs
 from bench.training.captured_steps import Steps
 from bench.training.data import Epoch, load_split
@@ -16,14 +15,6 @@ from bench.training.run import execute
 from bench.training.state.randomness import seed_all
 from bench.training.step import build_network_and_optimizer, learning_rate
 from bench.training.trainer import Watch
-
-CPU = torch.device("cpu")
-
-
-def one_run(tiny, model="tiny-net", cuda_graph=None):
-    protocol = load_protocol(str(tiny)).with_settings(cuda_graph=cuda_graph)
-    (run,) = plan_runs([PlanPart(models=[model], tasks=["mnist-scale-28+"])], [0], protocol)
-    return run
 
 
 @pytest.fixture
@@ -228,7 +219,7 @@ def test_when_steps_are_captured(tiny, plugin, monkeypatch, on_cuda, asked, part
 @pytest.mark.parametrize("model", ["tiny-net", "cnn", "sesn-scalar", "sesn-vector", "dss-vector", "sicnn", "sevf-vector"])
 def test_on_cuda_it_is_the_same_run_to_the_bit(tiny, plugin, tmp_path, model):
     cuda = torch.device("cuda")
-    records = [execute(one_run(tiny, model, on), cuda, tmp_path / str(on), Watch()) for on in (False, None)]
+    records = [execute(one_run(tiny, model, cuda_graph=on), cuda, tmp_path / str(on), Watch()) for on in (False, None)]
     assert records[1].metrics is not None, records[1].failure
     assert [record.execution.cuda_graph for record in records] == [False, True]
     assert records[0].metrics == records[1].metrics

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from test_train import CPU, StopAt, metrics, one_run
+from tiny_runs import CPU, StopAt, metrics, one_run
 from torch import nn
 
 import datasets
@@ -230,8 +230,7 @@ def test_other_batches_are_no_matter(tiny, normalised, tmp_path, images, batch_s
 def test_an_evaluation_of_one_image_is_tried_where_there_will_be_one(tiny, plugin, tmp_path, evaluation_batch, status):
     """Of 50 images to validate with, or of 60 to test with, one is left; a network without that image's axis then."""
     name, steps = registered(f"squeezed-{evaluation_batch}", lambda n, y: y.squeeze()), []
-    protocol = load_protocol(str(tiny)).with_settings(evaluation_batch=evaluation_batch)
-    (run,) = plan_runs([PlanPart(models=[name], tasks=["mnist-scale-28+"])], [0], protocol)
+    run = one_run(tiny, name, evaluation_batch=evaluation_batch)
     record = execute(run, CPU, tmp_path, Watch(on_step=lambda *at: steps.append(at)))
     assert (record.status, len(steps)) == (status, 0 if status == "failed" else 9)
     if status == "failed":
@@ -246,25 +245,13 @@ def test_an_optimizer_that_cannot_be_is_said_before_the_first_step(tiny, plugin,
     assert (record.status, steps) == ("failed", []) and "epsilon" in record.failure.message
 
 
-class Asked:
-    """Counts the questions, and says yes from the n-th on."""
-
-    def __init__(self, n):
-        self.left = n
-
-    def __call__(self):
-        self.left -= 1
-        return self.left <= 0
-
-
 @pytest.mark.parametrize(("asked", "epoch", "step"), [(5, 0, 3), (3 * 3 + 3 * 5 + 4, 3, 0)])
 def test_an_evaluation_is_left_between_batches_and_nothing_else_is_done_again(tiny, plugin, tmp_path, asked, epoch, step):
     """Validated are 5 batches after 3 steps of each of 3 epochs, then tested 6. Random draws go on where they were."""
-    protocol = load_protocol(str(tiny)).with_settings(evaluation_batch=10)
-    (run,) = plan_runs([PlanPart(models=["tiny-net"], tasks=["mnist-scale-28+"])], [0], protocol)
+    run = one_run(tiny, evaluation_batch=10)
     whole, steps = execute(run, CPU, tmp_path / "whole", Watch()), []
     with pytest.raises(Stopped):
-        execute(run, CPU, tmp_path, Watch(should_stop=Asked(asked)))
+        execute(run, CPU, tmp_path, Watch(should_stop=StopAt(asked)))
     checkpoint = Checkpoint(tmp_path, run.id)
     progress = _state(checkpoint.path.read_bytes())["progress"]
     assert (progress["epoch"], progress["step"]) == (epoch, step)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_train import CPU, metrics, resumed
+from tiny_runs import CPU, metrics, resumed
 
 import models
 from bench.machine.device import is_out_of_memory
