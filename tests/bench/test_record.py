@@ -13,11 +13,10 @@ from command_line import call
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import record as frames
 from bench.errors import BenchError
 from bench.plan import PlanPart, Run, plan_runs
 from bench.protocol import Protocol, load_protocol
-from bench.record import check_frames, failed_record, frame
+from bench.record import _limits, check_frames, failed_record, frame
 from leaderboard.errors import RecordError, one_line
 from leaderboard.records.store import read_record, write_record
 
@@ -100,13 +99,13 @@ def test_a_path_that_the_file_system_cannot_hold_is_known_before_training(tmp_pa
     assert "shorter --results DIR" in message
     with pytest.raises((RecordError, OSError)):
         write_record(deep, failed_record(RUN, torch.device("cpu"), "kind", "message", []))
-    monkeypatch.setattr(frames, "_limits", lambda results: (50, 4096))  # an encrypted folder's names are shorter, say
+    monkeypatch.setattr("bench.record._limits", lambda results: (50, 4096))  # an encrypted folder's names are shorter, say
     assert "its file's name is" in refusal([RUN], tmp_path)
 
 
 @pytest.mark.parametrize("where", ["", "a/b/c", "x" * 5000, "\udcff"])
 def test_the_limits_are_those_of_the_folder_there_is(tmp_path, where):
-    assert frames._limits(tmp_path / where) == (os.pathconf(tmp_path, "PC_NAME_MAX"), os.pathconf(tmp_path, "PC_PATH_MAX"))
+    assert _limits(tmp_path / where) == (os.pathconf(tmp_path, "PC_NAME_MAX"), os.pathconf(tmp_path, "PC_PATH_MAX"))
 
 
 def test_the_command_line_says_so_in_one_line_and_leaves_nothing(tmp_path, capsys):
