@@ -111,7 +111,7 @@ class SteerableFilters(nn.Module):
         basis = steerable_basis(size, scales, effective_size, max_order, mult)[1]
         for s, functions in enumerate(basis):
             self.register_buffer(f"basis_{s}", functions, persistent=False)
-        self.bank = FilterBank(basis) if max_order is not None else None  # what is made of products has ways of its own
+        self.bank = FilterBank(basis) if max_order is not None else None  # what is made of products has algorithms of its own
 
     def forward(self, weight: Tensor) -> list[Tensor]:
         """Return for each scale sum_f w[..., f] B[f, s] at its own support: (..., k_s, k_s)."""
