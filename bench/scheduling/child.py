@@ -74,10 +74,9 @@ def _do(job: messages.Job, ended: threading.Event, answers: BinaryIO) -> None:
         say(messages.RunFailed(failure.kind, failure.message, failure.traceback_tail))
         return
     watch = Watch(on_step, ended.is_set, lambda text: say(messages.Note(text)))
-    if ended.is_set():  # the parent was killed: somebody else may be through with the run before a first step is made here
-        say(messages.RunStopped())
-        return
     try:
+        if ended.is_set():  # the parent was killed: somebody else may be through with the run before a first step is made here
+            raise Stopped
         say(messages.RunFinished(execute(run, device, Path(job.results), watch, job.jobs)))
     except Stopped:
         say(messages.RunStopped())
