@@ -102,21 +102,21 @@ def steered_row(channels_in: int, channels_out: int, extent: int, stride: int, s
     def made(convolve: Callable[[Tensor, Tensor], Tensor], maps: Tensor, weight: Tensor) -> Tensor:
         return convolve(maps, compose(weight, functions, functions))
 
-    ways: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    algorithms: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
         "direct": partial(made, partial(F.conv2d, stride=stride, padding=size // 2)),
         "separable": lambda maps, weight: separable_conv2d(maps, weight, functions, functions, stride),
     }
     _, points_tile = winograd_cost(sizes, (functions, functions))
     if stride == 1:
-        ways["Fourier"] = partial(made, partial(fourier, tile=tile))
+        algorithms["Fourier"] = partial(made, partial(fourier, tile=tile))
         if points_tile is not None:
-            ways["Winograd"] = lambda maps, weight: winograd_conv2d(maps, weight, functions, functions, points_tile)
+            algorithms["Winograd"] = lambda maps, weight: winograd_conv2d(maps, weight, functions, functions, points_tile)
     maps = from_hwnc(torch.randn(extent, extent, 4, channels_in)).requires_grad_()  # as they lie in networks
     weight = torch.randn(channels_out, channels_in, 3, 3, requires_grad=True)
-    samples = [{name: seconds(way, maps, weight) for name, way in ways.items()} for _ in range(REPEATS + 1)][1:]
+    samples = [{name: seconds(convolve, maps, weight) for name, convolve in algorithms.items()} for _ in range(REPEATS + 1)][1:]
     cells = [str(cell) for cell in (channels_in, channels_out, extent, stride, size)]
     for name in ("direct", "Fourier", "separable", "Winograd"):
-        cells.append(f"{1000 * statistics.median(sample[name] for sample in samples):.0f}" if name in ways else "-")
+        cells.append(f"{1000 * statistics.median(sample[name] for sample in samples):.0f}" if name in algorithms else "-")
     return f"| {' | '.join(cells)} |"
 
 

@@ -9,10 +9,10 @@ images never wrong.) Each realization shifts all its models together, and each r
 percentage points. The wrong answers go through the very functions that the board uses.
 
 Printed per scenario: the share of boards with any rank that the truth does not bear out (family-wise error; at most 5 % is
-claimed); how many 95 % intervals hold the truth, of means and of differences; power, the share of truly different pairs told
-apart. In brackets the same for what was not chosen: a paired t (t) and the exact sign-flip test (flip), Holm-corrected alike;
-percentile intervals from 400 draws of the two-level bootstrap (boot; images drawn in their normal limit). ± is two standard
-errors of the simulation itself.
+claimed); how many 95 % intervals hold the truth, of means and of differences; power, the share of truly different pairs found
+significantly different. In brackets the same for what was not chosen: a paired t (t) and the exact sign-flip test (flip),
+Holm-corrected alike; percentile intervals from 400 draws of the two-level bootstrap (boot; images drawn in their normal limit).
+± is two standard errors of the simulation itself.
 """
 
 from __future__ import annotations
@@ -134,9 +134,9 @@ def judge(scenario: Scenario, runs: list[RunResult], tally: Tally) -> None:
     for test, p_values in verdicts.items():
         differ = [truth[c.a] != truth[c.b] for c in comparisons]
         right_way = [(c.difference > 0) == (truth[c.a] > truth[c.b]) for c in comparisons]
-        told = [p < 0.05 for p in p_values]
-        tally.found[test] += [t and way for t, way, real in zip(told, right_way, differ, strict=True) if real]
-        tally.false[test] += any(t and not (real and way) for t, way, real in zip(told, right_way, differ, strict=True))
+        significant = [p < 0.05 for p in p_values]
+        tally.found[test] += [t and way for t, way, real in zip(significant, right_way, differ, strict=True) if real]
+        tally.false[test] += any(t and not (real and way) for t, way, real in zip(significant, right_way, differ, strict=True))
     rank = ranks(list(table), comparisons)
     tally.wrong_ranks += any(rank[m] > 1 + sum(truth[o] < truth[m] for o in table) for m in table)
 
