@@ -66,22 +66,7 @@ def train(run: Run, device: torch.device, checkpoint: Checkpoint, watch: Watch) 
         progress.best_epoch = recipe.epochs - 1
     else:
         restore(network, progress.best_weights, first_images(training, recipe.batch_size).images)
-
-    weights, test = state_of(network), load_split(run, "test", device)
-    started = time.perf_counter()
-    answers = trainer.answers(test.images).cpu()
-    seconds = time.perf_counter() - started
-    _check_answers(int((answers == NO_ANSWER).sum()), len(answers), "test")
-    return Trained(
-        progress=progress,
-        parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
-        answers=answers,
-        labels=test.labels.cpu(),
-        test_seconds=seconds,
-        weights=weights,
-        graphed=steps.captured,
-        evaluation_batch=evaluation.batch,
-    )
+    return _test(trainer, load_split(run, "test", device))
 
 
 def _train_and_validate(trainer: Trainer, training: Split, validation: Split | None) -> None:
@@ -114,6 +99,25 @@ def _select(progress: Progress, network: nn.Module, error: float) -> None:
         progress.best_error, progress.best_epoch = error, progress.epoch
         progress.best_weights = state_of(network)
     progress.validation_error_curve.append(error)
+
+
+def _test(trainer: Trainer, test: Split) -> Trained:
+    """Answer the test images, once, with the network as it is now."""
+    network = trainer.steps.network
+    weights, started = state_of(network), time.perf_counter()
+    answers = trainer.answers(test.images).cpu()
+    seconds = time.perf_counter() - started
+    _check_answers(int((answers == NO_ANSWER).sum()), len(answers), "test")
+    return Trained(
+        progress=trainer.progress,
+        parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
+        answers=answers,
+        labels=test.labels.cpu(),
+        test_seconds=seconds,
+        weights=weights,
+        graphed=trainer.steps.captured,
+        evaluation_batch=trainer.evaluation.batch,
+    )
 
 
 def _check_answers(missing: int, count: int, where: str) -> None:
