@@ -69,7 +69,7 @@ class Selection:
     parts: Sequence[PlanPart]
     protocol: Protocol | None
     realizations: Sequence[int] | None
-    plan_realizations: Sequence[int] | None = None
+    plan_realizations: Sequence[int] | None
 
 
 def select(request: RunRequest) -> Selection:

@@ -42,7 +42,7 @@ def enter() -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(print_error("interrupted", MORE_TO_DO))
     except (Exception, SystemExit) as error:
-        sys.exit(print_error(describe(error)))
+        sys.exit(print_error(describe_error(error)))
     main()
     sys.exit(0)
 
@@ -60,7 +60,7 @@ def message_of(error: BaseException) -> str:
     return str(best_effort(str, error, otherwise=""))
 
 
-def describe(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """One line on an exception that nobody foresaw, or on a package that is missing or broken."""
     message_of(error)
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]

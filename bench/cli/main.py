@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from bench.cli.catch_all import describe, message_of, print_error
+from bench.cli.catch_all import describe_error, message_of, print_error
 from bench.cli.compare import compare
 from bench.cli.data import data
 from bench.cli.equivariance import equivariance
@@ -69,7 +69,7 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return print_error("interrupted; what is done is saved, the same command goes on from here", MORE_TO_DO)
     except (Exception, SystemExit) as error:  # the net: nobody foresaw it
-        return print_error(describe(error))
+        return print_error(describe_error(error))
     return result if isinstance(result, int) else 0
 
 

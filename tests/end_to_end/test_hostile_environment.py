@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny import PLUGIN, TINY
 
 from datasets.paths import cache_folder
 
@@ -102,10 +101,8 @@ ENVIRONMENTS = {
 
 
 @pytest.fixture
-def here(tmp_path):
+def here(workplace, tmp_path):
     """A protocol and a plugin, and what makes the surroundings hostile."""
-    (tmp_path / "tiny.yaml").write_text(TINY)
-    (tmp_path / "my_net.py").write_text(PLUGIN)
     (tmp_path / ("y" * 200)).mkdir()
     (tmp_path / "read-only").mkdir(mode=0o555)
     (tmp_path / "ÿ 网").mkdir()
@@ -113,7 +110,7 @@ def here(tmp_path):
     for name in ("models/__init__.py", "datasets.py", "leaderboard.py"):
         (tmp_path / "strange" / name).write_text("1 / 0\n")
     subprocess.run(["git", "init", "-q", tmp_path / "other"], check=True)
-    return tmp_path
+    return workplace
 
 
 def start(here, changes, *words):

@@ -7,7 +7,7 @@ import sys
 import pytest
 from command_line import ROOT, call
 
-from bench.cli.catch_all import describe
+from bench.cli.catch_all import describe_error
 
 NEED_TORCH = (
     "run --model cnn --task mnist-scale-28",
@@ -145,4 +145,4 @@ def test_the_line_names_the_plugin_rather_than_the_library_below_it(tmp_path):
     exec(compile((tmp_path / "my_net.py").read_text(), str(tmp_path / "my_net.py"), "exec"), space)
     with pytest.raises(ValueError) as raised:
         space["build"]()
-    assert f"({tmp_path / 'my_net.py'}:4)" in describe(raised.value)
+    assert f"({tmp_path / 'my_net.py'}:4)" in describe_error(raised.value)
