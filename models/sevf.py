@@ -254,7 +254,7 @@ class VectorBatchNorm(nn.Module):
             variance = lengths.var(dim=(0, 2, 3), correction=0, keepdim=True)
             count = lengths.numel() // lengths.shape[1]
             with torch.no_grad():
-                self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
+                self.running_var.lerp_((variance * (count / (count - 1))).to(self.running_var.dtype), self.momentum)
         return vectors / (variance + self.eps).sqrt()
 
 

@@ -73,6 +73,17 @@ def test_walk(name, task):
             assert parameter.grad.any(), key
 
 
+@pytest.mark.parametrize(("name", "task"), [pair for pair in WALK if pair[1] == "mnist-scale-28"])
+def test_trains_with_precision_bf16(name, task):
+    """As the protocol setting does it: what layers keep, running statistics above all, stays in float32."""
+    net = network(name, task).train()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = F.cross_entropy(net(images(3)), torch.arange(3))
+    loss.backward()
+    assert loss.isfinite()
+    assert {value.dtype for value in net.state_dict().values() if value.is_floating_point()} == {torch.float32}
+
+
 @pytest.mark.parametrize(("name", "task"), WALK)
 def test_the_seed_alone_decides_the_parameters(name, task):
     """No hidden state: another network built in between, or another thread count, changes nothing."""
