@@ -91,9 +91,9 @@ def _of_realizations(found: Comparison, table: Table, a: str, b: str) -> list[st
     low, high = sorted((sign * found.interval.low, sign * found.interval.high))
     better = b if sign * found.difference > 0 else a
     verdict = (
-        f"told apart: {better} is better"
+        f"significantly different: {better} is better"
         if found.significant
-        else "not told apart by these data, which does not make them equal"
+        else "not significantly different on these data, which does not make them equal"
     )
     flips = "not computed" if found.p_sign_flip is None else probability(found.p_sign_flip)
     needed = [realizations_needed(found.evidence, alpha) for alpha in (1 - LEVEL, (1 - LEVEL) / pairs)]

@@ -46,11 +46,11 @@ def gpu_state(device: torch.device, when: Literal["before", "busy", "after"]) ->
     return DeviceState(when=when, **{name: state[name] for name in DeviceState.model_fields if name != "when"})
 
 
-def taints(states: Sequence[DeviceState], others_share: float | None) -> list[str]:
-    """Everything that may have slowed a timing down, one line each. `others_share` is None where it does not matter."""
+def taints(states: Sequence[DeviceState], background_load: float | None) -> list[str]:
+    """Everything that may have slowed a timing down, one line each. `background_load` is None where it does not matter."""
     found = []
-    if others_share is not None and others_share > OTHERS_ALLOWED:
-        found.append(f"other processes used {others_share:.0%} of the processors")
+    if background_load is not None and background_load > OTHERS_ALLOWED:
+        found.append(f"other processes used {background_load:.0%} of the processors")
     for state in states:
         if state.other_processes is None or state.throttle_reasons is None:
             found.append(f"{state.when}: the driver does not say who else is on the card, or whether it is held back")

@@ -30,13 +30,13 @@ def test_two_models_on_six_realizations(folder, capsys):
     assert "mnist-scale-28, protocol paper" in said
     assert "a - c: −6.97 percentage points" in said
     assert "n = 6 shared realizations" in said
-    assert "verdict: told apart: a is better" in said
+    assert "verdict: significantly different: a is better" in said
     assert "0.031 by signs" in said or "0.031 by sign flips alone (never below 0.031)" in said
     _, turned, _ = call(capsys, "compare", "c", "a", "--records", folder)
     assert "c - a: +6.97" in turned
-    assert "told apart: a is better" in turned
+    assert "significantly different: a is better" in turned
     _, close, _ = call(capsys, "compare", "a", "b", "--records", folder)
-    assert "not told apart by these data, which does not make them equal" in close
+    assert "not significantly different on these data, which does not make them equal" in close
     assert "80 % power takes" in close
 
 
