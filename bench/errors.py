@@ -23,7 +23,7 @@ class Diverged(ArithmeticError):
 
 
 class NotSaved(BenchError):
-    """A run's state could not be written. The run fails, the others go on; repeated, it goes on from the last state saved."""
+    """A run's state could not be written. The run fails, the others go on; repeated, it resumes from the last state saved."""
 
 
 def best_effort(ask: Callable[..., Any], *arguments: Any, otherwise: Any = None) -> Any:

@@ -24,7 +24,7 @@ from datasets.errors import DataError
 TIMEOUT = 30  # seconds without a sign of life of a server that can be reached
 HEAD = 1 << 16  # bytes by which the file is known
 OK, PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE = 200, 206, 416
-KEPT = "what has come is kept, the same command goes on from there"
+KEPT = "what has come is kept, the same command resumes"
 
 
 @dataclass(frozen=True)

@@ -65,9 +65,9 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
     except (BenchError, ModelError, DataError, RecordError) as error:
         return print_error(message_of(error))
     except Stopped as stopped:
-        return print_error(f"stopped ({stopped}); what is done is saved, the same command goes on from here", MORE_TO_DO)
+        return print_error(f"stopped ({stopped}); what is done is saved, the same command resumes", MORE_TO_DO)
     except (KeyboardInterrupt, typer.Abort):
-        return print_error("interrupted; what is done is saved, the same command goes on from here", MORE_TO_DO)
+        return print_error("interrupted; what is done is saved, the same command resumes", MORE_TO_DO)
     except (Exception, SystemExit) as error:  # the net: nobody foresaw it
         return print_error(describe_error(error))
     return result if isinstance(result, int) else 0

@@ -31,7 +31,7 @@ def run(
     device: Device = "auto",
     results: Annotated[Path, Option(help="Where records, checkpoints and the board of these runs go.")] = Path("results"),
     plugin: Plugin = None,
-    time_budget: Annotated[str | None, Option(help="Stop cleanly after this time, e.g. 9m; run again to go on.")] = None,
+    time_budget: Annotated[str | None, Option(help="Stop cleanly after this time, e.g. 9m; run again to resume.")] = None,
     batch_split: Annotated[
         int | None,
         Option(min=1, max=LARGEST, help="stl10+: send each batch through the network in so many parts, to save memory."),
@@ -148,6 +148,6 @@ def _report(done: Outcome, results: Path, stop: StopRequest, commands: Mapping[s
     for record in done.bad:
         print(f"{record.status}: {record.run_id}; to repeat: {commands[record.run_id]}", file=sys.stderr)
     if done.stopped:
-        print(f"stopped ({stop.reason}); what is done is saved, the same command goes on from here", file=sys.stderr)
+        print(f"stopped ({stop.reason}); what is done is saved, the same command resumes", file=sys.stderr)
         return MORE_TO_DO
     return 1 if done.bad else 0

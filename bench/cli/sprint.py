@@ -10,7 +10,7 @@ from typer import Option
 
 def sprint(
     budget: Annotated[str, Option(help="Time for everything, e.g. 14m.")],
-    out: Annotated[Path, Option(help="Where everything goes; the same folder again goes on from there.")] = Path("sprint"),
+    out: Annotated[Path, Option(help="Where everything goes; the same folder again resumes.")] = Path("sprint"),
     device: Annotated[str, Option(help="auto, cpu or cuda:N.")] = "auto",
     task: Annotated[
         list[str] | None, Option(help="Tasks of the runs; a glob. Repeatable. Default: MNIST-scale, 28 pixels first.")

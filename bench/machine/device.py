@@ -30,7 +30,7 @@ def choose_device(name: str = "auto") -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name not in ("cpu", *cards, *(["cuda"] if cards else [])):
-        raise BenchError(f"device {name!r} is not to be had here; try --device {' or '.join(['auto', 'cpu', *cards])}")
+        raise BenchError(f"device {name!r} is unavailable here; try --device {' or '.join(['auto', 'cpu', *cards])}")
     return torch.device(name)
 
 

@@ -154,7 +154,7 @@ class Driver:
         """Heed what the workers have said; the records of the runs that they have ended."""
         for slot in self.slots:
             if slot.run is not None and self.queue.leases.lost(slot.run.id):
-                self.display.say(f"{slot.run.id}: another worker took this one for dead and goes on with the run")
+                self.display.say(f"{slot.run.id}: another worker took this one for dead and resumes the run")
                 self._take_back(slot, slot.run)
             for message in slot.worker.receive() if slot.worker is not None else []:
                 record = self.handle_message(slot, message)
@@ -196,10 +196,10 @@ class Driver:
             self.display.say(str(error))
 
     def _died(self, slot: Slot, run: Run, died: messages.WorkerDied) -> Record | None:
-        """A lost machine is no fault of the run's, which goes on elsewhere; a process that dies is taken for one."""
+        """A lost machine is no fault of the run's, which resumes elsewhere; a process that dies is taken for one."""
         self.losses[run.id] = self.losses.get(run.id, 0) + 1
         if died.machine_lost and self.losses[run.id] <= MOST_LOSSES:
-            self.display.say(f"{run.id}: {died.reason}; it goes on elsewhere from its last checkpoint")
+            self.display.say(f"{run.id}: {died.reason}; it resumes elsewhere from its last checkpoint")
             self._take_back(slot, run)
             return None
         slot.run = None

@@ -68,7 +68,7 @@ class Queue:
             record = other
         finally:
             self.leases.release(run.id)
-        if record.status != "failed":  # a failed run goes on from its state when it is repeated
+        if record.status != "failed":  # a failed run resumes from its state when it is repeated
             remove_checkpoint(self.results, run.id)
         return record
 

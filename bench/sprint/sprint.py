@@ -18,7 +18,7 @@ from bench.scheduling.stop import MORE_TO_DO, StopRequest
 from bench.sprint import summary
 from bench.sprint.archive import ARCHIVE, archive
 from bench.sprint.schedule import PACKING, time_limit
-from bench.sprint.step import MIN_SECONDS, Outcome, Step, run_step
+from bench.sprint.step import MIN_SECONDS, Step, StepOutcome, run_step
 from leaderboard.errors import RecordError
 
 
@@ -30,7 +30,7 @@ def sprint(folder: Path, steps: Sequence[Step], budget: float, identity: str, st
     """
     started, before = time.monotonic(), summary.done_before(folder, identity) if identity else {}
     about = {"identity": identity, "budget_seconds": budget, "started": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"}
-    outcomes: list[Outcome] = []
+    outcomes: list[StepOutcome] = []
     for index, step in enumerate(steps):
         seconds = time_limit(steps, index, budget, budget - (time.monotonic() - started), PACKING)
         log = folder / "logs" / f"{index + 1}-{re.sub(r'[^a-z0-9]+', '-', step.name.lower())}.log"
@@ -49,13 +49,15 @@ def sprint(folder: Path, steps: Sequence[Step], budget: float, identity: str, st
     return 0 if all(outcome.outcome in summary.DONE for outcome in outcomes) else MORE_TO_DO
 
 
-def _outcome(step: Step, seconds: float, log: Path, before: dict[str, Outcome], stop: StopRequest, number: str) -> Outcome:
+def _outcome(
+    step: Step, seconds: float, log: Path, before: dict[str, StepOutcome], stop: StopRequest, number: str
+) -> StepOutcome:
     if step.name in before and not step.again:
         outcome = replace(before[step.name], outcome="done before")
     elif stop():
-        outcome = Outcome(step.name, "stopped")
+        outcome = StepOutcome(step.name, "stopped")
     elif seconds < MIN_SECONDS:
-        outcome = Outcome(step.name, "not begun: no time left")
+        outcome = StepOutcome(step.name, "not begun: no time left")
     else:
         print(f"{number} {step.name}: at most {seconds:.0f} s; log: {log}", flush=True)
         outcome = run_step(step, seconds, log, stop)

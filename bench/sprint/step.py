@@ -40,7 +40,7 @@ class Step:
 
 
 @dataclass
-class Outcome:
+class StepOutcome:
     """How a step ended: ok, time up (there is more to do), failed: …, time limit, stopped, not begun: …, done before."""
 
     name: str
@@ -56,10 +56,10 @@ class Outcome:
         return self.outcome.startswith("failed") or self.outcome == "time limit"
 
 
-def run_step(step: Step, seconds: float, log: Path, stop: Callable[[], bool]) -> Outcome:
+def run_step(step: Step, seconds: float, log: Path, stop: Callable[[], bool]) -> StepOutcome:
     """Do it within so many seconds; every command is tried, whatever became of the one before, and nothing is raised."""
     started, worst = time.monotonic(), "ok"
-    outcome = Outcome(step.name, worst, limit=seconds)
+    outcome = StepOutcome(step.name, worst, limit=seconds)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:
         for command in step.commands:

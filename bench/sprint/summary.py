@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.sprint.step import Outcome
+from bench.sprint.step import StepOutcome
 from leaderboard.errors import one_line
 from leaderboard.records.atomic import write_atomically
 
 DONE = ("ok", "done before")
 
 
-def write(folder: Path, about: dict[str, Any], outcomes: Sequence[Outcome]) -> None:
+def write(folder: Path, about: dict[str, Any], outcomes: Sequence[StepOutcome]) -> None:
     """Write both files anew, each atomically. Raises RecordError."""
     steps = [vars(outcome) for outcome in outcomes]
     write_atomically(folder / "summary.json", (json.dumps({**about, "steps": steps}, indent=1) + "\n").encode())
@@ -28,17 +28,17 @@ def write(folder: Path, about: dict[str, Any], outcomes: Sequence[Outcome]) -> N
     write_atomically(folder / "summary.md", "\n".join(["# A sprint", "", *head, "", *rows, ""]).encode())
 
 
-def done_before(folder: Path, identity: str) -> dict[str, Outcome]:
+def done_before(folder: Path, identity: str) -> dict[str, StepOutcome]:
     """The steps that an earlier sprint in this folder finished with the same code on the same device, by name."""
     try:
         found = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        steps = [Outcome(**step) for step in found["steps"]] if found["identity"] == identity else []
+        steps = [StepOutcome(**step) for step in found["steps"]] if found["identity"] == identity else []
     except (OSError, ValueError, TypeError, KeyError):
         return {}
     return {step.name: step for step in steps if step.outcome in DONE}
 
 
-def show(outcomes: Sequence[Outcome]) -> None:
+def show(outcomes: Sequence[StepOutcome]) -> None:
     """Print the table."""
     print(f"{'step':<20} {'outcome':<24} {'seconds':>7} {'limit':>6}")
     for o in outcomes:

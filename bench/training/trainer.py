@@ -117,7 +117,7 @@ def start_or_resume(
             said = f"{error}; it is kept as {checkpoint.set_aside(path)}"
         except UnreadableCheckpoint as error:
             said = str(error)
-        say(f"{said}; {run.id} goes on from the one before, or else from the beginning")
+        say(f"{said}; {run.id} resumes from the one before, or else from the beginning")
     sanity_check(run, device, training, evaluated, say)
     reset_peak_memory(device)
     network, optimizer = build_network_and_optimizer(run, device)

@@ -256,7 +256,7 @@ def test_a_connection_cut_anywhere_costs_nothing(how: str, cut: int, serve: Any,
         if had:
             part.write_bytes(max(had, part.read_bytes() if part.exists() else b"", key=len))
             come = part.stat().st_size
-        with pytest.raises(datasets.DataError, match="what has come is kept, the same command goes on from there"):
+        with pytest.raises(datasets.DataError, match="what has come is kept, the same command resumes"):
             download(wanted(address), part)
         kept = part.read_bytes() if part.exists() else b""
         assert DATA.startswith(kept) and len(kept) >= come

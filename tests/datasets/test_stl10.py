@@ -152,7 +152,7 @@ def test_download(tiny, serve, cache):
 def test_a_cut_download_goes_on(tiny, serve, cache):
     data = archive(tiny)
     asked = serve(data, cut=1000)
-    with pytest.raises(datasets.DataError, match=r"cut after 1,000 of .* goes on from there|goes on from there"):
+    with pytest.raises(datasets.DataError, match=r"cut after 1,000 of .* same command resumes"):
         datasets.prepare(["stl10+"])
     datasets.prepare(["stl10+"])
     assert asked == [None, "bytes=1000-"]

@@ -1,6 +1,6 @@
 """The Slurm engine: one array of jobs, each a local engine in the same results folder; leases keep them apart.
 
-A job that reaches its time limit is submitted again by submitit and goes on from the checkpoints. Records are read from the
+A job that reaches its time limit is submitted again by submitit and resumes from the checkpoints. Records are read from the
 results folder, which the machines share; submitit's own files lie in `results`/.slurm, which only its owner may open, since
 submitit pickles.
 """

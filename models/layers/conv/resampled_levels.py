@@ -34,7 +34,7 @@ class Level(NamedTuple):
     place: Place | None = None
 
 
-class Matrices(NamedTuple):
+class LevelMatrices(NamedTuple):
     """The transforms of a set of levels: of the maps, of the filters' taps, and back."""
 
     along_columns: Tensor  # (2 R+, W): the real parts of all levels, then the imaginary ones
@@ -59,7 +59,9 @@ def convolve_levels(maps: Tensor, filters: Tensor, levels: Sequence[Level], exte
 
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)  # kept for training steps, even when an evaluation is the first to ask
-def _matrices(levels: tuple[tuple[ResampledAxis, ResampledAxis], ...], dtype: torch.dtype, device: torch.device) -> Matrices:
+def _matrices(
+    levels: tuple[tuple[ResampledAxis, ResampledAxis], ...], dtype: torch.dtype, device: torch.device
+) -> LevelMatrices:
     """Made in float64 and rounded once."""
     exact, host = torch.float64, torch.device("cpu")
     before = [before_transform(*level, exact, host) for level in levels]
@@ -74,7 +76,7 @@ def _matrices(levels: tuple[tuple[ResampledAxis, ResampledAxis], ...], dtype: to
     def rounded(matrix: Tensor) -> Tensor:
         return matrix.to(device=device, dtype=dtype)
 
-    return Matrices(
+    return LevelMatrices(
         rounded(columns),
         tuple(rounded(one.along_rows) for one in before),
         rounded(torch.cat(filters)),
@@ -89,7 +91,7 @@ class _LevelProducts(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, pixels: Tensor, own: Tensor, matrices: Matrices, places: Sequence[Place | None], extents: tuple[int, int]
+        ctx: Any, pixels: Tensor, own: Tensor, matrices: LevelMatrices, places: Sequence[Place | None], extents: tuple[int, int]
     ) -> Tensor:
         (height, _, n, c), o = pixels.shape, own.shape[1]
         by_column = torch.bmm(matrices.along_columns.expand(height, -1, -1), pixels.flatten(2))
@@ -134,7 +136,7 @@ class _LevelProducts(torch.autograd.Function):
         return of_pixels.view(pixels), of_own, None, None, None
 
 
-def _parts(matrices: Matrices, values: Tensor, by_column: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
+def _parts(matrices: LevelMatrices, values: Tensor, by_column: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Of each level: its number, its entries of (F+, N, C), and its columns of (2H, R+, N*C) as a matrix (2H, R*N*C)."""
     columns = by_column.split(matrices.frequencies, dim=1)
     for level, (part, seen) in enumerate(zip(values.split(matrices.entries), columns, strict=True)):
@@ -147,7 +149,7 @@ def _targets(result: Tensor, places: Sequence[Place | None]) -> list[Tensor]:
     return [part if place is None else part[place] for part, place in zip(parts, places, strict=True)]
 
 
-def _combined(matrices: Matrices, own: Tensor) -> Tensor:
+def _combined(matrices: LevelMatrices, own: Tensor) -> Tensor:
     """The transforms of filters (1 or L, O*C, J): (F+, O*C)."""
     if len(own) == 1:
         return matrices.filters @ own[0].mT
@@ -157,7 +159,7 @@ def _combined(matrices: Matrices, own: Tensor) -> Tensor:
     return result
 
 
-def _uncombined(matrices: Matrices, of_responses: Tensor, shape: torch.Size) -> Tensor:
+def _uncombined(matrices: LevelMatrices, of_responses: Tensor, shape: torch.Size) -> Tensor:
     """The transpose of `_combined`, in the shape of the weights."""
     if shape[0] == 1:
         return (of_responses.mT @ matrices.filters).view(shape)

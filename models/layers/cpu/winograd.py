@@ -23,7 +23,7 @@ from torch import Tensor
 
 from models.layers.conv import Sizes
 from models.layers.conv.separable import Functions, without_common_zeros
-from models.layers.cpu.winograd_tiles import POINTS, Axis, Matrices, matrices_of, places, tiled_shape
+from models.layers.cpu.winograd_tiles import POINTS, Axis, TileMatrices, matrices_of, places, tiled_shape
 from models.layers.layout import from_hwnc, to_hwnc
 
 # Evaluated filters and maps are made, read and thrown away, which takes as long as so many operations of a direct convolution
@@ -114,7 +114,7 @@ class _WinogradConv(torch.autograd.Function):
         return torch.bmm(along_columns.maps.mT.expand(height, -1, -1), by_column).view(pixels), of_weight, None, None
 
 
-def _values_of_maps(pixels: Tensor, along_rows: Matrices, along_columns: Matrices, q: int, p: int) -> Tensor:
+def _values_of_maps(pixels: Tensor, along_rows: TileMatrices, along_columns: TileMatrices, q: int, p: int) -> Tensor:
     """(H, W, N, C) -> (Q*P, tiles * N, C)."""
     height, c = len(pixels), pixels.shape[3]
     by_column = torch.bmm(along_columns.maps.expand(height, -1, -1), pixels.flatten(2)).view(height, q, -1)

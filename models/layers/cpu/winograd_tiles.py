@@ -46,7 +46,7 @@ class Axis(NamedTuple):
         return math.ceil(self.extent / (self.tile * self.dilation))
 
 
-class Matrices(NamedTuple):
+class TileMatrices(NamedTuple):
     """What takes functions' weights to values at the points, maps to values, and values to tiles."""
 
     filters: Tensor  # (P, A)
@@ -56,7 +56,7 @@ class Matrices(NamedTuple):
 
 @lru_cache(maxsize=256)
 @torch.inference_mode(False)  # kept for training steps, even when an evaluation is the first to ask
-def matrices_of(axis: Axis, dtype: torch.dtype, device: torch.device) -> Matrices:
+def matrices_of(axis: Axis, dtype: torch.dtype, device: torch.device) -> TileMatrices:
     """One axis' matrices, made in float64 and rounded once."""
     taps, p = len(axis.functions[0]), axis.points
     points = torch.tensor(POINTS[p], dtype=torch.float64)
@@ -81,7 +81,7 @@ def matrices_of(axis: Axis, dtype: torch.dtype, device: torch.device) -> Matrice
                 if 0 <= pixel < axis.extent:
                     cut[:, t, phase, pixel] = analysis[:, tap]
     made = (filters, cut.flatten(0, 2), powers(axis.tile).mT)
-    return Matrices(*(matrix.to(device=device, dtype=dtype) for matrix in made))
+    return TileMatrices(*(matrix.to(device=device, dtype=dtype) for matrix in made))
 
 
 def tiled_shape(rows: Axis, columns: Axis, n: int, channels: int) -> tuple[int, ...]:

@@ -105,7 +105,7 @@ def test_a_process_whose_plugin_is_another_refuses_the_run(tiny, tmp_path, own_r
     ("change", "kind", "said"),
     [
         ({"plugin": "gone.py"}, "ModelError", "'gone.py' is not a Python file"),
-        ({"device": "cuda:7"}, "BenchError", "device 'cuda:7' is not to be had here"),
+        ({"device": "cuda:7"}, "BenchError", "device 'cuda:7' is unavailable here"),
         ({"run": {}}, "KeyError", "protocol"),
     ],
 )

@@ -281,7 +281,7 @@ sys.exit(sprint.sprint(Path({str(tmp_path)!r}), steps, 600, "", stop))
         (["--budget", "soon"], "give a number and a unit"),
         (["--budget", "5m", "--task", "cifar"], "unknown task"),
         (["--budget", "5m", "--protocol", "best"], "best"),
-        (["--budget", "5m", "--device", "tpu"], "is not to be had here"),
+        (["--budget", "5m", "--device", "tpu"], "is unavailable here"),
         (["--budget", "5m", "--task", "stl10+", "--protocol", "stl-100x"], "stl-100"),
         ([], "--budget"),
     ],
