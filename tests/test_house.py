@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+import datasets
+from leaderboard.board import readme
 from leaderboard.board.files import check_board
 from leaderboard.reading.folders import read_measurements
 from leaderboard.records.timing import Timing
 from leaderboard.timings.markdown import timings_markdown
+from models.registry import registration
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("bench", "models", "datasets", "leaderboard")
@@ -223,3 +226,9 @@ def test_lines_on_the_core_path_are_right_within_a_tenth():
     assert len(said) > 10
     assert {name: (said[name], lines) for name, lines in counted.items() if abs(said[name] - lines) > max(5, lines / 10)} == {}
     assert abs(total - sum(counted.values())) <= total / 10
+
+
+def test_the_floors_know_the_same_tasks():
+    """They never import one another, so each has a list of its own."""
+    assert set(datasets.TASKS) == set(registration.TASKS) >= set(readme.MNIST_SCALE_TASKS)
+    assert [task for task in datasets.TASKS if task.startswith("mnist-scale")] == list(readme.MNIST_SCALE_TASKS)
