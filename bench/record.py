@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from bench.errors import BenchError
 from bench.plan import Run
+from bench.results import run_record_path
 from leaderboard.errors import one_line
 from leaderboard.records.schema import (
     DataUsed,
@@ -28,7 +29,6 @@ from leaderboard.records.schema import (
     Timings,
 )
 from leaderboard.records.serialization import to_json
-from leaderboard.records.store import record_path
 
 if TYPE_CHECKING:
     import torch
@@ -64,7 +64,7 @@ def check_frames(runs: Iterable[Run], results: Path) -> None:
             raise BenchError(f"{_what(run)}: {_why(error)}; give it another value, or a shorter name") from error
         if not same:
             raise BenchError(f"{_what(run)}: its recipe or its command reads otherwise than it was written")
-        path = record_path(results.absolute(), record)
+        path = run_record_path(results.absolute(), run)
         name, whole = len(os.fsencode(path.name)) + TEMPORARY, len(os.fsencode(path)) + TEMPORARY
         if name > name_limit or whole > path_limit:
             which = f"its file's name is {name - name_limit}" if name > name_limit else f"its path is {whole - path_limit}"

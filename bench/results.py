@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bench.errors import BenchError, NotSaved
+from bench.plan import Run
 from leaderboard.records.atomic import link_target, temporary_file
+from leaderboard.records.store import path_of_run
 
 CHECKPOINTS = ".checkpoints"
 BYTES_NEEDED = 50_000_000  # free on its disk: asked before hours of work, not after
@@ -49,6 +51,11 @@ def previous_path(checkpoint: Path) -> Path:
 def weights_path(results: Path, run_id: str) -> Path:
     """The weights of a finished run."""
     return results / "weights" / f"{run_id}.pt"
+
+
+def run_record_path(results: Path, run: Run) -> Path:
+    """The record of a run, finished or failed."""
+    return path_of_run(results, run.protocol.name, run.task, run.model, run.id)
 
 
 def leases_folder(results: Path) -> Path:

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from bench.machine.source import commit
 from bench.plan import Run
+from bench.results import run_record_path
 from leaderboard.errors import NewerRecord, RecordError, one_line
 from leaderboard.reading.folders import read_all
 from leaderboard.records.schema import Record
-from leaderboard.records.store import path_of_run, read_record
+from leaderboard.records.store import read_record
 
 Commit = tuple[str | None, bool | None]
 
@@ -37,7 +38,7 @@ def newer_records(runs: Iterable[Run], results: Path) -> set[str]:
     newer = set()
     for run in runs:
         try:
-            read_record(path_of_run(results, run.protocol.name, run.task, run.model, run.id))
+            read_record(run_record_path(results, run))
         except NewerRecord:
             newer.add(run.id)
         except RecordError:

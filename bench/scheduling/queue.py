@@ -11,11 +11,11 @@ from tqdm import tqdm
 
 from bench.errors import best_effort
 from bench.plan import Run
-from bench.results import leases_folder, remove_checkpoint, runs_begun
+from bench.results import leases_folder, remove_checkpoint, run_record_path, runs_begun
 from bench.scheduling.leases import Leases
 from leaderboard.errors import NewerRecord, RecordError
 from leaderboard.records.schema import Record
-from leaderboard.records.store import path_of_run, read_record, set_aside, write_record
+from leaderboard.records.store import read_record, set_aside, write_record
 
 
 class Queue:
@@ -25,7 +25,7 @@ class Queue:
         self.results, self.leases = results, Leases(leases_folder(results))
         self.runs = {run.id: run for run in runs}
         self.pending = dict(self.runs)
-        self._failed_before = {run.id: best_effort(self._path(run).read_bytes) for run in runs}
+        self._failed_before = {run.id: best_effort(run_record_path(self.results, run).read_bytes) for run in runs}
 
     def take(self) -> Run | Record | None:
         """The next run, now leased; or the record of one that another worker has done; None: there is nothing to do now."""
@@ -82,22 +82,19 @@ class Queue:
 
     def _set_damaged_aside(self, run: Run) -> None:
         """Set a damaged record of the run aside: it is about to be done, by this worker alone, and needs the place."""
-        path = self._path(run)
+        path = run_record_path(self.results, run)
         try:
             read_record(path)
         except RecordError as error:
             if os.path.lexists(path) and not isinstance(error, NewerRecord):
                 tqdm.write(f"bench: {error}; kept as {set_aside(path).name}, and the run is done again", file=sys.stderr)
 
-    def _path(self, run: Run) -> Path:
-        return path_of_run(self.results, run.protocol.name, run.task, run.model, run.id)
-
     def _done_elsewhere(self, run: Run) -> Record | None:
-        content = best_effort(self._path(run).read_bytes)
+        content = best_effort(run_record_path(self.results, run).read_bytes)
         if content is None:
             return None
         try:
-            record = read_record(self._path(run))
+            record = read_record(run_record_path(self.results, run))
         except RecordError:
             return None
         return record if record.status == "ok" or content != self._failed_before.get(run.id) else None

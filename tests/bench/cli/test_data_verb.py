@@ -6,12 +6,9 @@ import threading
 from typing import Any
 
 import pytest
-import torch
 
 import datasets
 from bench.cli.main import main
-from bench.errors import BenchError
-from bench.training.data import central
 
 
 @pytest.fixture
@@ -103,16 +100,3 @@ def test_interrupted_it_says_one_line_and_keeps_what_is_there(
     monkeypatch.setattr(datasets, "prepare", lambda *_, **__: (os.kill(os.getpid(), signal.SIGINT), threading.Event().wait(20)))
     assert bench() == 75
     assert capsys.readouterr().err.count("\n") == 1
-
-
-@pytest.mark.parametrize(("size", "pixels", "edge"), [(28, 24, 2), (28, 28, 0), (96, 64, 16), (28, 1, 13), (28, 25, 1)])
-def test_the_middle_of_images(size: int, pixels: int, edge: int) -> None:
-    images = torch.arange(size * size).view(1, 1, size, size)
-    assert torch.equal(central(images, pixels), images[..., edge : edge + pixels, edge : edge + pixels])
-    assert central(images, pixels).shape == (1, 1, pixels, pixels)
-
-
-@pytest.mark.parametrize(("size", "pixels"), [(28, 29), (28, 64), (96, 200), (28, 0), (28, -4)])
-def test_no_more_pixels_than_there_are(size: int, pixels: int) -> None:
-    with pytest.raises(BenchError, match=f"central_pixels {pixels}: the images have {size} pixels; give 1 to {size}"):
-        central(torch.zeros(1, 1, size, size), pixels)

@@ -7,9 +7,10 @@ from record_factory import changed, make_record
 
 from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
+from bench.results import run_record_path
 from bench.scheduling.done_runs import newer_records, read_results
 from bench.scheduling.queue import Queue
-from leaderboard.records.store import path_of_run, write_record
+from leaderboard.records.store import write_record
 
 FAILURE = {"kind": "RuntimeError", "message": "no", "traceback_tail": []}
 
@@ -24,10 +25,6 @@ def record_of(run, **values):
     return changed(made, run_id=run.id)
 
 
-def place(results, run):
-    return path_of_run(results, run.protocol.name, run.task, run.model, run.id)
-
-
 @pytest.mark.parametrize("content", [b"", b"{}", b"null", b'{"schema_version": 1, "run_id"', b"\x00" * 9])
 def test_a_damaged_record_is_set_aside_by_the_worker_that_takes_its_run(tmp_path, runs, capsys, content):
     first, second = runs
@@ -38,12 +35,12 @@ def test_a_damaged_record_is_set_aside_by_the_worker_that_takes_its_run(tmp_path
     assert read_results(tmp_path) == []
     assert capsys.readouterr().err.count("counts as not done") == 3
     queue = Queue(runs, tmp_path)
-    assert place(tmp_path, first).read_bytes() == content, "nothing is touched before a run is taken"
+    assert run_record_path(tmp_path, first).read_bytes() == content, "nothing is touched before a run is taken"
     assert queue.take() is first
     assert f"kept as {first.id}.json.unreadable" in capsys.readouterr().err
-    assert place(tmp_path, first).with_name(f"{first.id}.json.unreadable").read_bytes() == content
-    assert not place(tmp_path, first).exists()
-    assert place(tmp_path, second).read_bytes() == elsewhere.read_bytes() == content
+    assert run_record_path(tmp_path, first).with_name(f"{first.id}.json.unreadable").read_bytes() == content
+    assert not run_record_path(tmp_path, first).exists()
+    assert run_record_path(tmp_path, second).read_bytes() == elsewhere.read_bytes() == content
     assert queue.finish(first, record_of(first)).status == "ok"
     queue.close()
 
