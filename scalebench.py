@@ -22,7 +22,7 @@ with suppress(Exception):  # `main` says what is wrong with it
 def main() -> None:
     """Run the command line and exit."""
     try:
-        from bench.cli.catch_all import enter
+        from bench.__main__ import enter
     except Exception as error:
         found = getattr(sys.modules.get("bench"), "__file__", None) or HOME / "bench"
         print(f"bench: {found} is not the suite's or not whole ({error}); install scalebench again", file=sys.stderr)

@@ -93,7 +93,7 @@ MAY_IMPORT = {  # beside itself, and the packages that it lies in; a name stands
     "models.registry": ("models.errors",),
 }
 DOORS = {  # modules that may import more, and only once they are at work
-    "bench.__main__": ("bench.cli.catch_all",),  # the way in
+    "bench.__main__": ("bench.cli.catch_all", "bench.cli.main", "bench.scheduling.stop"),  # the way in
     "bench.request": ("bench.scheduling.engines.options",),  # the options that say where
     "bench.scheduling.child": ("bench.training",),  # the process that trains
     "bench.scheduling.engines.trial_process": ("bench.training", "bench.measure"),  # a process that measures steps
@@ -146,8 +146,9 @@ def test_leaderboard_never_imports_torch():
 
 
 def test_no_circles():
+    """Nor by imports within functions; a module may import from the package that it lies in."""
     try:
-        TopologicalSorter({module: imported(module, at_once=True) for module in FILES}).prepare()
+        TopologicalSorter({module: imported(module) - set(parents(module)) for module in FILES}).prepare()
     except CycleError as error:
         pytest.fail(" -> ".join(error.args[1]))
 

@@ -13,38 +13,15 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
 
 from bench.errors import best_effort
-from bench.machine.streams import never_fail
-from bench.own_packages import HOME, PACKAGES, shadowed
-from bench.scheduling.stop import MORE_TO_DO
+from bench.own_packages import HOME, PACKAGES
 
 BAD_INPUT = 2
 LONGEST = 300  # characters of an exception's own message
 DISTRIBUTIONS = {"yaml": "pyyaml", "sklearn": "scikit-learn", "PIL": "pillow", "pynvml": "nvidia-ml-py"}  # of other names
 NEEDED = {*DISTRIBUTIONS, "torch", "numpy", "scipy", "pandas", "seaborn", "matplotlib", "jinja2", "typer"}
 NEEDED |= {"pydantic", "tqdm", "rich", "psutil", "ray", "submitit"}
-
-
-def enter() -> NoReturn:
-    """The command line as a program: import what the verbs need inside the net, run the one that was typed, exit."""
-    never_fail()
-    try:
-        Path.cwd()
-    except OSError:  # libraries end the process without a word there
-        sys.exit(print_error("the folder where you stand no longer exists; change to another one"))
-    wrong = shadowed()
-    if wrong is not None:
-        sys.exit(print_error(wrong))
-    try:
-        from bench.cli.main import main
-    except KeyboardInterrupt:
-        sys.exit(print_error("interrupted", MORE_TO_DO))
-    except (Exception, SystemExit) as error:
-        sys.exit(print_error(describe_error(error)))
-    main()
-    sys.exit(0)
 
 
 def print_error(message: str, code: int = BAD_INPUT) -> int:
