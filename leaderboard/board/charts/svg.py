@@ -13,6 +13,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -45,8 +46,13 @@ def in_page(page: bytes, chart: Chart, models: Sequence[str]) -> bytes:
 
 def chart_digest(chart: Chart, models: Sequence[str]) -> str:
     """Of all that a figure is made from: the chart, the models with colours of their own, and the source that draws."""
-    source = "".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("figures.py", "svg.py"))
-    return _sha256("\n".join([source, repr(chart), repr(list(models))]).encode("utf-8", "backslashreplace"))
+    return _sha256("\n".join([_source(), repr(chart), repr(list(models))]).encode("utf-8", "backslashreplace"))
+
+
+@cache
+def _source() -> str:
+    """What draws, and the colours that it takes; read once for all figures."""
+    return "".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("chart.py", "figures.py", "svg.py"))
 
 
 def with_digests(drawing: bytes, pdf: bytes, digest: str) -> bytes:
