@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -35,3 +36,8 @@ def best_effort(ask: Callable[..., Any], *arguments: Any, otherwise: Any = None)
         return ask(*arguments)
     except Exception:
         return otherwise
+
+
+def debugging() -> bool:
+    """Whether tracebacks are shown beside the one line on what went wrong: BENCH_DEBUG=1."""
+    return os.environ.get("BENCH_DEBUG", "0") not in ("", "0")

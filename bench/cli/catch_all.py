@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from bench.errors import best_effort
+from bench.errors import best_effort, debugging
 from bench.own_packages import HOME, PACKAGES
 
 BAD_INPUT = 2
@@ -32,7 +32,7 @@ def print_error(message: str, code: int = BAD_INPUT) -> int:
 
 def message_of(error: BaseException) -> str:
     """Its message; with BENCH_DEBUG=1 its traceback is shown first."""
-    if os.environ.get("BENCH_DEBUG", "0") not in ("", "0"):
+    if debugging():
         traceback.print_exception(error, file=sys.stderr)
     return str(best_effort(str, error, otherwise=""))
 

@@ -21,7 +21,7 @@ from pydantic_core import to_json
 
 import datasets
 import models
-from bench.errors import BenchError
+from bench.errors import BenchError, debugging
 from bench.machine.processes import ended_by, python, start, take_streams
 from leaderboard.errors import RecordError, one_line
 from models.errors import said as words_of
@@ -38,10 +38,9 @@ def isolated(kind: type[T], what: str, function: str, plugin: str = "", **argume
     Raises DataError: raised there; BenchError, in one line: anything else was raised there, or the process died.
     """
     asked = to_json({"function": function, "plugin": plugin, "arguments": arguments})
-    debugging = os.environ.get("BENCH_DEBUG", "0") not in ("", "0")
     with (
         tempfile.TemporaryFile() as errors,
-        start(python("bench.measure.isolated"), stderr=None if debugging else errors) as process,
+        start(python("bench.measure.isolated"), stderr=None if debugging() else errors) as process,
     ):
         assert process.stdin is not None and process.stdout is not None
         try:
