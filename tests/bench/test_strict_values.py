@@ -6,6 +6,7 @@ import pytest
 from command_line import call
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny import RECIPE
 
 import datasets
 from bench.compatibility import check_runs, incompatibilities
@@ -16,16 +17,7 @@ from bench.scheduling.stop import parse_duration
 from bench.settings import read_yaml
 
 BASE = {  # a whole protocol of its own, one recipe each for the digits and the photographs
-    "mnist-scale-*": """
-    epochs: 3
-    batch_size: 32
-    optimizer: {name: adam, lr: 0.01, betas: [0.9, 0.999], eps: 1.0e-8, weight_decay: 0.0}
-    learning_rate_steps: {factor: 0.1, after_epochs: [2]}
-    augmentation: {scale: [0.5, 2.0], centre: 14.5}
-    select: best-validation
-    precision: float32
-    data: {train_images: 80, validation_images: 50, test_images: 60}
-""",
+    "mnist-scale-*": RECIPE,
     "stl10+": """
     epochs: 1
     batch_size: 4

@@ -1,12 +1,6 @@
-"""A protocol small enough for tests, and networks small enough for it; two of them fail."""
+"""A recipe and its protocol, small enough for tests, and networks small enough for it; two of them fail."""
 
-TINY = """
-name: tiny
-summary: a few images, for tests
-smoke: true
-realizations: [0]
-recipes:
-  mnist-scale-*:
+RECIPE = """
     epochs: 3
     batch_size: 32
     optimizer: {name: adam, lr: 0.01, betas: [0.9, 0.999], eps: 1.0e-8, weight_decay: 0.0}
@@ -16,6 +10,14 @@ recipes:
     precision: float32
     data: {train_images: 80, validation_images: 50, test_images: 60}
 """
+
+TINY = f"""
+name: tiny
+summary: a few images, for tests
+smoke: true
+realizations: [0]
+recipes:
+  mnist-scale-*:{RECIPE}"""
 
 PLUGIN = """
 import random
