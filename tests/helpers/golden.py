@@ -1,4 +1,5 @@
-"""Reading the golden checks: numbers of an independent float64 implementation, `golden.json` beside this file.
+"""Reading the golden checks, numbers of independent float64 implementations: `golden.json`, and `golden_beyond.json` for the
+methods that came after SESN.
 
 A tensor is given by its shape and five integers: value i = amp * ((2h + 1) / 65536 - 1), h = (a i^2 + b i + c) mod 65537.
 """
@@ -18,6 +19,19 @@ TASKS = {"28": "mnist-scale-28", "28p": "mnist-scale-28+", "56": "mnist-scale-56
 @cache
 def golden() -> dict[str, Any]:
     return json.loads((Path(__file__).parents[1] / "models" / "golden.json").read_text())
+
+
+@cache
+def beyond_golden() -> dict[str, Any]:
+    return json.loads((Path(__file__).parents[1] / "models" / "golden_beyond.json").read_text())
+
+
+def beyond_cases(*layers: str) -> list[dict[str, Any]]:
+    return [case for case in beyond_golden()["cases"] if case["layer"] in layers]
+
+
+def beyond_networks(prefix: str) -> list[dict[str, Any]]:
+    return [case for case in beyond_cases("network") if case["config"]["model"].startswith(prefix)]
 
 
 def cases(*layers: str) -> list[dict[str, Any]]:
