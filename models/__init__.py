@@ -7,6 +7,7 @@ Importing this package imports no torch; the first question about a model import
 """
 
 from models.errors import ModelError
+from models.parameter_group import ParameterGroup
 from models.registry.catalogue import info, infos, list_models, register
 from models.registry.creation import canonical_name, create
 from models.registry.plugins import load_plugin
@@ -15,6 +16,7 @@ from models.registry.registration import ModelInfo
 __all__ = [
     "ModelError",
     "ModelInfo",
+    "ParameterGroup",
     "canonical_name",
     "create",
     "info",
