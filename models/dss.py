@@ -27,7 +27,7 @@ from models.layers.conv.same import same_conv2d
 from models.layers.plain import BatchNorm2d, PoolingLayer, unpooled
 from models.layers.scale_axis import (
     ScaleBatchNorm,
-    ScaleMaxPool,
+    ScalePool,
     ScaleProjection,
     largest,
     largest_response,
@@ -167,7 +167,7 @@ def dss_vector(task: str, upsample: str = "nearest") -> nn.Module:
     body: list[nn.Module] = [GaussianLifting(SCALES, ZERO_SCALE)]
     for channels_in, channels_out, pool in stages(task):
         convolution = DilatedScaleConv(channels_in, channels_out, 7, SCALES)
-        body += stage(convolution, ScaleMaxPool(pool), ScaleBatchNorm(channels_out))
+        body += stage(convolution, ScalePool(pool), ScaleBatchNorm(channels_out))
     return mnist_net(task, [*body, ScaleProjection()], linear_head(4 * CHANNELS[-1]), upsample)
 
 

@@ -9,19 +9,22 @@ A method brings its own convolutions; everything here is common.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.layers.plain import MaxPool2d, PoolingLayer
-from models.layers.scale_axis import ScaleMaxPool
+from models.layers.plain import AvgPool2d, BatchNorm2d, MaxPool2d, PoolingLayer
+from models.layers.scale_axis import ScaleBatchNorm, ScalePool
+from models.layers.steerable import LiftingConv, ScaleConv, SteerableFilters
 
 CHANNELS = (32, 63, 95)
 HIDDEN = 256
 DROPOUT = 0.7
 CLASSES = 10
 UPSAMPLE = {"upsample": {"mnist-scale-56*": ("nearest", "bilinear")}}  # an option that every network here has
+
+POOL = {"pool": {"mnist-scale-56*": ("max", "average")}}  # of networks that carry a scale axis, `vector_body`
 
 
 def image_size(task: str) -> int:
@@ -43,6 +46,31 @@ def stages(task: str, channels: Sequence[int] = CHANNELS) -> Iterator[tuple[int,
 def stage(convolution: nn.Module, pool: nn.Module, norm: nn.Module) -> list[nn.Module]:
     """A stage's modules as published, [convolution, ReLU, pool, norm]. `MnistNet` runs them in the order of these arguments."""
     return [convolution, nn.ReLU(), pool, norm]
+
+
+def vector_body(task: str, filters: Callable[[], SteerableFilters], pool: str = "max", *, relu: bool = True) -> list[nn.Module]:
+    """The three stages of a network that carries the scale axis to its last convolution: (N, 1, H, W) -> (N, 95, 2, 2).
+
+    A lifting convolution, two over scale and translation (L = 1), then the maximum over scales; `filters` makes those of each
+    of them. `pool`: "max", or "average", the pools of DISCO (Sosnovik et al. 2021), which at the end takes maxima over 7 x 7
+    pixels at every place and then averages at eight of the 64 places and the eight beside them. `relu`: whether there is a
+    rectifier in the first two stages.
+    """
+    first, second, third = CHANNELS
+    *between, last = stage_pools(task)
+    pools: list[nn.Module] = [ScalePool(AvgPool2d(2)) if pool == "average" else ScalePool(spatial) for spatial in between]
+    ends: list[nn.Module] = [MaxPool2d(7, stride=1), AvgPool2d(2, stride=4)] if pool == "average" else [last]
+    convolutions: list[nn.Module] = [
+        LiftingConv(1, first, filters(), bias=True),
+        ScaleConv(first, second, filters(), bias=True),
+        ScaleConv(second, third, filters(), bias=True, project=True),
+    ]
+    rectifiers = [nn.ReLU()] if relu else []
+    return [
+        *(convolutions[0], *rectifiers, pools[0], ScaleBatchNorm(first)),
+        *(convolutions[1], *rectifiers, pools[1], ScaleBatchNorm(second)),
+        *(convolutions[2], nn.ReLU(), *ends, BatchNorm2d(third)),
+    ]
 
 
 class Upsample(nn.Module):
@@ -113,10 +141,10 @@ class MnistNet(nn.Sequential):
 
 
 def _pooling(modules: Sequence[nn.Module]) -> MaxPool2d | None:
-    """What the first of the modules does to every map, if it is max pooling."""
+    """What the first of the modules does to every map, if it is max pooling that leaves fewer pixels by its stride."""
     pool = modules[0] if modules else None
-    inner = pool.pool if isinstance(pool, ScaleMaxPool) else pool
-    return inner if isinstance(inner, MaxPool2d) else None
+    inner = pool.pool if isinstance(pool, ScalePool) else pool
+    return inner if isinstance(inner, MaxPool2d) and inner.stride != 1 else None
 
 
 def mnist_net(task: str, body: Sequence[nn.Module], head: Sequence[nn.Module], upsample: str = "nearest") -> MnistNet:

@@ -18,8 +18,8 @@ from torch.nn import functional as F
 from models.dss import BASE, DilatedScaleConv, GaussianLifting
 from models.layers.cpu.dropout import Dropout
 from models.layers.plain import SameConv2d
+from models.layers.steerable import LiftingConv, ScaleConv
 from models.mnist_net import MnistNet
-from models.sesn import LiftingConv, ScaleConv
 from models.sevf import ImageToLengthConv, ImageToVectorConv, VectorConv
 from models.si_convnet import ScaleInvariantConv
 from models.sicnn import ColumnConv, OneColumn, bank_size
@@ -77,24 +77,30 @@ def _(layer: SameConv2d, maps: Tensor) -> Tensor:
 
 @plain.register
 def _(layer: LiftingConv, maps: Tensor) -> Tensor:
-    banks = layer.filters(layer.weight)
-    size = banks[-1].shape[-1]
-    bank = torch.cat([_padded(filters, size) for filters in banks])
-    responses = F.conv2d(maps, bank, stride=layer.stride, padding=size // 2)
-    return _scales_of(layer, responses.unflatten(1, (len(banks), -1)).transpose(1, 2))
+    bank = _full_size(layer)  # (S, O, C, K, K)
+    responses = F.conv2d(maps, bank.flatten(0, 1), stride=layer.stride, padding=bank.shape[-1] // 2)
+    return _scales_of(layer, responses.unflatten(1, (len(bank), -1)).transpose(1, 2))
 
 
 @plain.register
 def _(layer: ScaleConv, maps: Tensor) -> Tensor:
-    banks, scales = layer.filters(layer.weight), maps.shape[2]
-    size = banks[-1].shape[-1]
-    bank = torch.stack([_padded(filters, size) for filters in banks])  # (S, O, C, L, K, K)
+    bank, scales = _full_size(layer), maps.shape[2]  # (S, O, C, L, K, K)
     responses: list[Tensor] = []
     for j in range(bank.shape[3]):
         shifted = F.pad(maps[:, :, j:], (0, 0, 0, 0, 0, min(j, scales))).transpose(1, 2).flatten(1, 2)
         filters = bank[:, :, :, j].flatten(0, 1)
-        responses.append(F.conv2d(shifted, filters, stride=layer.stride, padding=size // 2, groups=scales))
+        responses.append(F.conv2d(shifted, filters, stride=layer.stride, padding=bank.shape[-1] // 2, groups=scales))
     return _scales_of(layer, torch.stack(responses).sum(dim=0).unflatten(1, (scales, -1)).transpose(1, 2))
+
+
+def _full_size(layer: LiftingConv | ScaleConv) -> Tensor:
+    """The filters of all scales, zeros between dilated taps and around them: (S, ..., K, K)."""
+    dense = []
+    for filters, dilation in zip(layer.filters(layer.weight), layer.filters.dilations, strict=True):
+        size = dilation * (filters.shape[-1] - 1) + 1
+        dense.append(filters.new_zeros(*filters.shape[:-2], size, size))
+        dense[-1][..., ::dilation, ::dilation] = filters
+    return torch.stack([_padded(filters, max(one.shape[-1] for one in dense)) for filters in dense])
 
 
 def _scales_of(layer: LiftingConv | ScaleConv, responses: Tensor) -> Tensor:

@@ -4,11 +4,11 @@ Sosnovik, Szmaja, Smeulders, "Scale-Equivariant Steerable Networks", ICLR 2020, 
 
 Filters are learned combinations of a fixed basis of 2-D Hermite functions under a Gaussian envelope (section 4.1). The basis is
 tabulated at a geometric list of scales, so the same weights give the filter at every scale and no image is ever resampled:
-equations 9 and 10 are the two convolutions below. The *scalar* network keeps the maximum over scales after every layer, the
-*vector* network carries the scale axis until the last convolution.
+equations 9 and 10 are the two convolutions of models/layers/steerable.py. The *scalar* network keeps the maximum over scales
+after every layer, the *vector* network carries the scale axis until the last convolution.
 
-Shape letters: N batch, C channels in, O channels out, S scales, L scale extent of a filter, F basis functions, E effective
-filter size (F = E*E), K full filter size, H, W map. Scale 0 is the finest.
+Shape letters: F basis functions, E effective filter size (F = E*E), K full filter size, k_s that at scale s. Scale 0 is the
+finest.
 """
 
 from __future__ import annotations
@@ -16,28 +16,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Unpack
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
-from models.layers.conv.fourier_bank import FilterBank
-from models.layers.conv.same import same_conv2d, same_conv2d_bank, steered_conv2d
 from models.layers.conv.separable import Functions, functions_of
-from models.layers.launches import few_launches
-from models.layers.layout import fold_scales, unfold_scales
-from models.layers.plain import BatchNorm2d, PoolingLayer, unpooled
-from models.layers.scale_axis import (
-    ScaleBatchNorm,
-    ScaleMaxPool,
-    ScaleProjection,
-    largest_response,
-    neighbouring_scales,
-    pool_scales,
-    stack_scales,
-    stacked,
-)
-from models.mnist_net import CHANNELS, UPSAMPLE, linear_head, mnist_net, stage, stage_pools, stages
+from models.layers.plain import BatchNorm2d
+from models.layers.scale_axis import ScaleBatchNorm, ScaleProjection
+from models.layers.steerable import LiftingConv, ScaleConv, ScaleConv1x1, SteerableFilters
+from models.mnist_net import CHANNELS, POOL, UPSAMPLE, linear_head, mnist_net, stage, stages, vector_body
 from models.registry import register
 from models.wide_resnet import Parts, Place, Size, he_normal, wide_resnet
 
@@ -101,143 +89,19 @@ def axis_functions(size: int, scales: Sequence[float], effective_size: int) -> l
     return [functions_of(functions / raw[0].norm(dim=1, keepdim=True)) for functions in raw]
 
 
-class SteerableFilters(nn.Module):
-    """Weights (..., F) -> filters at each scale. The basis is kept in float64, so that `.double()` loses nothing."""
-
-    def __init__(self, size: int, scales: Sequence[float], effective_size: int, max_order: int | None, mult: float) -> None:
-        super().__init__()
-        self.scales, self.effective_size = tuple(scales), effective_size
-        self.axes = axis_functions(size, scales, effective_size) if max_order is None else None
-        basis = steerable_basis(size, scales, effective_size, max_order, mult)[1]
-        for s, functions in enumerate(basis):
-            self.register_buffer(f"basis_{s}", functions, persistent=False)
-        self.bank = FilterBank(basis) if max_order is not None else None  # what is made of products has algorithms of its own
-
-    def forward(self, weight: Tensor) -> list[Tensor]:
-        """Return for each scale sum_f w[..., f] B[f, s] at its own support: (..., k_s, k_s)."""
-        return [self._at_scale(weight, s) for s in range(len(self.scales))]
-
-    def together(self, maps: Tensor, weight: Tensor, stride: int) -> Tensor | None:
-        """Convolve (N, C, M, H, W), M = 1 or S, with the filters of (O, C, F) -> (N, O, S, H, W) if this is a cheap way."""
-        if self.bank is None or not self.bank.pays(maps, len(weight), stride):
-            return None
-        return self.bank.convolve(maps, weight)
-
-    def convolve(self, maps: Sequence[Tensor], weights: Sequence[Tensor], stride: int) -> list[Tensor]:
-        """For each scale convolve its (N, C, H, W) with the filters of its weights (O, C, F) -> (N, O, H', W')."""
-        if self.axes is not None:
-            factors = (weight.unflatten(-1, (self.effective_size, self.effective_size)).mT for weight in weights)
-            terms = zip(maps, factors, self.axes, strict=True)
-            return [steered_conv2d(seen, weight, axis, axis, stride) for seen, weight, axis in terms]
-        filters = (self._at_scale(weight, s) for s, weight in enumerate(weights))
-        return [same_conv2d(seen, bank, stride) for seen, bank in zip(maps, filters, strict=True)]
-
-    def _at_scale(self, weight: Tensor, s: int) -> Tensor:
-        filters: Tensor = torch.tensordot(weight, self.get_buffer(f"basis_{s}").to(weight.dtype), dims=1)
-        return filters
-
-
-# --------------------------------------------------------------------------------------------------------------- layers
-
-
-class _HermiteConv(PoolingLayer):
-    """What both convolutions are made of: weight (*shape, F), bias (O) or none, and the filters at every scale.
-
-    Zero padding (K-1)/2. `project` keeps the maximum over scales alone, (N, O, H', W').
-    """
-
-    def __init__(
-        self,
-        shape: tuple[int, ...],
-        size: int,
-        scales: Sequence[float],
-        effective_size: int,
-        *,
-        stride: int = 1,
-        bias: bool = False,
-        project: bool = False,
-        max_order: int | None = None,
-        mult: float = 1.4,
-    ) -> None:
-        super().__init__()
-        self.stride, self.project = stride, project
-        self.weight = nn.Parameter(torch.empty(*shape, effective_size**2))
-        self.bias = nn.Parameter(torch.zeros(shape[0])) if bias else None
-        self.filters = SteerableFilters(size, scales, effective_size, max_order, mult)
-        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
-
-
-class ScaleConv(_HermiteConv):
-    """The convolution over scale and translation, equation 10: (N, C, S, H, W) -> (N, O, S, H', W').
-
-    y[n, o, s] = sum_j sum_c x[n, c, s + j] * k[o, c, j, s] + b[o] for j < L, with zeros beyond the coarsest scale. The filter's
-    scale is that of the output. Weight (O, C, L, F).
-    """
-
-    def __init__(self, channels_in: int, channels_out: int, *basis: Any, extent: int = 1, **settings: Any) -> None:
-        super().__init__((channels_out, channels_in, extent), *basis, **settings)
-
-    def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
-        """Convolve, and pool; the result is laid out scale by scale in memory."""
-        scales, extent = len(self.filters.scales), self.weight.shape[2]
-        weight = self.weight.transpose(1, 2).flatten(1, 2)  # (O, L*C, F)
-        together = self.filters.together(maps, weight, self.stride) if extent == 1 and maps.shape[2] == scales else None
-        if together is not None:
-            return _with_bias(together, pool, self.bias, self.project)
-        seen = neighbouring_scales(maps, scales, extent)
-        responses = self.filters.convolve(seen, [weight[:, : level.shape[1]] for level in seen], self.stride)
-        return _with_bias(responses, pool, self.bias, self.project)
-
-
-class LiftingConv(_HermiteConv):
-    """The convolution from an image to scale-space, equation 9: (N, C, H, W) -> (N, O, S, H', W').
-
-    y[n, o, s] = sum_c x[n, c] * k[o, c, s] + b[o]. Weight (O, C, F).
-    """
-
-    def __init__(self, channels_in: int, channels_out: int, *basis: Any, **settings: Any) -> None:
-        super().__init__((channels_out, channels_in), *basis, **settings)
-
-    def forward(self, maps: Tensor, pool: PoolingLayer.Pool = unpooled) -> Tensor:
-        """Convolve, and pool; the result is laid out scale by scale in memory."""
-        responses: Tensor | list[Tensor]
-        together = self.filters.together(maps[:, :, None], self.weight, self.stride)
-        if together is not None:
-            responses = together
-        elif self.filters.axes is None:  # filters of several sizes on one map share its transform
-            responses = same_conv2d_bank(maps, self.filters(self.weight), self.stride)
-        else:
-            count = len(self.filters.scales)
-            responses = self.filters.convolve([maps] * count, [self.weight] * count, self.stride)
-        return _with_bias(responses, pool, self.bias, self.project)
-
-
-class ScaleConv1x1(nn.Module):
-    """One matrix for every scale and pixel: (N, C, S, H, W) -> (N, O, S, H', W'). Weight (O, C, 1, 1), no bias."""
-
-    def __init__(self, channels_in: int, channels_out: int, *, stride: int = 1) -> None:
-        super().__init__()
-        self.stride = stride
-        self.weight = nn.Parameter(torch.empty(channels_out, channels_in, 1, 1))
-        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return unfold_scales(same_conv2d(fold_scales(maps), self.weight, self.stride), maps.shape[2])
-
-
-def _with_bias(responses: Tensor | Sequence[Tensor], pool: PoolingLayer.Pool, bias: Tensor | None, project: bool) -> Tensor:
-    """S responses (N, O, H, W), stacked or not, pooled, plus the bias: (N, O, S, H', W') or their maximum, (N, O, H', W')."""
-    if project:  # the bias, the same at every scale, comes after the maximum
-        largest, _ = largest_response(responses, pool)
-        return largest if bias is None else largest + bias[:, None, None]
-    if isinstance(responses, Tensor) or few_launches(responses[0]):
-        stack = pool_scales(stacked(responses), pool)
-    else:
-        stack = stack_scales([pool(response) for response in responses])
-    return stack if bias is None else stack + bias[:, None, None, None]
+def hermite_filters(
+    size: int, scales: Sequence[float], effective_size: int, max_order: int | None = None, mult: float = 1.4
+) -> SteerableFilters:
+    """The filters that combine the basis. Without `max_order` its functions are products of those of the axes."""
+    basis = steerable_basis(size, scales, effective_size, max_order, mult)[1]
+    return SteerableFilters(basis, axes=axis_functions(size, scales, effective_size) if max_order is None else None)
 
 
 # ------------------------------------------------------------------------------------------------------------- networks
+
+
+EFFECTIVE_SIZE = 7
+MAX_ORDER = 4
 
 
 @dataclass(frozen=True)
@@ -254,6 +118,10 @@ class Configuration:
     def sigmas(self) -> list[float]:
         """sigma_min * factor^(i / (S-1)), to two decimals."""
         return [round(self.sigma_min * self.factor ** (i / (self.scales - 1)), 2) for i in range(self.scales)]
+
+    def filters(self) -> SteerableFilters:
+        """The filters of one layer."""
+        return hermite_filters(self.size, self.sigmas, EFFECTIVE_SIZE, MAX_ORDER, self.mult)
 
 
 SCALAR = {
@@ -278,15 +146,6 @@ OPTIONS = {
     },
     **UPSAMPLE,
 }
-EFFECTIVE_SIZE = 7
-MAX_ORDER = 4
-
-
-def _convolution(
-    kind: type[LiftingConv | ScaleConv], config: Configuration, channels_in: int, channels_out: int, *, project: bool = False
-) -> nn.Module:
-    basis = (config.size, config.sigmas, EFFECTIVE_SIZE)
-    return kind(channels_in, channels_out, *basis, bias=True, project=project, max_order=MAX_ORDER, mult=config.mult)
 
 
 @register("sesn-scalar", tasks="mnist-scale-*", paper="Sosnovik et al. 2020, arXiv 1910.11093", options=OPTIONS)
@@ -294,23 +153,16 @@ def sesn_scalar(task: str, config: str, upsample: str = "nearest") -> nn.Module:
     """494,549 parameters: three lifting convolutions, each followed by the maximum over scales."""
     body: list[nn.Module] = []
     for channels_in, channels_out, pool in stages(task):
-        lifting = _convolution(LiftingConv, SCALAR[config], channels_in, channels_out, project=True)
+        lifting = LiftingConv(channels_in, channels_out, SCALAR[config].filters(), bias=True, project=True)
         body += stage(lifting, pool, BatchNorm2d(channels_out))
     return mnist_net(task, body, linear_head(4 * CHANNELS[-1]), upsample)
 
 
-@register("sesn-vector", tasks="mnist-scale-*", paper="Sosnovik et al. 2020, arXiv 1910.11093", options=OPTIONS)
-def sesn_vector(task: str, config: str, upsample: str = "nearest") -> nn.Module:
+@register("sesn-vector", tasks="mnist-scale-*", paper="Sosnovik et al. 2020, arXiv 1910.11093", options={**OPTIONS, **POOL})
+def sesn_vector(task: str, config: str, pool: str = "max", upsample: str = "nearest") -> nn.Module:
     """494,549 parameters: a lifting convolution, two convolutions over scale and translation (L = 1), then the maximum."""
-    c = VECTOR[config]
-    first, second, third = CHANNELS
-    pool_1, pool_2, pool_3 = stage_pools(task)
-    body: list[nn.Module] = [
-        *stage(_convolution(LiftingConv, c, 1, first), ScaleMaxPool(pool_1), ScaleBatchNorm(first)),
-        *stage(_convolution(ScaleConv, c, first, second), ScaleMaxPool(pool_2), ScaleBatchNorm(second)),
-        *stage(_convolution(ScaleConv, c, second, third, project=True), pool_3, BatchNorm2d(third)),
-    ]
-    return mnist_net(task, body, linear_head(4 * third), upsample)
+    body = vector_body(task, VECTOR[config].filters, pool)
+    return mnist_net(task, body, linear_head(4 * CHANNELS[-1]), upsample)
 
 
 STL_SIZE, STL_EFFECTIVE_SIZE, STL_STEP = 7, 3, 1.41
@@ -324,22 +176,25 @@ class SesnParts(Parts):
     """
 
     def __init__(self, sigma_min: float, project_groups: Sequence[int] = (), extent: int = 1) -> None:
-        self.basis = (STL_SIZE, [sigma_min * STL_STEP**i for i in range(3)], STL_EFFECTIVE_SIZE)
+        self.sigmas = [sigma_min * STL_STEP**i for i in range(3)]
         self.project_groups, self.extent = project_groups, extent
+
+    def filters(self) -> SteerableFilters:
+        """The filters of one layer."""
+        return hermite_filters(STL_SIZE, self.sigmas, STL_EFFECTIVE_SIZE)
 
     def stem(self, channels_out: int) -> nn.Module:
         """From the image to scale-space."""
-        return he_normal(LiftingConv(3, channels_out, *self.basis))
+        return he_normal(LiftingConv(3, channels_out, self.filters()))
 
     def convolution(self, place: Place, channels_in: int, channels_out: int, stride: int) -> nn.Module:
         """Without interaction between scales, but for the two exceptions above."""
         opens = place.block == 0 and place.which == 1
         if opens and place.group in self.project_groups:
-            return nn.Sequential(
-                ScaleProjection(), he_normal(LiftingConv(channels_in, channels_out, *self.basis, stride=stride))
-            )
+            lifting = LiftingConv(channels_in, channels_out, self.filters(), stride=stride)
+            return nn.Sequential(ScaleProjection(), he_normal(lifting))
         extent = self.extent if opens and place.group == 1 else 1
-        return he_normal(ScaleConv(channels_in, channels_out, *self.basis, extent=extent, stride=stride))
+        return he_normal(ScaleConv(channels_in, channels_out, self.filters(), extent=extent, stride=stride))
 
     def shortcut(self, place: Place, channels_in: int, channels_out: int, stride: int) -> nn.Module:
         """One matrix for all scales."""

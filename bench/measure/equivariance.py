@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from bench.errors import BenchError
 from bench.measure.probe_images import PROBED_FACTORS, REFERENCE_SCALE, Pictures
 from leaderboard.records.equivariance import LayerError
-from models.layers.scale_axis import ScaleMaxPool
+from models.layers.scale_axis import ScalePool
 from models.mnist_net import Upsample
 from models.sevf import VectorMaxPool, length
 from models.sicnn import ColumnConv
@@ -85,7 +85,7 @@ def layers_of(network: nn.Module) -> list[Layer]:
     if blocks:
         first = Layer("first convolution", blocks[0], largest, corner=True)
         return [image, first] + [Layer(f"block {n}", i + 1, largest, corner=True) for n, i in enumerate(blocks, start=1)]
-    pools = [i for i, module in enumerate(modules) if isinstance(module, nn.MaxPool2d | ScaleMaxPool | VectorMaxPool)]
+    pools = [i for i, module in enumerate(modules) if isinstance(module, nn.MaxPool2d | ScalePool | VectorMaxPool)]
     vector = {i for i in pools if isinstance(modules[i], VectorMaxPool)}
     layers = [Layer(f"layer {n}", i, length if i in vector else largest) for n, i in enumerate(pools, start=1)]
     return [image, *layers] if layers else []

@@ -51,8 +51,8 @@ class SameConv2d(nn.Conv2d, PoolingLayer):
         return responses if self.bias is None else responses + self.bias[:, None, None]
 
 
-class MaxPool2d(nn.MaxPool2d):
-    """torch's max pooling: (N, C, H, W) -> (N, C, H', W') in the same layout."""
+class _Pool2d(nn.Module):
+    """Pooling of torch's in any layout: (N, C, H, W) -> (N, C, H', W') in the same."""
 
     def forward(self, maps: Tensor) -> Tensor:
         """In HWNC layout every image's every channel is a channel of one image, channels last, which torch pools fastest."""
@@ -63,6 +63,14 @@ class MaxPool2d(nn.MaxPool2d):
             return from_hwnc(to_hwnc(pooled))  # of an image's responses (cpu/onednn.py); gradients then lie like maps
         pooled = super().forward(to_hwnc(maps).flatten(2)[None].permute(0, 3, 1, 2))
         return from_hwnc(pooled.permute(0, 2, 3, 1).squeeze(0).unflatten(2, maps.shape[:2]))
+
+
+class MaxPool2d(_Pool2d, nn.MaxPool2d):
+    """Maxima over windows."""
+
+
+class AvgPool2d(_Pool2d, nn.AvgPool2d):
+    """Means over windows."""
 
 
 class BatchNorm2d(nn.BatchNorm2d):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from models.layers.launches import few_launches
 from models.layers.layout import concatenate, fold_scales, from_hwnc, is_hwnc, lies_together, to_hwnc, unfold_scales
-from models.layers.plain import BatchNorm2d, MaxPool2d
+from models.layers.plain import BatchNorm2d
 
 
 def stack_scales(maps: Sequence[Tensor]) -> Tensor:
@@ -146,10 +146,10 @@ def _numbers(count: int, device: torch.device) -> Tensor:
 # ------------------------------------------------------------------------------------------------------------ layers
 
 
-class ScaleMaxPool(nn.Module):
-    """Spatial max pooling at every scale: `pool` applied to (N, C, H, W) at each scale of (N, C, S, H, W)."""
+class ScalePool(nn.Module):
+    """Spatial pooling at every scale: `pool` applied to (N, C, H, W) at each scale of (N, C, S, H, W)."""
 
-    def __init__(self, pool: MaxPool2d) -> None:
+    def __init__(self, pool: nn.Module) -> None:
         super().__init__()
         self.pool = pool
 

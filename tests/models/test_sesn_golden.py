@@ -5,7 +5,8 @@ import torch
 from golden import TASKS, assert_matches, cases, fill, fill_network, golden, networks, tensors
 
 import models
-from models.sesn import LiftingConv, ScaleConv, ScaleConv1x1, steerable_basis
+from models.layers.steerable import LiftingConv, ScaleConv, ScaleConv1x1
+from models.sesn import hermite_filters, steerable_basis
 
 
 def ident(case):
@@ -35,17 +36,9 @@ def test_basis(case):
 def test_convolution(case):
     config, given = case["config"], tensors(case)
     kind, extra = (ScaleConv, {"extent": config["scale_size"]}) if case["layer"] == "ses_hh" else (LiftingConv, {})
-    layer = kind(
-        config["in_channels"],
-        config["out_channels"],
-        config["kernel_size"],
-        config["scales"],
-        config["effective_size"],
-        stride=config["stride"],
-        bias=config["bias"],
-        **extra,
-        **basis_arguments(config),
-    ).double()
+    filters = hermite_filters(config["kernel_size"], config["scales"], config["effective_size"], **basis_arguments(config))
+    settings = {"stride": config["stride"], "bias": config["bias"], **extra}
+    layer = kind(config["in_channels"], config["out_channels"], filters, **settings).double()
     with torch.no_grad():
         layer.weight.copy_(given["weight"])
         if config["bias"]:

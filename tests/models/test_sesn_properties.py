@@ -9,8 +9,9 @@ from torch.nn import functional as F
 
 import models
 from models.layers.scale_axis import ScaleProjection
+from models.layers.steerable import LiftingConv, ScaleConv, ScaleConv1x1
 from models.reference import plain
-from models.sesn import SCALAR, VECTOR, LiftingConv, ScaleConv, ScaleConv1x1, function_orders, steerable_basis, support_sizes
+from models.sesn import SCALAR, VECTOR, function_orders, hermite_filters, steerable_basis, support_sizes
 
 STL_SCALES = [0.9, 1.269, 1.78929]
 
@@ -88,11 +89,11 @@ def test_published_scales():
 
 
 def lifting(channels_in=2, channels_out=3, size=7, scales=STL_SCALES, **settings):
-    return LiftingConv(channels_in, channels_out, size, scales, 3, **settings).double()
+    return LiftingConv(channels_in, channels_out, hermite_filters(size, scales, 3), **settings).double()
 
 
 def over_scales(extent=1, channels_in=2, channels_out=3, size=7, scales=STL_SCALES, **settings):
-    return ScaleConv(channels_in, channels_out, size, scales, 3, extent=extent, **settings).double()
+    return ScaleConv(channels_in, channels_out, hermite_filters(size, scales, 3), extent=extent, **settings).double()
 
 
 @pytest.mark.parametrize("stride", [1, 2])

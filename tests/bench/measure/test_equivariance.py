@@ -18,7 +18,8 @@ from bench.measure.equivariance import (
     resampling,
 )
 from bench.measure.probe_images import PROBED_FACTORS, Pictures
-from models.sesn import LiftingConv
+from models.layers.steerable import LiftingConv
+from models.sesn import hermite_filters
 
 KEEP_TRANSLATION = ("cnn", "dss-scalar", "dss-vector", "sesn-scalar", "sesn-vector", "sicnn", "ss-cnn")
 RESAMPLE = ("sevf-scalar", "sevf-vector", "si-convnet")
@@ -115,7 +116,7 @@ def test_sesn_comes_closer_the_less_its_filters_are_truncated():
 
     def error(size):
         torch.manual_seed(0)
-        lifting = LiftingConv(1, 8, size, (1.0, 2.0), 3)
+        lifting = LiftingConv(1, 8, hermite_filters(size, (1.0, 2.0), 3))
         with torch.no_grad():
             whole, half = lifting(image(1.0))[:, :, 1], lifting(image(0.5))[:, :, 0]
         return _scale_error(Layer("sesn", 1, torch.Tensor), whole, half, 0.5, 112).item()

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from models.layers.conv import same as convolution
 from models.layers.conv.same import steered_conv2d
 from models.layers.conv.separable import compose, functions_of, separable_conv2d
-from models.sesn import SteerableFilters
+from models.sesn import hermite_filters
 from models.sicnn import ResizedFilters
 
 # channels in and out, height, width, row functions and their taps, column functions and their taps, stride
@@ -75,7 +75,7 @@ def test_half_precision_stays_half():
 
 
 def test_the_steerable_basis_is_made_of_its_axes():
-    filters = SteerableFilters(7, (0.9, 1.27, 1.79), 3, None, 1.4)
+    filters = hermite_filters(7, (0.9, 1.27, 1.79), 3)
     weight = noise(4, 5, 9)
     for bank, axis in zip(filters(weight), filters.axes, strict=True):
         torch.testing.assert_close(compose(weight.unflatten(-1, (3, 3)).mT, axis, axis), bank, **EXACT)
