@@ -25,7 +25,8 @@ from models.errors import suggestion
 BUILT_IN = Path(__file__).parent / "protocols"
 MAX_EXTENDS = 3  # a file may extend one that extends another, not itself
 RESERVED = ("leaderboard.md", "profiles", "weights", *MEASUREMENTS)  # in a results folder, beside the folders of protocols
-TAGS: dict[str, type[Settings]] = {"Rescaling": Rescaling, "CropFlipCutout": CropFlipCutout, "adam": Adam, "sgd": Sgd}
+OPTIMIZERS: dict[str, type[Settings]] = {"adam": Adam, "adamw": Adam, "sgd": Sgd}
+TAGS: dict[str, type[Settings]] = {"Rescaling": Rescaling, "CropFlipCutout": CropFlipCutout, **OPTIMIZERS}
 HINTS = {  # how to write what was meant
     "int_type": "; write a whole number in plain digits, such as 60",
     "float_type": "; write a number in plain digits, such as 0.01 or 1.0e-3",

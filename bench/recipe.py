@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
@@ -67,9 +68,10 @@ Augmentation = Annotated[
 
 
 class Adam(Settings):
-    """Kingma and Ba 2015, as torch.optim.Adam names it."""
+    """Kingma and Ba 2015, as torch.optim.Adam names it; "adamw" (Loshchilov and Hutter 2019, torch.optim.AdamW): the weight
+    decay is no part of the gradient, each step takes lr x weight_decay of every weight itself."""
 
-    name: Literal["adam"]
+    name: Literal["adam", "adamw"]
     lr: Positive
     betas: tuple[Share, Share]
     eps: Positive
@@ -113,6 +115,9 @@ EXECUTION = ("batch_split", "channels_last", "compile", "cuda_graph", "evaluatio
 class Recipe(Settings):
     """Everything that decides a run's numbers on one task, apart from the model and the realization; and how it is computed.
 
+    The learning rate falls either by `learning_rate_steps` or, with `learning_rate_cosine`, along half a cosine to 0 after the
+    last epoch (Loshchilov and Hutter 2017, equation 5, without restarts), and stays the same within an epoch.
+
     `select`: test the weights of the best validation epoch, or those of the last epoch. `network`: arguments of the builder; a
     run that sets any is of another network than the published one and never stands on the board.
 
@@ -125,7 +130,8 @@ class Recipe(Settings):
     epochs: Whole = Field(gt=0)
     batch_size: Whole = Field(gt=1)
     optimizer: Annotated[Adam | Sgd, Field(discriminator="name")]
-    learning_rate_steps: LearningRateSteps
+    learning_rate_steps: LearningRateSteps | None = None
+    learning_rate_cosine: Flag = False
     augmentation: Augmentation | None
     select: Literal["best-validation", "last"]
     precision: Precision
@@ -138,16 +144,27 @@ class Recipe(Settings):
     network: dict[str, Number] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _last_learning_rate_is_one(self) -> Self:
-        steps = self.learning_rate_steps
-        reached = sum(epoch < self.epochs for epoch in steps.after_epochs)  # a short trial of a long recipe reaches none
+    def _learning_rates_are_some(self) -> Self:
+        if (self.learning_rate_steps is None) is not self.learning_rate_cosine:
+            raise ValueError(
+                "give either learning_rate_steps or learning_rate_cosine: true; where the other one is inherited, leave that "
+                "out with `learning_rate_steps: null` or `learning_rate_cosine: false`"
+            )
         try:
-            last = self.optimizer.lr * steps.factor**reached
+            last = self.learning_rate(self.epochs - 1)  # a short trial of a long recipe reaches none of its steps
         except OverflowError:
             last = 0.0
         if not TINIEST <= last <= 1 / TINIEST:
-            raise ValueError("learning_rate_steps.factor: the last learning rate is none that float32 can hold; give another")
+            where = "learning_rate_cosine" if self.learning_rate_steps is None else "learning_rate_steps.factor"
+            raise ValueError(f"{where}: the last learning rate is none that float32 can hold; give another")
         return self
+
+    def learning_rate(self, epoch: int) -> float:
+        """The learning rate during an epoch (counted from 0)."""
+        steps = self.learning_rate_steps
+        if steps is None:
+            return self.optimizer.lr * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
+        return self.optimizer.lr * steps.factor ** sum(epoch >= after for after in steps.after_epochs)
 
     @cached_property
     def digest(self) -> str:
@@ -169,4 +186,5 @@ class Recipe(Settings):
             del settings["network"]
         if settings["data"]["central_pixels"] is None:
             del settings["data"]["central_pixels"]
+        del settings["learning_rate_steps" if self.learning_rate_cosine else "learning_rate_cosine"]  # which is not used
         return settings

@@ -168,9 +168,10 @@ def crop_flip(images: Tensor, draws: Stl10Draws, *, pad: int = 12) -> Tensor:
     return padded[which[:, None, None, None], channel[:, None, None], rows[:, None, :, None], columns[:, None, None, :]]
 
 
-def cutout(images: Tensor, draws: Stl10Draws, *, side: int = 32) -> Tensor:
+def cutout(images: Tensor, draws: Stl10Draws, *, side: int = 32, colour: Tensor | None = None) -> Tensor:
     """Set a square of each normalised image to 0, the mean colour, in all channels: float (N, C, H, W) -> a new one.
 
+    `colour` (1, C, 1, 1): of the square in images that are not normalised.
     The square's rows are max(0, y - side/2) to min(H, y + side/2) - 1 about its centre's row y, and so its columns: at the
     border it is cut off (DeVries & Taylor 2017, arXiv 1708.04552).
     """
@@ -181,4 +182,4 @@ def cutout(images: Tensor, draws: Stl10Draws, *, side: int = 32) -> Tensor:
 
     height, width = images.shape[-2:]
     square = hidden(draws.cutout_rows, height)[:, None, :, None] & hidden(draws.cutout_columns, width)[:, None, None, :]
-    return images.masked_fill(square, 0)
+    return images.masked_fill(square, 0) if colour is None else torch.where(square, colour, images)

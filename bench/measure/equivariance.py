@@ -62,8 +62,9 @@ def measure(network: nn.Module, pictures: Pictures) -> Errors:
     Raises BenchError: a layer that does not respond to an image at all.
     """
     network.eval()
+    seen = pictures.seen_by(network)
     with torch.no_grad():
-        return Errors(_measure_layers(network, pictures), *_measure_logits(network, pictures))
+        return Errors(_measure_layers(network, seen), *_measure_logits(network, seen))
 
 
 def layers_of(network: nn.Module) -> list[Layer]:

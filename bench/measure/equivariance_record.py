@@ -59,7 +59,7 @@ def _equivariance(
     set_numerics("float32")
     network.eval()
     with torch.no_grad():
-        empty = pictures.empty(pictures.side)
+        empty = pictures.seen_by(network).empty(pictures.side)
         logits(network(empty), empty)  # raises where it gives something else
     errors: Errors = measure(network, pictures)
     canvas = canvas_of(network, pictures.side)

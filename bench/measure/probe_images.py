@@ -8,14 +8,14 @@ Shape letters: N images, C channels, H side.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 import datasets
-from bench.training.data import normalise
+from bench.training.data import mean_colour, normalise, wants_raw_pixels
 from datasets.augment import scale_affine
 
 REFERENCE_SCALE = 0.625  # of f; with the factors below, digits of 0.31 to 1.0 times MNIST's size: what the networks train on
@@ -32,11 +32,12 @@ STL10_RESAMPLING = (
 
 @dataclass(frozen=True)
 class Pictures:
-    """Some images of a task: originals uint8 (N, C, H, H), and what a measurement says of them."""
+    """Some images of a task: originals uint8 (N, C, H, H), and what a measurement says of them. `raw`: as for `normalise`."""
 
     task: str
     originals: Tensor
     description: str
+    raw: bool = False
 
     @property
     def side(self) -> int:
@@ -48,24 +49,30 @@ class Pictures:
         """How images and maps are scaled, in words."""
         return MNIST_RESAMPLING if datasets.has_scales(self.task) else STL10_RESAMPLING
 
+    def seen_by(self, network: nn.Module) -> Pictures:
+        """The same, as the network's input."""
+        return replace(self, raw=wants_raw_pixels(network))
+
     def part(self, chosen: slice) -> Pictures:
-        return Pictures(self.task, self.originals[chosen], self.description)
+        return replace(self, originals=self.originals[chosen])
 
     def empty(self, side: int) -> Tensor:
-        """The empty image, normalised as the network's input: (1, C, side, side)."""
+        """The empty image as the network's input: (1, C, side, side)."""
         channels = self.originals.shape[1]
         if datasets.has_scales(self.task):
-            return normalise(torch.zeros(1, channels, side, side, dtype=torch.uint8))
-        return torch.zeros(1, channels, side, side)
+            return normalise(torch.zeros(1, channels, side, side, dtype=torch.uint8), raw=self.raw)
+        colour = mean_colour(channels, self.originals.device) if self.raw else torch.zeros(1, channels, 1, 1)
+        return colour.repeat(1, 1, side, side)
 
     def content(self, factor: float, side: int) -> Tensor:
         """Each image at `factor` times its size in the middle of a canvas, less the empty image: (N, C, side, side)."""
         if datasets.has_scales(self.task):
             factors = torch.full((len(self.originals),), factor, dtype=torch.float64)
-            images = normalise(scale_affine(self.originals, factors, centre=self.side / 2)) - self.empty(self.side)
+            scaled = scale_affine(self.originals, factors, centre=self.side / 2)
+            images = normalise(scaled, raw=self.raw) - self.empty(self.side)
         else:
             extent = round(self.side * factor)
-            whole = normalise(self.originals)
+            whole = normalise(self.originals, raw=self.raw) - self.empty(self.side)
             images = F.interpolate(whole, size=(extent, extent), mode="bicubic", antialias=True)
         edge = (side - images.shape[-1]) // 2
         return F.pad(images, (edge, edge, edge, edge))

@@ -9,7 +9,7 @@ import torch
 import datasets
 from bench.plan import Run
 from bench.protocol import load_protocol
-from bench.training.data import Split
+from bench.training.data import Split, wants_raw_pixels
 from bench.training.graphs import StepState, capture_checked
 from bench.training.step import build_network_and_optimizer, training_step
 from bench.training.step import compiled as through_compiler
@@ -36,7 +36,8 @@ class TimedStep:
         self.network.train()
         self.forward = through_compiler(self.network) if compiled else self.network
         count = run.recipe.batch_size
-        images = torch.randn(count, *datasets.image_shape(run.task), device=device)
+        draw = torch.rand if wants_raw_pixels(self.network) else torch.randn
+        images = draw(count, *datasets.image_shape(run.task), device=device)
         self.batch = Split(images, torch.arange(count, device=device) % 10)
 
     def __call__(self) -> None:

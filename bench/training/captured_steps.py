@@ -6,8 +6,9 @@ on the same tensors, all of them on the device: which batch is next, and the sum
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,8 +49,8 @@ class Steps:
         """Whether steps are replayed as CUDA graphs by now."""
         return bool(self._replays)
 
-    def begin_epoch(self, epoch: Epoch, learning_rate: float, step: int = 0, loss_sum: float = 0.0) -> None:
-        """Start an epoch, or go on with one at a step. The network is in training mode."""
+    def begin_epoch(self, epoch: Epoch, number: int, step: int = 0, loss_sum: float = 0.0) -> None:
+        """Start an epoch, counted from 0, or go on with one at a step. The network is in training mode."""
         if self._replays and not same_tensors(tensors_of(self.network), self._captured):
             self._replays = {}
             self.say("no CUDA graph any more: the network has put new tensors in the place of its buffers")
@@ -59,14 +60,25 @@ class Steps:
             self.epoch = epoch
         self.position.fill_(step * self.recipe.batch_size)
         self.loss_sum.fill_(loss_sum)
-        for group in self.optimizer.param_groups:
+        self._epoch_number, groups = number, self.optimizer.param_groups
+        self._set_learning_rates(groups, step)
+        self._warming_up = [group for group in groups if group.get("warm_up", 0.0) > number / self.recipe.epochs]
+
+    def _set_learning_rates(self, groups: Sequence[dict[str, Any]], step: int) -> None:
+        """Those of a step of the epoch; on CUDA in tensors that the steps read (models/parameter_group.py)."""
+        rate = self.recipe.learning_rate(self._epoch_number)
+        done = (self._epoch_number + step / len(self.epoch)) / self.recipe.epochs
+        for group in groups:
+            factor, warm_up = group.get("lr_factor", 1.0), group.get("warm_up", 0.0)
+            own = rate * factor * (min(1.0, done / warm_up) if warm_up else 1.0)
             if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(learning_rate)
+                group["lr"].fill_(own)
             else:
-                group["lr"] = learning_rate
+                group["lr"] = own
 
     def step(self, number: int) -> None:
         """Take a step of the epoch; they are to be taken in order. Raises whatever the network may raise."""
+        self._set_learning_rates(self._warming_up, number)
         count = self.epoch.count(number)
         if self.to_capture and self._eager_steps >= WARM_UP:
             self._capture(number)

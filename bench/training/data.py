@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import datasets
 from bench.errors import BenchError
@@ -52,19 +52,35 @@ def central(images: Tensor, pixels: int) -> Tensor:
     return images[..., edge : edge + pixels, edge : edge + pixels]
 
 
-def normalise(images: Tensor) -> Tensor:
-    """uint8 -> float32 with the published mean and standard deviation: of MNIST-scale (one channel) or STL-10 (three)."""
+def wants_raw_pixels(network: nn.Module) -> bool:
+    """Whether a network takes pixels in [0, 1] as they are: it has an attribute `raw_pixels = True`."""
+    return getattr(network, "raw_pixels", False) is True
+
+
+def normalise(images: Tensor, *, raw: bool = False) -> Tensor:
+    """uint8 -> float32 with the published mean and standard deviation: of MNIST-scale (one channel) or STL-10 (three).
+
+    `raw`: in [0, 1] and no more, as `wants_raw_pixels` says of the network that they are for.
+    """
     scaled = images.float().div_(255)
+    if raw:
+        return scaled
     if images.shape[1] == 1:
         return scaled.sub_(MNIST_SCALE_MEAN).div_(MNIST_SCALE_STD)
-    mean, std = _stl10_statistics(images.device)
+    mean, std = _statistics(3, images.device)
     return scaled.sub_(mean).div_(std)
+
+
+def mean_colour(channels: int, device: torch.device) -> Tensor:
+    """What is 0 once it is normalised, as raw pixels: float32 (1, channels, 1, 1)."""
+    return _statistics(channels, device)[0]
 
 
 @lru_cache(maxsize=8)
 @torch.inference_mode(False)
-def _stl10_statistics(device: torch.device) -> tuple[Tensor, Tensor]:
-    mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (STL10_MEAN, STL10_STD))
+def _statistics(channels: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    numbers = ((MNIST_SCALE_MEAN,), (MNIST_SCALE_STD,)) if channels == 1 else (STL10_MEAN, STL10_STD)
+    mean, std = (torch.tensor(values, device=device).view(1, channels, 1, 1) for values in numbers)
     return mean, std
 
 
@@ -72,12 +88,12 @@ class Epoch:
     """The training images of one epoch in a random order, augmented where the task says so.
 
     All draws are made on the CPU, so that every device sees the same epoch. The images lie on the device; a batch costs no
-    transfer.
+    transfer. `raw`: as for `normalise`; what cutout hides has the mean colour either way, so that it is the same picture.
     """
 
-    def __init__(self, split: Split, recipe: Recipe, generator: torch.Generator) -> None:
+    def __init__(self, split: Split, recipe: Recipe, generator: torch.Generator, *, raw: bool = False) -> None:
         images, count, device = split.images, len(split.labels), split.images.device
-        augmentation, self.batch_size = recipe.augmentation, recipe.batch_size
+        augmentation, self.batch_size, self.raw = recipe.augmentation, recipe.batch_size, raw
         self.cutout: int | None = None
         self.draws: Stl10Draws | None = None
         if isinstance(augmentation, Rescaling):
@@ -106,9 +122,10 @@ class Epoch:
 
     def take(self, part: slice | Tensor) -> Split:
         """The images at these places of the order, an int64 tensor (n,) on the device, normalised: float32 (n, C, H, W)."""
-        images = normalise(self.images[part])
+        images = normalise(self.images[part], raw=self.raw)
         if self.draws is not None and self.cutout:
-            images = cutout(images, self.draws.take(part), side=self.cutout)
+            colour = mean_colour(images.shape[1], images.device) if self.raw else None
+            images = cutout(images, self.draws.take(part), side=self.cutout, colour=colour)
         return Split(images, self.labels[part])
 
     def copy_(self, other: Epoch) -> None:

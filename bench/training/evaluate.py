@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from bench.errors import Stopped
 from bench.machine.device import autocast, is_out_of_memory
 from bench.plan import Run
-from bench.training.data import normalise
+from bench.training.data import normalise, wants_raw_pixels
 from models import ModelError
 
 CLASSES = 10  # of every task
@@ -63,12 +63,12 @@ def predict(
     `batch`: images at a time; whether to stop is asked before each. Raises Stopped; ModelError: its outputs are no logits.
     """
     network.eval()
-    found = []
+    found, raw = [], wants_raw_pixels(network)
     with torch.no_grad(), autocast(precision, images.device):
         for part in images.split(batch or max(1, PIXELS_ON_CPU // images[0, 0].numel())):
             if should_stop():
                 raise Stopped
-            found.append(_answers(network, normalise(part)))
+            found.append(_answers(network, normalise(part, raw=raw)))
     return torch.cat(found)
 
 

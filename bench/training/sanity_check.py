@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import datasets
 from bench.machine.device import autocast, is_out_of_memory
 from bench.plan import Run
-from bench.training.data import Split, normalise
+from bench.training.data import Split, normalise, wants_raw_pixels
 from bench.training.evaluate import logits
 from bench.training.graphs import same_tensors
 from bench.training.state.network_state import form_of, reason, same_bits, state_of, unpacked
@@ -70,9 +70,9 @@ def _check(run: Run, device: torch.device, training: Split, evaluated: int, say:
 class _Trial:
     """A new network and its optimizer after a step with a batch."""
 
-    def __init__(self, run: Run, device: torch.device, batch: Split) -> None:
-        self.batch = batch
+    def __init__(self, run: Run, device: torch.device, training: Split, count: int) -> None:
         self.network, self.optimizer = build_network_and_optimizer(run, device)
+        self.batch = batch = first_images(training, count, self.network)
         self.progress, self.parameters = Progress(form=form_of(self.network)), list(self.network.parameters())
         self.network.train()
         training_step(self.network, self.optimizer, Split(batch.images.clone(), batch.labels), run.recipe)
@@ -84,11 +84,11 @@ def _trial_step(run: Run, device: torch.device, training: Split) -> _Trial:
     rest = count % size
     few = rest or min(FEW, count)
     try:
-        return _Trial(run, device, first_images(training, few))
+        return _Trial(run, device, training, few)
     except Exception as error:
         if few == min(size, count) or is_out_of_memory(error) or isinstance(error, ModelError):
             raise
-        whole = _Trial(run, device, first_images(training, size))
+        whole = _Trial(run, device, training, size)
         if not rest:
             return whole
         raise ModelError(
@@ -107,9 +107,9 @@ def _leaves_one(run: Run, evaluated: int) -> bool:
     return any(count % evaluated == 1 for count in counts)
 
 
-def first_images(training: Split, count: int) -> Split:
-    """So many images, normalised: float32 (count, C, H, W)."""
-    return Split(normalise(training.images[:count]), training.labels[:count])
+def first_images(training: Split, count: int, network: nn.Module) -> Split:
+    """So many images as the network takes them: float32 (count, C, H, W)."""
+    return Split(normalise(training.images[:count], raw=wants_raw_pixels(network)), training.labels[:count])
 
 
 def _evaluate(run: Run, network: nn.Module, images: Tensor) -> Tensor:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import getpass
 import os
 import tempfile
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from bench.recipe import Adam, Recipe
 from bench.training.data import Split
 from bench.training.evaluate import logits
 from bench.training.state.randomness import seed_all
+from leaderboard.errors import one_line
 from models.wide_resnet import split_batches
 
 FEW = 2  # images: normalisation over a batch needs more than one
@@ -56,12 +58,6 @@ def forward_backward(forward: Callable[[Tensor], Tensor], batch: Split, recipe: 
     if loss.requires_grad:  # else nothing in the network is trained
         loss.backward()
     return loss.detach()
-
-
-def learning_rate(recipe: Recipe, epoch: int) -> float:
-    """The learning rate during an epoch (counted from 0)."""
-    steps = recipe.learning_rate_steps
-    return recipe.optimizer.lr * steps.factor ** sum(epoch >= after for after in steps.after_epochs)
 
 
 def build_network_and_optimizer(run: Run, device: torch.device) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -102,18 +98,46 @@ def blank_images(task: str, central_pixels: int | None, count: int, device: torc
 
 def _optimizer(network: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
     """On CUDA one kernel for all parameters, with everything that it reads on the device, so that it can be captured."""
-    trainable, given = [parameter for parameter in network.parameters() if parameter.requires_grad], recipe.optimizer
-    on_cuda = device.type == "cuda"
-    fused, decay = (on_cuda and all(map(torch.is_floating_point, trainable))) or None, given.weight_decay
-    groups = [{"params": trainable}]  # of which there may be none, unlike of parameters
+    groups, given, on_cuda = _parameter_groups(network, recipe.optimizer.lr), recipe.optimizer, device.type == "cuda"
+    floating = all(torch.is_floating_point(parameter) for group in groups for parameter in group["params"])
+    fused, decay = (on_cuda and floating) or None, given.weight_decay
     optimizer: torch.optim.Optimizer
     if isinstance(given, Adam):
-        optimizer = torch.optim.Adam(groups, given.lr, given.betas, given.eps, decay, fused=fused, capturable=on_cuda)
+        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[given.name]
+        optimizer = kind(groups, given.lr, given.betas, given.eps, decay, fused=fused, capturable=on_cuda)
     else:
         optimizer = torch.optim.SGD(groups, given.lr, given.momentum, 0, decay, nesterov=given.nesterov, fused=fused)
     for group in optimizer.param_groups if on_cuda else []:
-        group["lr"] = torch.tensor(given.lr, device=device)
+        group["lr"] = torch.tensor(group["lr"], device=device)
     return optimizer
+
+
+def _parameter_groups(network: nn.Module, lr: float) -> list[dict[str, Any]]:
+    """Every trainable parameter in one group: the recipe's, which may be without any, or one that the network asks for.
+
+    Raises ModelError: what it asks for is no list of `models.ParameterGroup`, each of its own parameters at most once.
+    """
+    ask: Callable[[], object] = getattr(network, "parameter_groups", list)
+    asked = ask()
+    if not isinstance(asked, Sequence) or not all(isinstance(group, models.ParameterGroup) for group in asked):
+        said = one_line(repr(asked), 200)
+        raise models.ModelError(f"parameter_groups() gives {said}; wanted: a list of models.ParameterGroup")
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    listed = Counter(id(parameter) for group in asked for parameter in group.parameters)
+    for one, times in listed.items():
+        if one not in names:
+            raise models.ModelError("parameter_groups() lists what is no parameter of the network; list some that it has")
+        if times > 1:
+            raise models.ModelError(f"parameter_groups() lists {names[one]!r} {times} times; list each parameter once at most")
+
+    def trainable(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
+        return [parameter for parameter in parameters if parameter.requires_grad]
+
+    groups: list[dict[str, Any]] = [{"params": trainable(each for each in network.parameters() if id(each) not in listed)}]
+    for group in asked:
+        settings = {"lr": lr * group.lr_factor, "lr_factor": group.lr_factor, "warm_up": group.warm_up}
+        groups.append({"params": trainable(group.parameters), **settings})
+    return groups
 
 
 def compiled(network: nn.Module) -> Callable[[Tensor], Tensor]:

@@ -65,7 +65,7 @@ def train(run: Run, device: torch.device, checkpoint: Checkpoint, watch: Watch) 
     if validation is None:
         progress.best_epoch = recipe.epochs - 1
     else:
-        restore(network, progress.best_weights, first_images(training, recipe.batch_size).images)
+        restore(network, progress.best_weights, first_images(training, recipe.batch_size, network).images)
     return _test(trainer, load_split(run, "test", device))
 
 

@@ -13,14 +13,14 @@ from bench.errors import Diverged, Stopped
 from bench.machine.device import Mark, Stopwatch, reset_peak_memory
 from bench.plan import Run
 from bench.training.captured_steps import Steps
-from bench.training.data import Epoch, Split
+from bench.training.data import Epoch, Split, wants_raw_pixels
 from bench.training.evaluate import Evaluation
 from bench.training.sanity_check import first_images, sanity_check
 from bench.training.state.checkpoint import Checkpoint, UnfitCheckpoint, UnreadableCheckpoint
 from bench.training.state.network_state import form_of
 from bench.training.state.randomness import random_states, restore_random_states, seed_all
 from bench.training.state.run_state import Progress
-from bench.training.step import build_network_and_optimizer, learning_rate
+from bench.training.step import build_network_and_optimizer
 
 Marks = tuple[Mark, Mark]  # between which the steps were taken that `Progress.epoch_seconds` does not count yet
 
@@ -55,9 +55,9 @@ class Trainer:
         if progress.step == 0:
             seed_all(run.seed("dropout", progress.epoch))
         generator = torch.Generator().manual_seed(run.seed("epoch", progress.epoch))
-        epoch = Epoch(training, run.recipe, generator)
+        epoch = Epoch(training, run.recipe, generator, raw=wants_raw_pixels(steps.network))
         steps.network.train()
-        steps.begin_epoch(epoch, learning_rate(run.recipe, progress.epoch), progress.step, progress.loss_sum)
+        steps.begin_epoch(epoch, progress.epoch, progress.step, progress.loss_sum)
         for step in range(progress.step, len(epoch)):
             steps.step(step)
             self.watch.on_step(progress.epoch, step)
@@ -110,7 +110,7 @@ def start_or_resume(
     """
     for path in checkpoint.newest_first():
         network, optimizer = build_network_and_optimizer(run, device)
-        images = first_images(training, run.recipe.batch_size).images
+        images = first_images(training, run.recipe.batch_size, network).images
         try:
             return network, optimizer, checkpoint.load(path, network, optimizer, images)
         except UnfitCheckpoint as error:

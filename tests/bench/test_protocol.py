@@ -8,14 +8,13 @@ from bench.errors import BenchError
 from bench.protocol import load_protocol
 from bench.recipe import EXECUTION, Recipe
 from bench.settings import Settings
-from bench.training.step import learning_rate
 
 
 def test_paper_is_the_published_recipe():
     paper = load_protocol("paper")
     recipe = paper.recipe("mnist-scale-28")
     assert (recipe.epochs, recipe.batch_size, recipe.optimizer.weight_decay) == (60, 128, 0)
-    rates = [learning_rate(recipe, epoch) for epoch in (0, 19, 20, 39, 40, 59)]
+    rates = [recipe.learning_rate(epoch) for epoch in (0, 19, 20, 39, 40, 59)]
     assert rates == pytest.approx([0.01, 0.01, 0.001, 0.001, 0.0001, 0.0001])
     assert recipe.data.variant == "10k-2k-50k"
     assert paper.realizations == [0, 1, 2, 3, 4, 5]
@@ -52,6 +51,7 @@ OTHERWISE = {
     "optimizer.momentum": 0.5,
     "optimizer.nesterov": False,
     "optimizer.weight_decay": 0.5,
+    "learning_rate_cosine": None,  # goes without steps
     "learning_rate_steps.factor": 0.5,
     "learning_rate_steps.after_epochs": [3],
     "augmentation.scale": [0.9, 1.1],

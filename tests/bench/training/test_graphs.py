@@ -13,7 +13,7 @@ from bench.training.captured_steps import Steps
 from bench.training.data import Epoch, load_split
 from bench.training.run import execute
 from bench.training.state.randomness import seed_all
-from bench.training.step import build_network_and_optimizer, learning_rate
+from bench.training.step import build_network_and_optimizer
 from bench.training.trainer import Watch
 
 
@@ -37,7 +37,7 @@ def train(run, network=None, *, capture):
     for number in range(2):
         seed_all(number)
         epoch = Epoch(split, run.recipe, torch.Generator().manual_seed(number))
-        steps.begin_epoch(epoch, learning_rate(run.recipe, number))
+        steps.begin_epoch(epoch, number)
         for which in range(len(epoch)):
             steps.step(which)
         losses.append(steps.loss_sum.item())
@@ -70,7 +70,7 @@ def test_a_run_resumed_at_an_epochs_end_is_captured_there(tiny, plugin, imitated
         network, optimizer = build_network_and_optimizer(run, CPU)
         steps = Steps(network.train(), optimizer, run.recipe, CPU)
         steps.to_capture = capture
-        steps.begin_epoch(Epoch(load_split(run, "train", CPU), run.recipe, torch.Generator().manual_seed(0)), 0.01, step=1)
+        steps.begin_epoch(Epoch(load_split(run, "train", CPU), run.recipe, torch.Generator().manual_seed(0)), 0, step=1)
         for which in (1, 2):
             steps.step(which)
         assert steps.captured is capture
@@ -152,7 +152,7 @@ def test_a_graph_is_not_replayed_on_tensors_that_were_replaced(tiny, plugin, imi
     for number in range(2):
         network.eval()
         network.train()
-        steps.begin_epoch(Epoch(load_split(run, "train", CPU), run.recipe, torch.Generator().manual_seed(number)), 0.01)
+        steps.begin_epoch(Epoch(load_split(run, "train", CPU), run.recipe, torch.Generator().manual_seed(number)), number)
         for which in range(3):
             steps.step(which)
         assert steps.captured is (number == 0 or captured)

@@ -10,7 +10,7 @@ from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
 from bench.recipe import EXECUTION
 from bench.training.run import execute
-from bench.training.step import build_network_and_optimizer, learning_rate
+from bench.training.step import build_network_and_optimizer
 from bench.training.trainer import Watch
 from models import wide_resnet as wide_resnet_module
 from models.layers.microbatch import normalised_in_parts
@@ -117,7 +117,7 @@ def test_optimizer_and_schedule_are_the_published_ones():
         "dampening": 0,
     }
     assert len(group["params"]) == len(list(network.parameters()))  # normalisation and biases decay too
-    rates = [learning_rate(run.recipe, epoch) for epoch in (0, 299, 300, 399, 400, 599, 600, 799, 800, 999)]
+    rates = [run.recipe.learning_rate(epoch) for epoch in (0, 299, 300, 399, 400, 599, 600, 799, 800, 999)]
     assert rates == pytest.approx([0.1, 0.1, 0.02, 0.02, 0.004, 0.004, 0.0008, 0.0008, 0.00016, 0.00016])
     assert (run.recipe.epochs, run.recipe.batch_size, run.recipe.select) == (1000, 128, "last")
 
