@@ -21,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations
 from numbers import Real
@@ -102,11 +102,11 @@ def _shrunk(maps: Tensor, ratio: float) -> Tensor:
 
 
 def fitted_table(effective_size: int, size: int, scales: Sequence[float], side: int | None = None) -> Tensor:
-    """The minimum of `proxy_loss` over all noise images of side x side pixels, to 1e-12: float64 (E^2, S, K, K), not rounded.
+    """The table that minimizes `proxy_loss` on infinitely many images of noise: float64 (E^2, S, K, K), not rounded.
 
-    `side`: 154 pixels as published, or more where a pair of scales would be compared on less than 32. The loss is convex, so
-    there is no other minimum. Each round of reweighting solves one system of (free scales) K^2 unknowns for all functions.
-    Raises ModelError: sizes or scales that have no table.
+    `side`: of the images, 154 pixels as published, or more where a pair of scales would be compared on less than 32. The loss
+    is convex, so there is no other minimum. Each round of reweighting solves one system of (free scales) K^2 unknowns for all
+    functions. Raises ModelError: sizes or scales that have no table.
     """
     effective_size, size, scales = _checked(effective_size, size, scales)
     side = side or max(SIDE, math.ceil(scales[-1] * (2 * (size // 2 + 1) + SEEN)))
@@ -220,7 +220,7 @@ def _checked(effective_size: int, size: int, scales: Sequence[float]) -> tuple[i
     for name, value in (("effective size", effective_size), ("size", size)):
         if not isinstance(value, int) or value < 1 or value % 2 == 0:
             raise ModelError(f"DISCO table: {name} {shown(value)}; give an odd number of pixels, such as 7 of 15")
-    if not all(isinstance(scale, Real) and math.isfinite(scale) for scale in scales):
+    if not isinstance(scales, Iterable) or not all(isinstance(scale, Real) and math.isfinite(scale) for scale in scales):
         raise ModelError(f"DISCO table: scales {shown(scales)}; give numbers, such as 1, 1.41, 2")
     given = tuple(float(scale) for scale in scales)
     if given[:1] != (1.0,) or sorted(set(given)) != list(given):
