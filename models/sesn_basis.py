@@ -47,7 +47,7 @@ def supports_of(size: int, scales: Sequence[float], effective_size: int) -> list
     if supports[0] < 3:
         raise ModelError(
             f"filters of {size} pixels leave {supports[0]} at scale {scales[0]:g} of {scales[-1]:g}, too few for a basis; "
-            f"give a size of {2 * math.ceil(3 * scales[-1] / scales[0] / 2) + 1} or more"
+            f"give a size of {2 * math.ceil(scales[-1] / scales[0] - 0.5) + 1} or more"
         )
     return supports
 
@@ -139,7 +139,8 @@ def _wedges(support: int, scale: float, rotations: int, width: float) -> tuple[T
     distance[support // 2, support // 2] = 1
     if distance.max() <= scale:
         raise ModelError(
-            f"log-radial functions at scale {scale:g} want more than {support} pixels: their corner lies within it"
+            f"log-radial functions of scale {scale:g} on {support} pixels: the corner, {distance.max():.3g} pixels away, must "
+            "lie beyond the scale; give a larger size or smaller scales"
         )
     direction = torch.linspace(0, math.pi, rotations, dtype=torch.float64)[:, None, None]
     beside = torch.atan2(columns, -rows) - direction
