@@ -11,8 +11,9 @@ from leaderboard.board.charts.chart import Chart
 from leaderboard.board.charts.measurement_charts import ChartGroup, chart_groups
 from leaderboard.board.charts.svg import in_page, is_current, is_pdf_of
 from leaderboard.board.charts.table_charts import charts_of, coloured_models
-from leaderboard.board.export import latex_table, models_csv, pairs_csv
-from leaderboard.board.tables import Section, Table
+from leaderboard.board.export import latex_published, latex_table, models_csv, pairs_csv, published_csv
+from leaderboard.board.published import published_parts
+from leaderboard.board.tables import Section, Table, published_in
 from leaderboard.errors import one_line
 from leaderboard.reading.collection import Collection
 
@@ -37,14 +38,16 @@ def folder_files(collection: Collection, sections: Sequence[Section], read: Read
     measured: dict[str, ChartGroup] = {}
     for group in chart_groups(collection):
         measured[_unique(file_part(group.name), [*tables, *measured])] = group
+    published = published_parts(published_in(sections))
     files, drawn = _exports(tables), {}
+    files |= {"tables/published.csv": published_csv().encode(), "tables/published.tex": latex_published(published).encode()}
     page = None if draw else read(PAGE) or b""
     shown: defaultdict[str, list[bytes]] = defaultdict(list)
     for name, chart, models in _charts(tables, measured):
         path = f"figures/{name}_{chart.name}"
         drawn[f"{path}.svg"], drawn[f"{path}.pdf"], svg = _figure(path, chart, models, read, page)
         shown[name].append(svg)
-    files[PAGE] = render_page(collection, tables, measured, shown, files).encode("utf-8", "backslashreplace")
+    files[PAGE] = render_page(collection, tables, measured, published, shown, files).encode("utf-8", "backslashreplace")
     files |= drawn
     files[LIST] = "".join(f"{path}\n" for path in sorted([*files, LIST])).encode()
     return dict(sorted(files.items()))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from leaderboard.board import markup, scale_tables, uncertainty
-from leaderboard.board.columns import MARKDOWN, MODEL, TIME, Column, columns_of
+from leaderboard.board.columns import HERE, MARKDOWN, MODEL, TIME, Column, columns_of, published_columns
 from leaderboard.board.epoch_time import execution_label, hardware_label
 from leaderboard.board.markup import HOW_TO_BEGIN, NOTHING, SMOKE_BANNER, code, escape
-from leaderboard.board.published import footnotes
-from leaderboard.board.tables import Row, Section, Table, build_sections
+from leaderboard.board.published import PublishedList, PublishedResult, footnotes, published_parts
+from leaderboard.board.tables import Row, Section, Table, build_sections, published_in
 from leaderboard.reading.collection import Collection, Source, collect
 from leaderboard.records.runs import RunResult
 
@@ -42,6 +42,7 @@ def render(collection: Collection, title_note: str | None = None, sections: tupl
     for section in sections:
         lines += _section(section)
     lines += scale_tables.render(collection)
+    lines += _published(published_in(sections))
     lines += _leftovers(collection)
     return "\n".join(lines).rstrip("\n") + "\n"
 
@@ -67,7 +68,7 @@ def _table(table: Table) -> list[str]:
     lines = [f"### {table.task}{label}", "", f"Protocol digest {code(table.digest)}.", ""]
     results = [result for row in table.rows for result in row.results]
     sources = sorted({result.origin for result in results})
-    columns = columns_of(table, MARKDOWN)
+    columns = columns_of(table.rows, MARKDOWN)
     header = [column.heading or column.title for column in columns] + (["Sources"] if sources else [])
     right = [column.heading or column.title for column in columns if column.number and column is not TIME]
     lines += [*markup.table(header, [_row(row, columns, sources) for row in table.rows], right), ""]
@@ -80,10 +81,37 @@ def _table(table: Table) -> list[str]:
     return lines + uncertainty.pairs(table) + _failures(table.failures) + _runs(table.runs)
 
 
-def _row(row: Row, columns: Sequence[Column], sources: Sequence[str]) -> list[str]:
+def _row(row: Row, columns: Sequence[Column[Row]], sources: Sequence[str]) -> list[str]:
     cells = [code(row.model) if column is MODEL else escape(column.text(row), 1000) for column in columns]
     numbers = sorted(sources.index(result.origin) + 1 for result in row.results)
     return cells + ([" ".join(f"[{number}]" for number in numbers) or NOTHING] if sources else [])
+
+
+def _published(shown: Sequence[PublishedResult]) -> list[str]:
+    """The published numbers that no row shows, each list folded."""
+    lines = []
+    for part in published_parts(shown):
+        unchecked = [result for numbers in part.lists for result in numbers.results if not result.verified]
+        lines += [f"## {part.title}", "", part.explanation, *(f"\n{note}" for note in footnotes(unchecked)), ""]
+        for numbers in part.lists:
+            summary = f"{escape(numbers.name)}: {markup.plural(len(numbers.results), 'number')}"
+            lines += markup.folded(summary, _published_list(numbers))
+    return lines
+
+
+def _published_list(numbers: PublishedList) -> list[str]:
+    columns = published_columns(numbers)
+    header, right = [column.title for column in columns], [column.title for column in columns if column.number]
+    lines = []
+    for setting, results in numbers.settings:
+        rows = [[_published_cell(column, result) for column in columns] for result in results]
+        lines += [f"{escape(setting)}:", "", *markup.table(header, rows, right), ""]
+    lines += ["Source:" if len(numbers.sources) == 1 else "Sources:", ""]
+    return lines + [f"{number}. {escape(source, 1000)}" for number, source in enumerate(numbers.sources, 1)]
+
+
+def _published_cell(column: Column[PublishedResult], result: PublishedResult) -> str:
+    return code(result.model) if column is HERE and result.model else escape(column.text(result))
 
 
 def _failures(runs: tuple[RunResult, ...]) -> list[str]:

@@ -42,9 +42,9 @@ def folded(summary: str, lines: Sequence[str]) -> list[str]:
     return ["<details>", f"<summary>{summary}</summary>", "", *lines, "", "</details>", ""]
 
 
-def mean_std(mean: float, std: float | None) -> str:
+def mean_std(mean: float, std: float | None, digits: int = 2) -> str:
     """``2.10 ± 0.09``, or the mean alone."""
-    return f"{mean:.2f}" if std is None else f"{mean:.2f} ± {std:.2f}"
+    return f"{mean:.{digits}f}" if std is None else f"{mean:.{digits}f} ± {std:.{digits}f}"
 
 
 def difference(value: float) -> str:

@@ -18,8 +18,9 @@ from leaderboard.stats.evidence import Interval, Summary, summarise
 class Row:
     """One model in one table. ``summary`` is None when no run succeeded; ``expected`` is how many runs make it whole.
 
-    ``interval`` (95 %, of the mean) and ``rank`` need two realizations, and are None in a smoke test. ``published`` is the
-    paper's number; ``pooled`` and ``split`` are a reproduction's, as it printed it and with plain and '+' runs apart.
+    ``interval`` (95 %, of the mean) and ``rank`` need two realizations, and are None in a smoke test. ``published`` is the SESN
+    paper's number, or where it has none another source's; ``pooled`` and ``split`` are a reproduction's, as it printed it and
+    with plain and '+' runs apart.
     """
 
     model: str
@@ -93,6 +94,11 @@ def build_sections(runs: Iterable[RunResult]) -> tuple[Section, ...]:
     )
 
 
+def published_in(sections: Iterable[Section]) -> list[PublishedResult]:
+    """The published numbers that stand in the rows of these sections."""
+    return [result for section in sections for table in section.tables for row in table.rows for result in row.results]
+
+
 def error_by_scale(runs: Iterable[RunResult]) -> dict[tuple[float, float], tuple[int, int]]:
     """Test images and wrong answers in each bin of scale (low, high), over all runs: each image counts the same."""
     bins: dict[tuple[float, float], tuple[int, int]] = {}
@@ -133,7 +139,7 @@ def _row(task: str, model: str, runs: list[RunResult], rank: int | None, smoke: 
         expected=max((run.expected for run in runs if run.expected is not None), default=None),
         parameters=tuple(sorted({run.parameters for run in succeeded if run.parameters is not None})),
         epoch_times=epoch_times_of(succeeded),
-        published=None if smoke else find(task, model),
+        published=None if smoke else find(task, model) or find(task, model, "other"),
         pooled=None if smoke else find(task, model, "reproduction-as-published"),
         split=None if smoke else find(task, model, "reproduction-split"),
         interval=evidence_of(by_model(succeeded)[model]).interval if sure else None,

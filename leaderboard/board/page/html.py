@@ -19,8 +19,9 @@ from markupsafe import Markup
 
 from leaderboard.board import markup
 from leaderboard.board.charts.measurement_charts import ChartGroup
-from leaderboard.board.columns import Column, columns_of
+from leaderboard.board.columns import PAGE, Column, columns_of, published_columns
 from leaderboard.board.epoch_time import execution_label, hardware_label
+from leaderboard.board.published import PublishedPart
 from leaderboard.board.tables import Row, Section, Table
 from leaderboard.board.uncertainty import plain_explanation
 from leaderboard.errors import one_line
@@ -36,7 +37,7 @@ class PageTable:
 
     section: Section
     table: Table
-    columns: list[Column]
+    columns: list[Column[Row]]
     runs: dict[str, list[RunResult]]
     figures: Markup
     files: list[tuple[str, str]]
@@ -46,10 +47,14 @@ def render_page(
     collection: Collection,
     tables: Mapping[str, tuple[Section, Table]],
     measured: Mapping[str, ChartGroup],
+    published: Sequence[PublishedPart],
     figures: Mapping[str, Sequence[bytes]],
     files: Mapping[str, bytes],
 ) -> str:
-    """The page. ``tables`` and ``measured`` by their names in paths, ``figures`` their SVGs, ``files`` the tables."""
+    """The page. ``tables`` and ``measured`` by their names in paths, ``figures`` their SVGs, ``files`` the tables.
+
+    ``published``: the numbers that stand in no row.
+    """
     drawn = {name: Markup(b"".join(figures.get(name, ())).decode()) for name in (*tables, *measured)}
     shown = [_shown(section, table, drawn[name], _data_uris(name, files)) for name, (section, table) in tables.items()]
     script = _read("page.js")
@@ -58,6 +63,8 @@ def render_page(
         tables=shown,
         uncertainty=plain_explanation(tuple(section for section, _ in tables.values())),
         measured=[(group, drawn[name]) for name, group in measured.items()],
+        published=published,
+        published_files=_data_uris("published", files),
         altered=[run for run in collection.runs if run.altered],
         unreadable=collection.unreadable,
         tasks=sorted({table.task for _, table in tables.values()}),
@@ -75,7 +82,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )  # fmt: skip
     environment.filters |= {"plain": lambda text: one_line(text, 1000), "plural": markup.plural}
-    environment.globals |= {"seeds": _seeds, "row_hardware": _hardware}
+    environment.globals |= {"seeds": _seeds, "row_hardware": _hardware, "published_columns": published_columns}
     environment.globals |= {"hardware_label": hardware_label, "execution_label": execution_label}
     return environment
 
@@ -88,7 +95,7 @@ def _shown(section: Section, table: Table, figures: Markup, files: list[tuple[st
     runs: defaultdict[str, list[RunResult]] = defaultdict(list)
     for run in sorted((*table.runs, *table.failures), key=lambda run: (run.realization, run.run_id)):
         runs[run.model].append(run)
-    return PageTable(section, table, columns_of(table), runs, figures, files)
+    return PageTable(section, table, columns_of(table.rows, PAGE), runs, figures, files)
 
 
 def _data_uris(name: str, files: Mapping[str, bytes]) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ const make = (tag, text, click) => {
 document.documentElement.classList.add("js");
 
 // Sorting: a click on a title; what has no value stays last.
-for (const table of all("table")) {
+for (const table of all(".board table")) {
   all("th", table).forEach((head, column) => {
     const title = head.textContent;
     head.replaceChildren(make("button", title, () => {
@@ -36,7 +36,7 @@ function toggle(body, open) {
   runs.querySelector("details").open = runs.classList.toggle("open", open);
   body.querySelector(".row").setAttribute("aria-expanded", runs.classList.contains("open"));
 }
-for (const body of all("tbody")) {
+for (const body of all(".board tbody")) {
   const row = body.querySelector(".row");
   row.tabIndex = 0;
   row.title = "runs of " + body.dataset.model;
@@ -58,7 +58,7 @@ function filter() {
     for (const part of all(".figures [data-model]", section)) part.toggleAttribute("hidden", !models.has(part.dataset.model));
     shown += !section.hidden;
   }
-  for (const section of all("section.measured")) section.hidden = task && section.dataset.task !== task;
+  for (const part of all("section.measured, .published [data-task]")) part.hidden = task && part.dataset.task !== task;
   document.getElementById("count").textContent = shown === 1 ? "1 table" : shown + " tables";
   document.getElementById("nothing").hidden = shown > 0;
 }

@@ -115,6 +115,22 @@ def test_filters(browser: Any) -> None:
     assert find(browser, "#count")[0].text == "0 tables"
 
 
+def test_published_lists_are_filtered_by_task_and_open(browser: Any) -> None:
+    def shown() -> list[str]:
+        return [d.text.split(":")[0] for d in find(browser, ".published details") if d.is_displayed()]
+
+    every = shown()
+    assert every[:2] == ["mnist-scale-28", "mnist-scale-28+"]
+    assert "STIR-MNIST (64x64)" in every
+    choose(browser, "task", "mnist-scale-56")
+    assert shown() == ["mnist-scale-56", *(name for name in every if not name.startswith(("mnist-", "stl10")))]
+    details = find(browser, ".published details[data-task='mnist-scale-56']")[0]
+    details.find_element("css selector", "summary").click()
+    assert "DISCO disco 1.52 ± 0.06 †" in details.text
+    assert "arXiv:2106.02733" in details.text
+    assert not find(browser, ".published button"), "nothing to sort: of one setting only, and in order"
+
+
 def test_a_cell_opens_its_runs(browser: Any) -> None:
     cell = find(browser, "tbody[data-model='ss-cnn'] .row td")[2]
     runs = find(browser, "tbody[data-model='ss-cnn'] .runs")[0]
@@ -155,6 +171,8 @@ def test_on_a_phone_only_the_tables_scroll(browser: Any) -> None:
         find(browser, "tbody[data-model='ss-cnn'] .row td")[0].click()
         runs = find(browser, "tbody[data-model='ss-cnn'] .runs ul")[0]
         assert runs.size["width"] <= 390
+        browser.execute_script("for (const d of document.querySelectorAll('.published details')) d.open = true")
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
