@@ -20,6 +20,8 @@ from models.layers.cpu.dropout import Dropout
 from models.layers.plain import SameConv2d
 from models.layers.steerable import LiftingConv, ScaleConv
 from models.mnist_net import MnistNet
+from models.sesn import hermite_function, support_sizes
+from models.sesn_learned import LearnedFilters
 from models.sevf import ImageToLengthConv, ImageToVectorConv, VectorConv
 from models.si_convnet import ScaleInvariantConv
 from models.sicnn import ColumnConv, OneColumn, bank_size
@@ -101,6 +103,18 @@ def _full_size(layer: LiftingConv | ScaleConv) -> Tensor:
         dense.append(filters.new_zeros(*filters.shape[:-2], size, size))
         dense[-1][..., ::dilation, ::dilation] = filters
     return torch.stack([_padded(filters, max(one.shape[-1] for one in dense)) for filters in dense])
+
+
+@plain.register  # type: ignore[arg-type]  # not a layer: weights to the filters at each scale
+def _(filters: LearnedFilters, weight: Tensor) -> list[Tensor]:
+    scales = filters.learned()
+    sigmas, raw = scales.tolist(), []
+    size = max(3, 2 * math.ceil(filters.support * max(sigmas)) + 1)
+    for scale, k in zip(scales, support_sizes(size, sigmas), strict=True):
+        factors = [[hermite_function(n, scale / divisor, k) for n in (p, q)] for p, q, divisor in filters.orders]
+        raw.append(torch.stack([torch.outer(along_rows, along_columns) for along_rows, along_columns in factors]))
+    norms = raw[0].flatten(1).norm(dim=1)[:, None, None]
+    return [torch.tensordot(weight, (functions / norms).to(weight.dtype), dims=1) for functions in raw]
 
 
 def _scales_of(layer: LiftingConv | ScaleConv, responses: Tensor) -> Tensor:

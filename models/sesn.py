@@ -45,7 +45,7 @@ def hermite(order: int, points: Tensor) -> Tensor:
     return current
 
 
-def hermite_function(order: int, sigma: float, size: int) -> Tensor:
+def hermite_function(order: int, sigma: float | Tensor, size: int) -> Tensor:
     """exp(-t^2 / 2 sigma^2) He_order(t / sigma) / sigma on `size` pixels around 0, float64 (size,)."""
     t = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
     return torch.exp(-(t**2) / (2 * sigma**2)) * hermite(order, t / sigma) / sigma
