@@ -28,6 +28,8 @@ DEAD = {
     "sevf-vector": {"2.unused", "5.unused"},
     "ss-cnn": {"0.unused", "3.unused", "6.unused", "9.unused.weight", "9.unused.bias"},
 }
+# Where sesn-learned starts by itself, its filters have 27 pixels in float32 and 25 in float64.
+OVERRIDES = {"sesn-learned": {"parameter": 0.5}}
 
 
 def images(count: int) -> torch.Tensor:
@@ -36,7 +38,7 @@ def images(count: int) -> torch.Tensor:
 
 def network(name: str, task: str) -> torch.nn.Module:
     torch.manual_seed(0)
-    return models.create(name, task)
+    return models.create(name, task, **OVERRIDES.get(name, {}))
 
 
 def close_in_float32(found: torch.Tensor, expected: torch.Tensor) -> None:
