@@ -103,7 +103,7 @@ def test_fit_is_the_minimum_on_noise(effective_size, size, scales, side):
     free = fitted[:, [s % 1 > 0 for s in scales]].clone().requires_grad_()
     least = proxy_loss(with_free(effective_size, size, scales, free), images, scales)
     least.backward()
-    assert free.grad.abs().max() < 1e-10 * images.square().sum()
+    assert free.grad.abs().max() < 1e-10  # 1e-6 if the functions are moved by 1e-8
     moved = free.detach() + 1e-4 * noise(*free.shape)
     assert proxy_loss(with_free(effective_size, size, scales, moved), images, scales) > least
 
