@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.layers.plain import AvgPool2d, BatchNorm2d, MaxPool2d, PoolingLayer
+from models.layers.plain import AvgPool2d, BatchNorm2d, MaxPool2d, PoolingLayer, RectifiedAvgPool2d
 from models.layers.scale_axis import ScaleBatchNorm, ScalePool
 from models.layers.steerable import LiftingConv, ScaleConv, SteerableFilters
 
@@ -88,14 +88,14 @@ class Upsample(nn.Module):
         return F.interpolate(images, scale_factor=2, mode=self.mode, align_corners=corners)
 
 
-def linear_head(features: int) -> list[nn.Module]:
+def linear_head(features: int, dropout: float = DROPOUT) -> list[nn.Module]:
     """The head of the CNN, SiCNN, SI-ConvNet, DSS and SESN networks: (N, C, 2, 2), `features` = 4C, to (N, 10)."""
     return [
         nn.Flatten(),
         nn.Linear(features, HIDDEN, bias=False),
         nn.BatchNorm1d(HIDDEN),
         nn.ReLU(),
-        nn.Dropout(DROPOUT),
+        nn.Dropout(dropout),
         nn.Linear(HIDDEN, CLASSES),
     ]
 
@@ -118,7 +118,8 @@ class MnistNet(nn.Sequential):
     """Its modules one after the other, but that a convolution which can pool is handed the pooling that is listed after it.
 
     It pools its responses, before their maximum over scales and the bias; the rectifier listed in between comes afterwards. Max
-    pooling commutes exactly with all three, which then work on a quarter of the elements. `steps` are the order of execution.
+    pooling commutes exactly with all three, which then work on a quarter of the elements. Average pooling does not: it is done
+    with the rectifier, in one. `steps` are the order of execution.
     """
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -127,23 +128,26 @@ class MnistNet(nn.Sequential):
             maps = layer(maps) if pool is None else layer(maps, pool)
         return maps
 
-    def steps(self) -> list[tuple[nn.Module, MaxPool2d | None]]:
+    def steps(self) -> list[tuple[nn.Module, nn.Module | None]]:
         """The modules in the order in which they run, each with the pooling that it is handed."""
         modules, steps = list(self), []
         while modules:
             layer, *modules = modules
             rectifiers = modules[:1] if modules and isinstance(modules[0], nn.ReLU) else []
-            pool = _pooling(modules[len(rectifiers) :]) if isinstance(layer, PoolingLayer) else None
+            pool = _pooling(layer, rectifiers, modules[len(rectifiers) :]) if isinstance(layer, PoolingLayer) else None
             if pool is not None:
-                modules = [*rectifiers, *modules[len(rectifiers) + 1 :]]
+                modules = modules[len(rectifiers) + 1 :]
+                modules = modules if isinstance(pool, RectifiedAvgPool2d) else [*rectifiers, *modules]
             steps.append((layer, pool))
         return steps
 
 
-def _pooling(modules: Sequence[nn.Module]) -> MaxPool2d | None:
-    """What the first of the modules does to every map, if it is max pooling that leaves fewer pixels by its stride."""
+def _pooling(layer: PoolingLayer, rectifiers: Sequence[nn.Module], modules: Sequence[nn.Module]) -> nn.Module | None:
+    """What the first of the modules does to every map, if it is pooling that the convolution had better do."""
     pool = modules[0] if modules else None
     inner = pool.pool if isinstance(pool, ScalePool) else pool
+    if isinstance(inner, AvgPool2d) and rectifiers and layer.averages:
+        return RectifiedAvgPool2d(inner.kernel_size, inner.stride)
     return inner if isinstance(inner, MaxPool2d) and inner.stride != 1 else None
 
 
