@@ -230,8 +230,8 @@ class Nesting(HTMLParser):
 
 def test_the_page_is_well_formed_and_hostile_text_stays_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hostile = load_published()[0].model_copy(update={
-        "dataset": f"a|{SCRIPT}", "setting": f"</summary>{SCRIPT}", "method": f"=1+`{SCRIPT}`_x_", "task": None, "model": None,
-        "source": f"[x](javascript:1) <img src=x onerror=1> {SCRIPT}", "kind": "other",
+        "dataset": f"a|{SCRIPT}", "setting": f"\\input{{x}}</summary>{SCRIPT}", "method": f"=1+`{SCRIPT}`_x_", "task": None,
+        "model": None, "source": f"[x](javascript:1) <img src=x onerror=1> {SCRIPT}", "kind": "other",
     })  # fmt: skip
     monkeypatch.setattr(published, "_all", lambda: (*load(), hostile))
     write_record(tmp_path / "records", make_record("sesn-scalar"))
@@ -254,6 +254,7 @@ def test_the_page_is_well_formed_and_hostile_text_stays_text(tmp_path: Path, mon
         r for r in csv.DictReader(io.StringIO((tmp_path / "board/tables/published.csv").read_text())) if "=1" in r["method"]
     )
     assert row["method"].startswith("'=1")
+    assert r"\input" not in (tmp_path / "board/tables/published.tex").read_text()
 
 
 load = published._all
