@@ -125,19 +125,19 @@ def hermite_functions(max_order: int, points: Tensor, scales: Tensor) -> Tensor:
 
 
 class Table(NamedTuple):
-    """The basis of one forward pass: function f at scale s is rows[f, s] times columns[f, s], both (F, S, T), T odd.
+    """The basis of one forward pass: function f at scale s is rows[s][f] times columns[s][f], each of S (F, T), T odd.
 
     `halves`: (k_s - 1) / 2 at each scale as far as the host knows it; zeros lie beyond the true ones.
     """
 
-    rows: Tensor
-    columns: Tensor
+    rows: Sequence[Tensor]
+    columns: Sequence[Tensor]
     halves: list[int]
 
     def at(self, s: int, extent: int) -> Tensor:
         """The functions at scale s, cut to what a map of so many pixels across can see: (F, k, k)."""
-        cut = self.rows.shape[-1] // 2 - min(self.halves[s], extent - 1)
-        rows, columns = (axis[:, s, cut : axis.shape[-1] - cut] for axis in (self.rows, self.columns))
+        cut = self.rows[s].shape[-1] // 2 - min(self.halves[s], extent - 1)
+        rows, columns = (axis[s][:, cut : axis[s].shape[-1] - cut] for axis in (self.rows, self.columns))
         return rows[:, :, None] * columns[:, None, :]
 
 
@@ -177,7 +177,7 @@ class LearnedFilters(SteerableFilters):
         functions = hermite_functions(self.max_order, taps, widths).flatten(0, 1) * (taps.abs() <= halves[:, None])  # (G, S, T)
         # The norm of a product is that of its factors', for the support is a square.
         functions = functions / torch.linalg.vector_norm(functions[:, :1], dim=-1, keepdim=True)
-        rows, columns = (functions[self.get_buffer(f"{axis}_functions")] for axis in ("row", "column"))
+        rows, columns = (functions[self.get_buffer(f"{axis}_functions")].unbind(1) for axis in ("row", "column"))
         return Table(rows, columns, known)
 
     @contextmanager
