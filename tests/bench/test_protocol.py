@@ -1,6 +1,7 @@
 """Protocol files: what they say, and that a wrong one gets one clear line."""
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -113,10 +114,67 @@ def test_nothing_is_execution_that_is_no_setting_and_every_setting_is_tried():
     assert {".".join(path) for recipe in recipes for path in changes(recipe)} == set(OTHERWISE)
 
 
-def test_adam_and_sgd_never_share_a_digest():
+def test_optimizers_never_share_a_digest():
     recipe = load_protocol("paper").recipe("mnist-scale-28")
     sgd = load_protocol("paper").recipe("stl10+").optimizer
-    assert recipe.model_copy(update={"optimizer": sgd}).digest != recipe.digest
+    adamw = recipe.optimizer.model_copy(update={"name": "adamw"})
+    assert len({recipe.digest, *(recipe.model_copy(update={"optimizer": other}).digest for other in (sgd, adamw))}) == 3
+
+
+def test_digests_of_recipes_that_have_records_stay():
+    """Of a change that makes them others, every record of theirs would be of a recipe that there is no more."""
+    digests = {
+        "paper": {"28": "9ba142b93de1", "28+": "398c1ce877b0", "56": "9ba142b93de1", "56+": "398c1ce877b0"},
+        "short": {"28": "e8a41521e7e6", "28+": "55d6b32079ad", "56": "e8a41521e7e6", "56+": "55d6b32079ad"},
+        "quick": {"28": "f672a544b156", "28+": "0125f64f5352", "56": "fdec040ea368", "56+": "7748d04df7e1"},
+    }
+    for protocol, expected in digests.items():
+        assert {size: load_protocol(protocol).recipe(f"mnist-scale-{size}").digest for size in expected} == expected
+    on_stl10 = {name: load_protocol(name).recipe("stl10+").digest for name in ("paper", "quick", "stl-100", "stl-narrow")}
+    assert on_stl10 == {
+        "paper": "a46eaf2f777a",
+        "quick": "b8b9cc05c004",
+        "stl-100": "c3a36f163d0c",
+        "stl-narrow": "ff7873ce5a42",
+    }
+
+
+def test_the_cosine_is_torchs_over_all_epochs_and_stands_alone(tmp_path):
+    text = "{epochs: 7, learning_rate_steps: null, learning_rate_cosine: true}"
+    recipe = load_protocol(write(tmp_path, f"extends: paper\nname: mine\nrecipes: {{mnist-scale-*: {text}}}\n")).recipe(
+        "mnist-scale-28"
+    )
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.01)
+    schedule, rates = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 7), []
+    for _ in range(7):
+        rates.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    assert [recipe.learning_rate(epoch) for epoch in range(7)] == pytest.approx(rates, rel=1e-12)
+    assert recipe.learning_rate(7) == pytest.approx(0, abs=1e-18)
+    assert recipe.settings["learning_rate_cosine"] is True and "learning_rate_steps" not in recipe.settings
+    assert Recipe.model_validate(recipe.settings) == recipe  # as `bench verify` reads it from a record
+    assert "learning_rate_cosine" not in load_protocol("paper").recipe("mnist-scale-28").settings
+
+
+def test_invariants_is_the_recipe_of_li_et_al():
+    protocol = load_protocol("invariants")
+    recipe = protocol.recipe("mnist-scale-28")
+    assert recipe == protocol.recipe("mnist-scale-56")
+    assert [protocol.recipe(f"mnist-scale-{size}+") for size in (28, 56)] == [None, None]
+    assert (recipe.epochs, recipe.batch_size, recipe.select, recipe.augmentation) == (60, 32, "last", None)
+    optimizer = {"name": "adamw", "lr": 0.002, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 1e-6}
+    assert recipe.optimizer.model_dump() == optimizer
+    assert [recipe.learning_rate(epoch) for epoch in (0, 30, 60)] == pytest.approx([0.002, 0.001, 0], abs=1e-18)
+    assert recipe.data.test_size == 50_000 and protocol.realizations == [0, 1, 2, 3, 4, 5]
+
+
+def test_disco_is_paper_on_stl10_but_for_three_settings():
+    disco, paper = (load_protocol(name).recipe("stl10+") for name in ("disco", "paper"))
+    assert load_protocol("disco").recipe("mnist-scale-56") is None
+    assert (disco.batch_size, disco.optimizer.lr, disco.optimizer.weight_decay) == (64, 0.05, 1e-3)
+    same = {"batch_size": 128, "optimizer": disco.optimizer.model_copy(update={"lr": 0.1, "weight_decay": 5e-4})}
+    assert disco.model_copy(update=same) == paper
 
 
 def test_a_recipe_in_a_file_may_say_how_it_is_computed(tmp_path):
