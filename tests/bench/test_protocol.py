@@ -130,20 +130,14 @@ def test_digests_of_recipes_that_have_records_stay():
     }
     for protocol, expected in digests.items():
         assert {size: load_protocol(protocol).recipe(f"mnist-scale-{size}").digest for size in expected} == expected
-    on_stl10 = {name: load_protocol(name).recipe("stl10+").digest for name in ("paper", "quick", "stl-100", "stl-narrow")}
-    assert on_stl10 == {
-        "paper": "a46eaf2f777a",
-        "quick": "b8b9cc05c004",
-        "stl-100": "c3a36f163d0c",
-        "stl-narrow": "ff7873ce5a42",
-    }
+    on_stl10 = {"paper": "a46eaf2f777a", "quick": "b8b9cc05c004", "stl-100": "c3a36f163d0c", "stl-narrow": "ff7873ce5a42"}
+    assert {name: load_protocol(name).recipe("stl10+").digest for name in on_stl10} == on_stl10
 
 
 def test_the_cosine_is_torchs_over_all_epochs_and_stands_alone(tmp_path):
-    text = "{epochs: 7, learning_rate_steps: null, learning_rate_cosine: true}"
-    recipe = load_protocol(write(tmp_path, f"extends: paper\nname: mine\nrecipes: {{mnist-scale-*: {text}}}\n")).recipe(
-        "mnist-scale-28"
-    )
+    said = "mnist-scale-*: {epochs: 7, learning_rate_steps: null, learning_rate_cosine: true}"
+    mine = load_protocol(write(tmp_path, f"extends: paper\nname: mine\nrecipes: {{{said}}}\n"))
+    recipe = mine.recipe("mnist-scale-28")
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.01)
     schedule, rates = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 7), []
     for _ in range(7):

@@ -1,4 +1,4 @@
-"""Learning rates that rise step by step, on CUDA: filled before a replay and only while they rise, and nobody waits for them."""
+"""Learning rates that rise step by step, on CUDA: filled before a replay, only while they rise, and nobody waits for them."""
 
 import json
 
@@ -22,7 +22,8 @@ class Net(nn.Sequential):
         return [models.ParameterGroup((self[1].bias,), lr_factor=0.5, warm_up=0.5)]
 
 models.register("net", tasks="mnist-scale-*")(lambda task: Net(nn.Flatten(), nn.Linear(784, 10)))
-(run,) = plan_runs([PlanPart(models=["net"], tasks=["mnist-scale-28"])], [0], load_protocol("small.yaml").with_settings(epochs=4))
+protocol = load_protocol("small.yaml").with_settings(epochs=4)
+(run,) = plan_runs([PlanPart(models=["net"], tasks=["mnist-scale-28"])], [0], protocol)
 seen, rates, take = [], [], Steps.step
 
 def step(self, number):
