@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from models.dss import BASE, DilatedScaleConv, GaussianLifting
 from models.layers.cpu.dropout import Dropout
-from models.layers.plain import SameConv2d
+from models.layers.plain import Pooled, SameConv2d
 from models.layers.steerable import LiftingConv, ScaleConv
 from models.mnist_net import MnistNet
 from models.sesn import hermite_function, support_sizes
@@ -70,6 +70,12 @@ def _(layer: Block, maps: Tensor) -> Tensor:
 @plain.register
 def _(layer: Dropout, maps: Tensor) -> Tensor:
     return nn.Dropout.forward(layer, maps)
+
+
+@plain.register
+def _(layer: Pooled, maps: Tensor) -> Tensor:
+    responses = layer.layer(maps)
+    return torch.stack([layer.pool(response) for response in responses.unbind(2)], dim=2)
 
 
 @plain.register

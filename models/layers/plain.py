@@ -25,10 +25,24 @@ class PoolingLayer(nn.Module):
 
     Maxima over scales, biases and rectifiers commute exactly with max pooling, and after it they work on a fraction of the
     elements. So the layer pools its responses before it does anything else with them. A result with a scale axis is pooled at
-    every scale.
+    every scale. A layer that `averages` may also be handed a RectifiedAvgPool2d, which has to come after the bias.
     """
 
     Pool = Callable[[Tensor], Tensor]
+    averages = False
+
+
+class Pooled(nn.Module):
+    """A layer that pools, and what it is to pool with: (N, C, H, W) -> (N, O, H', W'), or with a scale axis."""
+
+    def __init__(self, layer: PoolingLayer, pool: MaxPool2d) -> None:
+        super().__init__()
+        self.layer, self.pool = layer, pool
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Every scale is pooled by itself."""
+        pooled: Tensor = self.layer(maps, self.pool)
+        return pooled
 
 
 class SameConv2d(nn.Conv2d, PoolingLayer):
@@ -68,9 +82,21 @@ class _Pool2d(nn.Module):
 class MaxPool2d(_Pool2d, nn.MaxPool2d):
     """Maxima over windows."""
 
+    def forward(self, maps: Tensor) -> Tensor:
+        if self.stride != self.kernel_size and maps.device.type != "cpu":
+            maps = maps.contiguous()  # where windows overlap, only so does CUDA add their gradients in a fixed order
+        return super().forward(maps)
+
 
 class AvgPool2d(_Pool2d, nn.AvgPool2d):
     """Means over windows."""
+
+
+class RectifiedAvgPool2d(AvgPool2d):
+    """Means over windows of what is positive; it overwrites the maps."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return super().forward(maps.relu_())
 
 
 class BatchNorm2d(nn.BatchNorm2d):

@@ -21,7 +21,7 @@ from models.layers.conv.same import same_conv2d, same_conv2d_bank, steered_conv2
 from models.layers.conv.separable import Functions
 from models.layers.launches import few_launches
 from models.layers.layout import fold_scales, unfold_scales
-from models.layers.plain import PoolingLayer, unpooled
+from models.layers.plain import PoolingLayer, RectifiedAvgPool2d, unpooled
 from models.layers.scale_axis import largest_response, neighbouring_scales, pool_scales, stack_scales, stacked
 
 
@@ -87,6 +87,8 @@ class _SteerableConv(PoolingLayer):
 
     Zero padding (K-1)/2. `project` keeps the maximum over scales alone, (N, O, H', W').
     """
+
+    averages = True
 
     def __init__(
         self,
@@ -163,8 +165,19 @@ def _with_bias(responses: Tensor | Sequence[Tensor], pool: PoolingLayer.Pool, bi
     if project:  # the bias, the same at every scale, comes after the maximum
         largest, _ = largest_response(responses, pool)
         return largest if bias is None else largest + bias[:, None, None]
+    if isinstance(pool, RectifiedAvgPool2d):
+        responses, bias = _biased(responses, bias), None
     if isinstance(responses, Tensor) or few_launches(responses[0]):
         stack = pool_scales(stacked(responses), pool)
     else:
         stack = stack_scales([pool(response) for response in responses])
     return stack if bias is None else stack + bias[:, None, None, None]
+
+
+def _biased(responses: Tensor | Sequence[Tensor], bias: Tensor | None) -> Tensor | list[Tensor]:
+    """S responses plus the bias, in memory of their own."""
+    if bias is None:
+        return responses.clone() if isinstance(responses, Tensor) else [response.clone() for response in responses]
+    if isinstance(responses, Tensor):
+        return responses + bias[:, None, None, None]
+    return [response + bias[:, None, None] for response in responses]

@@ -5,11 +5,13 @@ A tensor is given by its shape and five integers: value i = amp * ((2h + 1) / 65
 """
 
 import json
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -40,6 +42,15 @@ def cases(*layers: str) -> list[dict[str, Any]]:
 
 def networks(prefix: str) -> list[dict[str, Any]]:
     return [case for case in cases("network") if case["config"]["model"].startswith(prefix)]
+
+
+def published_table(effective_size: int, size: int) -> Tensor:
+    """A table that DISCO's authors published, float64 (F, S, K, K), where their files are at hand; they are not part of this
+    repository."""
+    file = Path(os.environ.get("BENCH_SHARED", Path(__file__).parents[3] / "shared")) / "data" / "disco_tables.npz"
+    if not file.is_file():
+        pytest.skip("the published tables are not at hand (BENCH_SHARED)")
+    return torch.from_numpy(np.load(file)[f"{size}_{effective_size}"]).double()
 
 
 def fill(spec: dict[str, Any]) -> Tensor:

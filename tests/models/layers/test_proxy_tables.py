@@ -1,12 +1,9 @@
 """DISCO's tables: dilated deltas, the loss, its minimum, the files; and the published tables, where they are at hand."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from golden import assert_matches, beyond_cases, tensors
+from golden import assert_matches, beyond_cases, published_table, tensors
 from properties import EXACT, noise
 from torch.nn import functional as F
 
@@ -15,7 +12,6 @@ from models.layers import proxy_tables
 from models.layers.proxy_tables import SHIPPED, dilated_functions, fitted_table, proxy_loss, proxy_table
 
 STL, MNIST = SHIPPED
-PUBLISHED = Path(os.environ.get("BENCH_SHARED", Path(__file__).parents[4] / "shared")) / "data" / "disco_tables.npz"
 # of each scale of the published tables
 SUMS = {STL: (9, 9.014589, 9), MNIST: (49, 49.001285, 49.001225, 49)}
 SQUARES = {STL: (9, 5.808144, 9), MNIST: (49, 31.048620, 28.292176, 49)}
@@ -31,9 +27,7 @@ def fresh_cache():
 
 def published(configuration):
     """The published table of a configuration, float64."""
-    if not PUBLISHED.is_file():
-        pytest.skip("the published tables are not at hand (BENCH_SHARED)")
-    return torch.from_numpy(np.load(PUBLISHED)[f"{configuration[1]}_{configuration[0]}"]).double()
+    return published_table(*configuration[:2])
 
 
 def with_free(effective_size, size, scales, free):
