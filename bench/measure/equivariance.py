@@ -84,8 +84,9 @@ def layers_of(network: nn.Module) -> list[Layer]:
         return maps.amax(dim=2) if maps.ndim == 5 else maps.unflatten(1, (columns, -1)).amax(dim=1)
 
     if blocks:
-        first = Layer("first convolution", blocks[0], largest, corner=True)
-        return [image, first] + [Layer(f"block {n}", i + 1, largest, corner=True) for n, i in enumerate(blocks, start=1)]
+        strided = not any(isinstance(part, nn.MaxPool2d) for part in network.modules())
+        first = Layer("first convolution", blocks[0], largest, strided)
+        return [image, first] + [Layer(f"block {n}", i + 1, largest, strided) for n, i in enumerate(blocks, start=1)]
     pools = [i for i, module in enumerate(modules) if isinstance(module, nn.MaxPool2d | ScalePool | VectorMaxPool)]
     vector = {i for i in pools if isinstance(modules[i], VectorMaxPool)}
     layers = [Layer(f"layer {n}", i, length if i in vector else largest) for n, i in enumerate(pools, start=1)]

@@ -149,12 +149,24 @@ def test_sesn_is_nearer_to_equivariance_than_the_plain_network():
 
 def test_the_layers_of_a_wide_resnet():
     torch.manual_seed(0)
-    for name, channels in (("sesn-a", 16), ("sicnn", 16), ("dss", 16), ("cnn", 16)):
+    for name, channels in (("sesn-a", 16), ("sicnn", 16), ("dss", 16), ("cnn", 16), ("disco", 16)):
         network = models.create(name, "stl10+", depth=10, widen_factor=2)
+        assert {layer.corner for layer in layers_of(network)[1:]} == {name != "disco"}  # which pools where others stride
         assert [layer.name for layer in layers_of(network)] == ["image", "first convolution", "block 1", "block 2", "block 3"]
         errors = measure(network, blobs(1, "stl10+", side=96, width=12.0))
         assert errors.layers[1].shape == [channels, 96, 96] and errors.layers[-1].shape[1:] == [24, 24]
         assert errors.layers[1].translation < 1e-12
+
+
+@pytest.mark.parametrize("name", ["disco", "disco@pool=max", "sesn-vector@pool=average", "sesn-basis@basis=fourier-bessel"])
+def test_layers_of_other_pools_and_bases(name):
+    """Each rectified convolution before its pooling, whichever pools; a shift moves what is seen of it."""
+    torch.manual_seed(0)
+    network = models.create(name, "mnist-scale-56")
+    layers = measure(network, blobs()).layers
+    assert [layer.name for layer in layers] == ["image", "layer 1", "layer 2", "layer 3"]
+    assert [layer.shape for layer in layers] == [[1, 56, 56], [32, 112, 112], [63, 56, 56], [95, 28, 28]]
+    assert layers[1].translation < 1e-12 and layers[2].translation < 1e-5
 
 
 def test_the_56_models_see_a_canvas_of_as_many_pixels_after_doubling():
