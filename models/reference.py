@@ -15,8 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.differential_invariants import InvariantConv, PdeStep
 from models.dss import BASE, DilatedScaleConv, GaussianLifting
 from models.layers.cpu.dropout import Dropout
+from models.layers.gaussian_derivatives import Functions, kernels
 from models.layers.plain import Pooled, SameConv2d
 from models.layers.steerable import LiftingConv, ScaleConv
 from models.mnist_net import MnistNet
@@ -231,3 +233,28 @@ def _(layer: GaussianLifting, maps: Tensor) -> Tensor:
         along_width = F.conv2d(maps, kernel, groups=channels, padding=(0, radius))
         levels.append(F.conv2d(along_width, kernel.mT, groups=channels, padding=(radius, 0)))
     return torch.stack(levels, dim=2)
+
+
+@plain.register
+def _(layer: InvariantConv, maps: Tensor) -> Tensor:
+    copies = layer.in_features // 6 // maps.shape[1]
+    return F.conv2d(invariants(maps.repeat(1, copies, 1, 1), layer.functions), layer.weight[..., None, None], layer.bias)
+
+
+def invariants(maps: Tensor, functions: Functions) -> Tensor:
+    """(N, C, H, W) -> (N, 6C, H, W): u and its derivatives, each order divided by its largest magnitude, by 1 if that is 0."""
+    channels = maps.shape[1]
+    filters = kernels(functions).to(maps).unsqueeze(1)
+    kr, kc, krr, kcc = (kernel.expand(channels, -1, -1, -1) for kernel in filters)
+    r, c, rr, cc = (F.conv2d(maps, kernel, padding=3, groups=channels) for kernel in (kr, kc, krr, kcc))
+    rc = F.conv2d(c, kr, padding=3, groups=channels)
+    orders = maps, torch.cat([r, c], dim=1), torch.cat([rr, rc, cc], dim=1)
+    largest = [order.flatten(1).abs().max(dim=1).values[:, None, None, None] for order in orders]
+    return torch.cat([order / torch.where(m == 0, 1, m) for order, m in zip(orders, largest, strict=True)], dim=1)
+
+
+@plain.register
+def _(layer: PdeStep, u: Tensor, tau: Tensor) -> Tensor:
+    hidden = F.relu(layer.norm1(layer.invariants(u)))
+    v = layer.norm2(F.conv2d(hidden, layer.second.weight[..., None, None], layer.second.bias))
+    return F.relu(u + tau * v)
