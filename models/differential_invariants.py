@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.errors import ModelError, shown
+from models.layers.cpu.pde_step import in_one, updated
 from models.layers.gaussian_derivatives import NAMES, ORDERS, Functions, derivatives, gaussian
 from models.layers.invariant_conv import invariant_conv, largest_magnitudes, pixel_conv, reciprocals
 from models.layers.plain import BatchNorm2d, MaxPool2d, PoolingLayer, unpooled
@@ -102,7 +103,10 @@ class PdeStep(nn.Module):
         self.second, self.norm2 = PixelConv(hidden, channels), BatchNorm2d(channels)
 
     def forward(self, u: Tensor, tau: Tensor) -> Tensor:
-        v = self.norm2(self.second(F.relu(self.norm1(self.invariants(u)))))
+        responses = self.invariants(u)
+        if in_one(self.norm1, responses):
+            return updated(u, responses, self.norm1, self.second, self.norm2, tau)
+        v = self.norm2(self.second(F.relu(self.norm1(responses))))
         return F.relu(u + tau * v)
 
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 import models
 from models import ModelError, reference
 from models.differential_invariants import InvariantConv, InvarLayer, PdeStep, PixelConv, invariants
-from models.layers import gaussian_derivatives
+from models.layers import gaussian_derivatives, invariant_conv
 from models.layers.gaussian_derivatives import NAMES, derivatives, gaussian, kernels, transposed_derivatives
 from models.layers.layout import from_hwnc, to_hwnc
 from models.reference import plain, plain_layers
@@ -88,6 +88,20 @@ def test_layouts_of_maps_change_nothing(channels_last):
     layer, maps = InvarLayer(3, 4, PUBLISHED).double(), noise(2, 3, 8, 9)
     given = maps.contiguous(memory_format=torch.channels_last) if channels_last else from_hwnc(to_hwnc(maps))
     assert torch.equal(layer(given), layer(maps))
+
+
+@pytest.mark.parametrize("per_part", [1, 3, 5])
+def test_images_are_worked_on_in_parts(per_part, monkeypatch):
+    """On a CPU; all at once on a GPU."""
+    layer, maps = InvariantConv(3, 4, PUBLISHED).double(), noise(7, 3, 8, 9).requires_grad_()
+    results = []
+    for images in (7, per_part):
+        monkeypatch.setattr(invariant_conv, "IN_CACHE", images * 3 * 8 * 9 + 1)
+        outputs = layer(maps)
+        without = gradients(layer(maps.detach()), list(layer.parameters()))
+        results.append([outputs, *gradients(outputs, [maps, *layer.parameters()]), *without])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, **EXACT)
 
 
 @pytest.mark.parametrize("training", [True, False])
