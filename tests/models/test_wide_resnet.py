@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from golden import assert_matches, fill, fill_network, golden, is_dead, networks
+from golden import assert_matches, beyond_golden, fill, fill_network, golden, is_dead, networks
 from properties import assert_gradients_agree
 from torch import nn
 from torch.nn import functional as F
@@ -22,7 +22,7 @@ NAMES = {
     "_ses_b": "sesn-b",
     "_ses_c": "sesn-c",
 }
-ALL = [*NAMES.values(), "ss-cnn-multisize"]
+ALL = [*NAMES.values(), "ss-cnn-multisize", "disco"]
 SMALL = {"depth": 10, "widen_factor": 2}
 
 
@@ -54,7 +54,8 @@ def test_parameter_counts_and_initialisation(name):
     torch.manual_seed(0)
     network = models.create(name, "stl10+")
     published = {name: golden()["param_counts"][f"wrn_16_8{suffix}"] for suffix, name in NAMES.items()}
-    assert sum(p.numel() for p in network.parameters()) == published.get(name, published["ss-cnn"])
+    published |= {"ss-cnn-multisize": published["ss-cnn"], "disco": beyond_golden()["param_counts"]["wrn_16_8_disco"]}
+    assert sum(p.numel() for p in network.parameters()) == published[name]
     for layer in network.modules():
         weight = getattr(layer, "weight", None)
         if weight is None or weight.ndim < 3 or name == "dss":
