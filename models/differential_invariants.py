@@ -21,8 +21,14 @@ from torch.nn import functional as F
 
 from models.errors import ModelError, shown
 from models.layers.cpu.pde_step import in_one, updated
-from models.layers.gaussian_derivatives import NAMES, ORDERS, Functions, derivatives, gaussian
-from models.layers.invariant_conv import invariant_conv, largest_magnitudes, pixel_conv, reciprocals
+from models.layers.gaussian_derivatives import FUNCTIONS, Functions, gaussian
+from models.layers.invariant_conv import (
+    invariant_conv,
+    largest_magnitudes,
+    pixel_conv,
+    reciprocals,
+    with_derivatives,
+)
 from models.layers.plain import BatchNorm2d, MaxPool2d, PoolingLayer, unpooled
 from models.mnist_net import UPSAMPLE, MnistNet, linear_head, mnist_net, stage
 from models.registry import register
@@ -37,11 +43,9 @@ def invariants(maps: Tensor, functions: Functions) -> Tensor:
     magnitude in the image, all channels and pixels; by 1 where that is 0. What `InvariantConv` convolves, without gradients.
     """
     with torch.no_grad():
-        pixels = maps.permute(0, 2, 3, 1).contiguous()
-        each = [pixels, *derivatives(pixels, functions)]
-        factors = reciprocals(largest_magnitudes(each)[0])[:, :, None, None, None]
-        quotients = [one * factors[:, order] for one, order in zip(each, ORDERS, strict=True)]
-        return torch.cat(quotients, dim=3).permute(0, 3, 1, 2)
+        each = with_derivatives(maps.permute(0, 2, 3, 1).contiguous(), functions)
+        each *= reciprocals(largest_magnitudes(each)[0])
+        return each.flatten(3).permute(0, 3, 1, 2)
 
 
 # --------------------------------------------------------------------------------------------------------------- layers
@@ -54,13 +58,13 @@ class InvariantConv(nn.Linear):
     """
 
     def __init__(self, channels_in: int, channels_out: int, functions: Functions) -> None:
-        super().__init__(len(NAMES) * channels_in, channels_out)
+        super().__init__(FUNCTIONS * channels_in, channels_out)
         self.functions = functions
 
     def forward(self, maps: Tensor) -> Tensor:
         weight = self.weight
         if maps.shape[1] == 1:
-            weight = weight.unflatten(1, (len(NAMES), -1)).sum(dim=2)
+            weight = weight.unflatten(1, (FUNCTIONS, -1)).sum(dim=2)
         return invariant_conv(maps.permute(0, 2, 3, 1), weight, self.bias, self.functions).permute(0, 3, 1, 2)
 
 

@@ -25,7 +25,7 @@ Taps = tuple[float, ...]  # at the offsets -3 .. 3
 SHAPE = 0.99  # epsilon: the Gaussian is exp(-(epsilon t)^2), its standard deviation 0.71 pixels
 REACH = 3
 NAMES = ("u", "r", "c", "rr", "rc", "cc")  # of the derivatives; r: down the rows, c: along the columns
-ORDERS = (0, 1, 1, 2, 2, 2)
+FUNCTIONS = len(NAMES)
 
 
 class Functions(NamedTuple):

@@ -11,7 +11,7 @@ and the five transposed derivatives of the gradient g serve both. The maxima's p
 order: y is homogeneous in each m, so the derivative by m is that sum times u, over -m.
 
 Pixels are (N, H, W, C), channels innermost. Shape letters: N batch, C channels in, O channels out, H, W map, F = 6 derivatives,
-G = 3 orders.
+u the first; G = 3 orders.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.layers.gaussian_derivatives import (
-    ORDERS,
+    FUNCTIONS,
     Functions,
     derivatives,
     in_onednn,
@@ -32,7 +32,7 @@ from models.layers.gaussian_derivatives import (
     transposed_derivatives,
 )
 
-GROUPS = ((0,), (1, 2), (3, 4, 5))  # the derivatives of each order
+GROUPS = (slice(0, 1), slice(1, 3), slice(3, 6))  # the derivatives of each order
 IN_CACHE = 2**18  # values of one map that are worked on at a time on a CPU: of 2^16 .. 2^20 the fastest as measured
 
 
@@ -62,18 +62,23 @@ def pixel_conv(pixels: Tensor, weight: Tensor, bias: Tensor | None = None) -> Te
     return F.linear(pixels, weight, bias)
 
 
-def largest_magnitudes(maps: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Of u and its derivatives, each (N, H, W, C): the maxima of each order, (N, G), and where: k*H*W + h*W + w, the first."""
-    pixels = maps[0].shape[1] * maps[0].shape[2]
-    each = [torch.maximum(one.amax(dim=-1), one.amin(dim=-1).neg_()).flatten(1) for one in maps]
-    found = [torch.cat([each[k] for k in group], dim=1).max(dim=1) for group in GROUPS]
-    places = [place + group[0] * pixels for (_, place), group in zip(found, GROUPS, strict=True)]
+def largest_magnitudes(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Of u and its derivatives, (N, H, W, F, C): the maxima of each order, (N, G), and where: k*H*W + h*W + w, the first."""
+    each = torch.maximum(maps.amax(dim=4), maps.amin(dim=4).neg_()).movedim(3, 1)  # (N, F, H, W)
+    found = [each[:, group].flatten(1).max(dim=1) for group in GROUPS]
+    places = [place + group.start * each[0, 0].numel() for (_, place), group in zip(found, GROUPS, strict=True)]
     return torch.stack([value for value, _ in found], dim=1), torch.stack(places, dim=1)
 
 
+def with_derivatives(pixels: Tensor, functions: Functions) -> Tensor:
+    """u (N, H, W, C) and its derivatives: (N, H, W, F, C)."""
+    return torch.stack([pixels, *derivatives(pixels, functions)], dim=3)
+
+
 def reciprocals(largest: Tensor) -> Tensor:
-    """1 / m, and 1 where m is 0: the guarded quotients' factors."""
-    return torch.where(largest == 0, 1.0, largest).reciprocal()
+    """Of the maxima m (N, G), what u and its derivatives are multiplied by: 1 / m, 1 where m is 0; (N, 1, 1, F, 1)."""
+    u, first, second = torch.where(largest == 0, 1.0, largest).reciprocal().unbind(1)
+    return torch.stack([u, first, first, second, second, second], dim=1)[:, None, None, :, None]
 
 
 def _parts(pixels: Tensor) -> Iterator[slice]:
@@ -89,9 +94,10 @@ class _InvariantConv(torch.autograd.Function):
     def forward(ctx: Any, pixels: Tensor, weight: Tensor, bias: Tensor, functions: Functions) -> Tensor:
         responses, found = [], []
         for part in _parts(pixels):
-            maps = [pixels[part], *derivatives(pixels[part], functions)]
+            maps = with_derivatives(pixels[part], functions)
             found.append(largest_magnitudes(maps))
-            responses.append(pixel_conv(_side_by_side(maps, reciprocals(found[-1][0])), weight, bias))
+            maps *= reciprocals(found[-1][0])
+            responses.append(pixel_conv(maps.flatten(3), weight, bias))
         largest, places = (torch.cat(values) for values in zip(*found, strict=True))
         ctx.save_for_backward(pixels, weight, largest, places)
         ctx.functions = functions
@@ -104,37 +110,29 @@ class _InvariantConv(torch.autograd.Function):
         of_bias = gradient.sum(dim=(0, 1, 2))
         if not ctx.needs_input_grad[0]:
             return None, _of_weight(pixels, gradient, factors, ctx.functions), of_bias, None
-        by_output = weight.unflatten(1, (len(ORDERS), -1)).permute(2, 1, 0).flatten(1).contiguous()  # (C, 6*O)
+        by_output = weight.unflatten(1, (FUNCTIONS, -1)).permute(2, 1, 0).flatten(1).contiguous()  # (C, 6*O)
         of_weight, shares, of_pixels = torch.zeros_like(by_output), [], []
         for part in _parts(pixels):
             maps = [gradient[part], *transposed_derivatives(gradient[part], ctx.functions)]
-            turned = _side_by_side(maps, factors[part])
+            turned = torch.stack(maps, dim=3).mul_(factors[part]).flatten(3)
             of_pixels.append(pixel_conv(turned, by_output))
             of_weights = torch.bmm(pixels[part].flatten(1, 2).mT, turned.flatten(1, 2))  # each image's (C, 6*O)
             of_weight += of_weights.sum(dim=0)
-            shares.append(of_weights.mul_(by_output).unflatten(2, (len(ORDERS), -1)).sum(dim=(1, 3)))
-        each = torch.cat(shares)
-        of_maxima = torch.stack([each[:, list(group)].sum(dim=1) for group in GROUPS], dim=1)
-        result = _together(of_pixels)
-        _add_maxima(result, pixels, places, -of_maxima * factors * (largest != 0), ctx.functions)
-        return result, of_weight.unflatten(1, (len(ORDERS), -1)).permute(2, 1, 0).flatten(1), of_bias, None
+            shares.append(of_weights.mul_(by_output).unflatten(2, (FUNCTIONS, -1)).sum(dim=(1, 3)))
+        result, each = _together(of_pixels), _together(shares)
+        products = torch.stack([each[:, group].sum(dim=1) for group in GROUPS], dim=1)  # of the gradient without maxima, and u
+        of_maxima = torch.where(largest == 0, 0.0, -products / largest)
+        _add_maxima(result, pixels, places, of_maxima, ctx.functions)
+        return result, of_weight.unflatten(1, (FUNCTIONS, -1)).permute(2, 1, 0).flatten(1), of_bias, None
 
 
 def _of_weight(pixels: Tensor, gradient: Tensor, factors: Tensor, functions: Functions) -> Tensor:
     """The weight's gradient alone, (O, 6C): the quotients are made once more, which for images of one channel is little."""
-    result = pixels.new_zeros(gradient.shape[3], len(ORDERS) * pixels.shape[3])
+    result = pixels.new_zeros(gradient.shape[3], FUNCTIONS * pixels.shape[3])
     for part in _parts(pixels):
-        quotients = _side_by_side([pixels[part], *derivatives(pixels[part], functions)], factors[part])
-        result.addmm_(gradient[part].flatten(0, 2).mT, quotients.flatten(0, 2))
+        quotients = with_derivatives(pixels[part], functions).mul_(factors[part])
+        result.addmm_(gradient[part].flatten(0, 2).mT, quotients.flatten(3).flatten(0, 2))
     return result
-
-
-def _side_by_side(maps: list[Tensor], factors: Tensor) -> Tensor:
-    """u and its derivatives, each (N, H, W, C), times their orders' factors (N, G): (N, H, W, 6C)."""
-    result = maps[0].new_empty(*maps[0].shape[:3], len(maps), maps[0].shape[3])
-    for one, order, block in zip(maps, ORDERS, result.unbind(3), strict=True):
-        torch.mul(one, factors[:, order, None, None, None], out=block)
-    return result.flatten(3)
 
 
 def _together(parts: list[Tensor]) -> Tensor:
