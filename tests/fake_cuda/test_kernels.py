@@ -15,6 +15,8 @@ MOST = {
         "cnn": 91,
         "dss-scalar": 125,
         "dss-vector": 97,
+        "invar-layer": 305,
+        "invar-pdes": 1773,
         "sesn-scalar": 126,
         "sesn-vector": 112,
         "sevf-scalar": 245,
