@@ -101,7 +101,8 @@ DOORS = {  # modules that may import more, and only once they are at work
 }
 # On a GPU none of it runs: these choose the processor's way, and a skeleton takes its dropout and normalisation there.
 CONV = "models.layers.conv"
-TO_CPU = {f"{CONV}.algorithm", f"{CONV}.resampled", f"{CONV}.same", "models.wide_resnet", "models.reference"}
+TO_CPU = {f"{CONV}.{name}" for name in ("algorithm", "resampled", "same")}
+TO_CPU |= {"models.differential_invariants", "models.wide_resnet", "models.reference"}
 SKELETONS = {"models.errors", "models.mnist_net", "models.parameter_group", "models.wide_resnet", "models"}
 
 

@@ -151,4 +151,4 @@ def _add_maxima(of_pixels: Tensor, pixels: Tensor, places: Tensor, of_maxima: Te
     weights = (
         values.gather(2, channel).sign() * of_maxima[..., None] * (channel == torch.arange(channels, device=pixels.device))
     )
-    of_pixels.flatten(1, 2).baddbmm_(filters.mT, weights)
+    of_pixels.view(len(pixels), height * width, channels).baddbmm_(filters.mT, weights)
