@@ -58,7 +58,7 @@ def normalised(raw: list[Tensor]) -> Tables:
     Raises ModelError: one has no values there, as where it lies between the pixels.
     """
     norms = raw[0].flatten(1).norm(dim=1)
-    absent = (norms <= 1e-9 * norms.max()).nonzero().flatten().tolist()
+    absent = (norms <= 1e-14 * norms.max()).nonzero().flatten().tolist()  # or as good as 0: a sine at its zeros
     if absent or not norms.isfinite().all():
         raise ModelError(
             f"function {absent[0] if absent else 0} of the basis is 0, or not finite, on all {raw[0].shape[-1]} x "
@@ -217,7 +217,10 @@ class Configuration:
 
     def tables(self, size: int = SIZE) -> Tables:
         """The basis, raw and normalised, in filters of `size` pixels."""
-        return self.basis(size, self.sigmas, EFFECTIVE_SIZE, **self.settings)
+        here = torch.get_default_device()
+        with torch.device("cpu"):  # wherever the network that asks is being built
+            raw, found = self.basis(size, self.sigmas, EFFECTIVE_SIZE, **self.settings)
+        return [functions.to(here) for functions in raw], [functions.to(here) for functions in found]
 
 
 BASES = {

@@ -101,6 +101,13 @@ def test_networks_with_fast_and_with_plain_layers_agree(task, name):
         torch.testing.assert_close(fast, network(images), **EXACT)
 
 
+@pytest.mark.parametrize(("task", "name"), ALL)
+def test_networks_are_built_on_any_device(task, name):
+    with torch.device("meta"):
+        network = models.create(f"sesn-basis@basis={name}", task)
+    assert {tensor.device.type for tensor in (*network.parameters(), *network.buffers())} == {"meta"}
+
+
 @pytest.mark.parametrize("upsample", ["nearest", "bilinear"])
 def test_the_networks_double_the_image_first(upsample):
     network, images = models.create(f"sesn-basis@upsample={upsample}", "mnist-scale-56").double().eval(), noise(2, 1, 28, 28)
