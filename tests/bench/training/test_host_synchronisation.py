@@ -48,7 +48,13 @@ class MadeOfNumbers(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         if func in (torch.tensor, torch.as_tensor, torch.asarray, torch.Tensor.new_tensor):
             self.operators.append(func.__name__)
+        if func is torch.Tensor.__getitem__ and any(isinstance(leaf, list) for leaf in as_tuple(args[1])):
+            self.operators.append("index of numbers")
         return func(*args, **(kwargs or {}))
+
+
+def as_tuple(index: object) -> tuple[object, ...]:
+    return index if isinstance(index, tuple) else (index,)
 
 
 def an_epoch(task: str) -> Epoch:
@@ -90,7 +96,11 @@ def test_what_this_would_catch():
     def makes_one_there(images):
         return layer(images.flatten(1)) + images.new_tensor([0.0] * 10)
 
+    def picks_by_numbers(images):
+        return layer(images.flatten(1))[:, [*range(10)]]
+
     assert "new_tensor" in operators_on_host("mnist-scale-28+", makes_one_there, epoch)
+    assert "index of numbers" in operators_on_host("mnist-scale-28+", picks_by_numbers, epoch)
     assert any("copy" in operator for operator in operators_on_host("mnist-scale-28+", brings_a_tensor, epoch))
     with pytest.raises(RuntimeError, match="meta"):
         operators_on_host("mnist-scale-28+", asks_for_a_number, epoch)
