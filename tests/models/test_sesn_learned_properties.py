@@ -115,6 +115,7 @@ def test_sizes_are_those_of_the_formula(dtype):
     assert half_widths(torch.tensor([0.1, 0.2])).tolist() == [0, 1]  # K is 3 at least
     assert half_widths(torch.tensor([math.nan, 1.0])).tolist() == [0, 0]
     assert half_widths(torch.tensor([-1.0, 2.0])).tolist() == [0, 8]
+    assert half_widths(torch.tensor([-1.0, -2.0])).tolist() == [1, 3]
     assert half_widths(torch.tensor([1.0, 1e9])).tolist() == [4, LONGEST]
 
 
