@@ -89,7 +89,7 @@ def bspline(degree: int, points: Tensor) -> Tensor:
 
 
 def bspline_basis(size: int, scales: Sequence[float], effective_size: int, *, mult: float, order: int) -> Tables:
-    """E x E B-splines side by side, the same at every scale, sampled with k_s points an axis (docs/methods.md 2.12).
+    """E x E B-splines side by side, the same at every scale, sampled with k_s points an axis (docs/later-methods.md 2.12).
 
     Function a*E + b is P[b, row] P[a, column] / sigma_s^2 with P[a, t] = b_n((t - sigma_0 o_a) mult / sigma_0), t and o_a
     equally spaced from -1 to 1. `order`: the degree n. Raises ModelError.
@@ -110,7 +110,7 @@ def bspline_basis(size: int, scales: Sequence[float], effective_size: int, *, mu
 def log_radial_basis(
     size: int, scales: Sequence[float], effective_size: int, *, orders: int, rotations: int, width: float
 ) -> Tables:
-    """Wedges whose waves run along the logarithm of the radius (docs/methods.md 2.12).
+    """Wedges whose waves run along the logarithm of the radius (docs/later-methods.md 2.12).
 
     With R the distance over sigma_s: A cos(theta) and A sin(theta), theta = 2 pi q ln R / max ln R - pi/4, of each frequency
     q = 1/2, 1, 2, .. (`orders`) and each of `rotations` directions from 0 (up) to pi; A = exp(-d^2 / 2 width^2) / R, d the
@@ -166,7 +166,7 @@ def bessel_zeros(limit: float) -> list[tuple[float, int]]:
 
 
 def fourier_bessel_basis(size: int, scales: Sequence[float], effective_size: int) -> Tables:
-    """Waves of a drum, J_k(j rho) cos(k angle) and sin(k angle), by ascending zeros j (docs/methods.md 2.12).
+    """Waves of a drum, J_k(j rho) cos(k angle) and sin(k angle), by ascending zeros j (docs/later-methods.md 2.12).
 
     rho = distance / (R0 sigma_s), R0 = K // 2 + 1/2, and 0 where rho >= 1; divided by |J_{k+1}(j)| and sigma_s^2, for k > 0
     times sqrt(2). The first E*E; what lies outside a scale's support is cut off. Raises ModelError.
