@@ -48,7 +48,7 @@ def disco_filters(
 ) -> SteerableFilters:
     """Filters that combine Hermite functions of width `sigma` on E x E pixels, taken to each scale by a table of taps.
 
-    B[f, s] = sum_g W[f, g] T[g, s], W of unit norm (docs/methods.md 2.9). At whole scales that is W with its taps s pixels
+    B[f, s] = sum_g W[f, g] T[g, s], W of unit norm (docs/later-methods.md 2.9). At whole scales that is W with its taps s pixels
     apart. `table`: T, (F, S, K, K); None: the suite's own. `max_order`, `mult`: as of `steerable_basis`.
 
     Raises ModelError: the table is of another shape, is not finite, or has not those taps at whole scales.

@@ -4,7 +4,7 @@ A filter of E x E pixels is the sum of its values times shifted deltas. At a who
 that at (s y, s x): dilation, exact. At 1.26 there is no such pixel, so each delta becomes K x K free numbers, fitted once such
 that on noise "correlate, then shrink" is "shrink, then correlate". A table has shape (F, S, K, K), F = E^2, function i E + j
 for the pixel in row i, column j; its scales begin with 1. Source: the paper, with the details of its public code,
-ISosnovik/disco f832fa06; the closed form is ours (docs/methods.md).
+ISosnovik/disco f832fa06; the closed form is ours (docs/later-methods.md 2.9).
 
 The loss (`proxy_loss`) is a sum of norms of what is linear in the table, so iteratively reweighted least squares finds its
 minimum. The published tables were fitted by Adam to 10,000 images of noise. Here no image is drawn: all that the normal
