@@ -293,7 +293,8 @@ def _start(mode: str, parameter: object, basis_min_scale: object) -> tuple[float
     numbers = usual if parameter is None else _numbers("parameter", parameter, len(usual), form)
     if mode in ("isr", "spacing") and 0 in numbers:
         raise ModelError(f"{WHERE}: parameter={shown(parameter)}: 0 has no gradient and stays; give {form}")
-    scales = LearnedScales(kind, numbers, SCALES, finest).double()().detach()
+    with torch.device("cpu"):  # wherever the network that asks is being built
+        scales = LearnedScales(kind, numbers, SCALES, finest).double()().detach()
     if not (scales > 0).all() or scales.max() > LONGEST / SUPPORT or half_widths(scales).min() < 1:
         raise ModelError(
             f"{WHERE}: parameter={shown(numbers)} with basis_min_scale={finest:g} gives the scales "
@@ -306,7 +307,7 @@ def _start(mode: str, parameter: object, basis_min_scale: object) -> tuple[float
 def _numbers(name: str, given: object, count: int, form: str) -> list[float]:
     """One number or a sequence of them, as many as wanted, all finite. Raises ModelError."""
     try:
-        numbers = [float(number) for number in torch.as_tensor(given, dtype=torch.float64).flatten().tolist()]
+        numbers = [float(number) for number in torch.as_tensor(given, dtype=torch.float64, device="cpu").flatten().tolist()]
     except (TypeError, ValueError, RuntimeError):
         numbers = []
     if len(numbers) != count or not all(map(math.isfinite, numbers)):

@@ -348,6 +348,13 @@ def test_what_cannot_be_is_said_on_one_line(settings, said):
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("mode", [*LISTS, "fixed"])
+def test_networks_are_built_on_any_device(mode):
+    with torch.device("meta"):
+        network = models.create("sesn-learned", "mnist-scale-56", mode=mode)
+    assert {tensor.device.type for tensor in (*network.parameters(), *network.buffers())} == {"meta"}
+
+
 def test_numbers_may_come_as_they_are_at_hand():
     for given in (0.5, [0.5], (0.5,), torch.tensor(0.5), torch.nn.Parameter(torch.tensor([0.5]))):
         network = models.create("sesn-learned", "mnist-scale-56", parameter=given)
