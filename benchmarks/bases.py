@@ -144,7 +144,7 @@ def disco(size: int, scales: Sequence[float], *settings: Any, table: Tensor | No
 
 def mnist_disco(scales: Sequence[float] = disco_method.SCALES, table: Tensor | None = None) -> list[Tensor]:
     """Of the network for mnist-scale-56, or other scales."""
-    sigma, mult = disco_method.SIGMA, disco_method.MULT["mnist-scale-56"]
+    sigma, mult = disco_method.SIGMA, disco_method.MULT["56"]
     return disco(disco_method.SIZE, scales, EFFECTIVE_SIZE, sigma, disco_method.MAX_ORDER, mult, table=table)
 
 
@@ -162,7 +162,7 @@ def published(name: str, make: Callable[[Tensor], list[Tensor]]) -> dict[str, li
 
 def mnist_bases() -> dict[str, list[Tensor]]:
     """Four scales over an octave."""
-    vector, other = VECTOR["56"], BASES["mnist-scale-56"]
+    vector, other = VECTOR["56"], BASES["56"]
     return {
         "DISCO": mnist_disco(),
         **published("15_7", lambda table: mnist_disco(table=table)),
@@ -211,7 +211,7 @@ def causes(seeds: int) -> Iterator[str]:
     """Bases once more, without what is taken to be the cause of their errors."""
     yield row("basis, changed; t = 1.5", "step 1", "step 2", "step 3", "range")
     yield "|---|---:|---:|---:|---:|"
-    seen, other = images(FINE, seeds), BASES["mnist-scale-56"]
+    seen, other = images(FINE, seeds), BASES["56"]
     for mult, size in ((1.4, 31), (1.25, 15), (1.25, 31)):
         changed = errors(hermite(1.5, mult, size), [THIRD] * 3, seen)
         yield row(f"Hermite, sigma 1.5 up: mult {mult:g}, K = {size}", *cells(changed))

@@ -29,7 +29,7 @@ from models.layers.scale_axis import ScalePool, ScaleProjection
 from models.layers.steerable import LiftingConv, SteerableFilters
 from models.mnist_net import CHANNELS, POOL, UPSAMPLE, linear_head, mnist_net, vector_body
 from models.registry import register
-from models.sesn import SesnParts, steerable_basis
+from models.sesn import CONFIG_56, SesnParts, steerable_basis
 from models.wide_resnet import Place, Size, he_normal, wide_resnet
 
 PAPER = "Sosnovik et al. 2021, arXiv 2106.02733"
@@ -48,8 +48,8 @@ def disco_filters(
 ) -> SteerableFilters:
     """Filters that combine Hermite functions of width `sigma` on E x E pixels, taken to each scale by a table of taps.
 
-    B[f, s] = sum_g W[f, g] T[g, s], W of unit norm (docs/later-methods.md 2.9). At whole scales that is W with its taps s pixels
-    apart. `table`: T, (F, S, K, K); None: the suite's own. `max_order`, `mult`: as of `steerable_basis`.
+    B[f, s] = sum_g W[f, g] T[g, s], W of unit norm (docs/later-methods.md 2.9). At whole scales that is W with its taps s
+    pixels apart. `table`: T, (F, S, K, K); None: the suite's own. `max_order`, `mult`: as of `steerable_basis`.
 
     Raises ModelError: the table is of another shape, is not finite, or has not those taps at whole scales.
     """
@@ -86,16 +86,16 @@ def _check_table(table: Tensor, size: int, scales: Sequence[float], effective_si
 SIZE, EFFECTIVE_SIZE, MAX_ORDER = 15, 7, 4
 SCALES = (1.0, 1.26, 1.59, 2.0)
 SIGMA = 1.9
-MULT = {"mnist-scale-56": 1.5, "mnist-scale-56+": 1.9}
-OPTIONS = {"pool": {glob: tuple(reversed(pools)) for glob, pools in POOL["pool"].items()}, **UPSAMPLE}
+MULT = {"56": 1.5, "56p": 1.9}  # "p" was tuned for the augmented task
+OPTIONS = {"config": CONFIG_56, "pool": {glob: tuple(reversed(pools)) for glob, pools in POOL["pool"].items()}, **UPSAMPLE}
 
 
 @register("disco", tasks="mnist-scale-56*", paper=PAPER, options=OPTIONS)
-def disco(task: str, pool: str = "average", upsample: str = "nearest", table: Tensor | None = None) -> nn.Module:
+def disco(task: str, config: str, pool: str = "average", upsample: str = "nearest", table: Tensor | None = None) -> nn.Module:
     """494,549 parameters: a lifting convolution, two convolutions over scale and translation (L = 1), then the maximum."""
 
     def filters() -> SteerableFilters:
-        return disco_filters(SIZE, SCALES, EFFECTIVE_SIZE, SIGMA, MAX_ORDER, MULT[task], table)
+        return disco_filters(SIZE, SCALES, EFFECTIVE_SIZE, SIGMA, MAX_ORDER, MULT[config], table)
 
     return mnist_net(task, vector_body(task, filters, pool), linear_head(4 * CHANNELS[-1]), upsample)
 

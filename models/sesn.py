@@ -137,15 +137,9 @@ VECTOR = {
     "56p": Configuration(scales=4, factor=2, sigma_min=1.5, mult=1.4, size=13),
 }
 # The configuration published for each task, and the other one of its size; "p" was tuned for the augmented tasks.
-OPTIONS = {
-    "config": {
-        "mnist-scale-28": ("28", "28p"),
-        "mnist-scale-28+": ("28p", "28"),
-        "mnist-scale-56": ("56", "56p"),
-        "mnist-scale-56+": ("56p", "56"),
-    },
-    **UPSAMPLE,
-}
+CONFIG_56 = {"mnist-scale-56": ("56", "56p"), "mnist-scale-56+": ("56p", "56")}
+CONFIG = {"mnist-scale-28": ("28", "28p"), "mnist-scale-28+": ("28p", "28"), **CONFIG_56}
+OPTIONS = {"config": CONFIG, **UPSAMPLE}
 
 
 @register("sesn-scalar", tasks="mnist-scale-*", paper="Sosnovik et al. 2020, arXiv 1910.11093", options=OPTIONS)

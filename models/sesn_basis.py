@@ -27,7 +27,7 @@ from models.errors import ModelError, shown, suggestion
 from models.layers.steerable import SteerableFilters
 from models.mnist_net import CHANNELS, UPSAMPLE, linear_head, mnist_net, vector_body
 from models.registry import register
-from models.sesn import steerable_basis, support_sizes
+from models.sesn import CONFIG_56, steerable_basis, support_sizes
 
 Tables = tuple[list[Tensor], list[Tensor]]  # raw and normalised: at each scale float64 (F, k_s, k_s)
 
@@ -224,27 +224,27 @@ class Configuration:
 
 
 BASES = {
-    "mnist-scale-56": {
+    "56": {
         "hermite": Configuration(steerable_basis, 1.5, {"max_order": HERMITE_ORDER, "mult": 1.4}),
         "bspline": Configuration(bspline_basis, 0.6, {"mult": 2, "order": 2}),
         "log-radial": Configuration(log_radial_basis, 0.1, {"orders": 3, "rotations": 11, "width": 0.2}),
         "fourier-bessel": Configuration(fourier_bessel_basis, 0.88),
     },
-    "mnist-scale-56+": {
+    "56p": {  # tuned for the augmented task
         "hermite": Configuration(steerable_basis, 1.7, {"max_order": HERMITE_ORDER, "mult": 1.5}),
         "bspline": Configuration(bspline_basis, 0.6, {"mult": 3, "order": 1}),
         "log-radial": Configuration(log_radial_basis, 0.5, {"orders": 3, "rotations": 10, "width": 0.3}),
         "fourier-bessel": Configuration(fourier_bessel_basis, 0.6),
     },
 }
-OPTIONS = {"basis": {task: tuple(bases) for task, bases in BASES.items()}, **UPSAMPLE}
+OPTIONS = {"basis": {"mnist-scale-56*": tuple(BASES["56"])}, "config": CONFIG_56, **UPSAMPLE}
 PAPER = "Sosnovik et al. 2021 (ICCV workshop); Zhu et al. 2022, arXiv 1909.11193"
 
 
 @register("sesn-basis", tasks="mnist-scale-56*", paper=PAPER, options=OPTIONS)
-def sesn_basis(task: str, basis: str, upsample: str = "nearest") -> nn.Module:
+def sesn_basis(task: str, basis: str, config: str, upsample: str = "nearest") -> nn.Module:
     """494,549 parameters: SESN's vector network with filters of 15 pixels, of this basis. Raises ModelError: an unknown one."""
-    bases = BASES[task]
+    bases = BASES[config]
     if basis not in bases:
         raise ModelError(
             f"model 'sesn-basis': there is no basis {shown(basis)}{suggestion(str(basis), bases)}; allowed: {', '.join(bases)}"

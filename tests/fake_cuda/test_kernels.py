@@ -27,6 +27,7 @@ MOST = {
     },
     "stl10+": {
         "cnn": 92,
+        "disco": 363,
         "dss": 250,
         "sesn-a": 434,
         "sesn-b": 444,
@@ -35,6 +36,11 @@ MOST = {
         "sicnn": 745,
         "ss-cnn": 189,
         "ss-cnn-multisize": 382,
+    },
+    "mnist-scale-56": {  # what is for 56 pixels alone
+        "disco": 142,
+        "sesn-basis": 119,
+        "sesn-learned": 607,
     },
 }
 OURS = {task: models.list_models(task) for task in MOST}  # before other tests register theirs
@@ -54,7 +60,8 @@ for name in names:
 
 @pytest.mark.parametrize("task", MOST)
 def test_a_step_launches_no_more_than_it_did(run, pytestconfig, task):
-    assert sorted(MOST[task]) == OURS[task]
+    ours = set(OURS[task]) - (set(OURS["mnist-scale-28"]) if task == "mnist-scale-56" else set())
+    assert set(MOST[task]) == ours
     done = run("-c", COUNT, pytestconfig.rootpath / "benchmarks", task, BATCH, *MOST[task])
     assert done.returncode == 0, done.stderr
     found = dict(map(json.loads, done.stdout.splitlines()))

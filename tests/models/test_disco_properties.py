@@ -38,7 +38,7 @@ def test_shrinking_a_map_is_exact():
 
 @pytest.mark.parametrize("arguments", [STL, MNIST, WHOLE], ids=["stl", "mnist", "whole"])
 def test_norms(arguments):
-    """DC2: 1 at whole scales, where a filter is that of scale 1 with zeros in between; less elsewhere (later-methods.md, D23)."""
+    """DC2: 1 at whole scales, where a filter is that of scale 1 with zeros in between; less elsewhere (D23)."""
     filters = disco_filters(*arguments)
     basis = [filters.get_buffer(f"basis_{s}") for s in range(filters.scales)]
     for scale, dilation, functions in zip(arguments[1], filters.dilations, basis, strict=True):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from golden import TASKS, assert_matches, beyond_cases, beyond_golden, beyond_networks, fill, fill_network
+from golden import assert_matches, beyond_cases, beyond_golden, beyond_networks, fill, fill_network
 
 import models
 from models.sesn import steerable_basis
@@ -44,7 +44,7 @@ def test_basis(case):
 
 @pytest.mark.parametrize("case", beyond_cases("ses_basis"), ids=ident)
 def test_configurations_are_those_of_the_golden_cases(case):
-    configuration = BASES[TASKS[case["id"].rsplit("_", 1)[1]]][NAMES[case["config"]["type"]]]
+    configuration = BASES[case["id"].rsplit("_", 1)[1]][NAMES[case["config"]["type"]]]
     assert configuration.sigmas == case["config"]["scales"]
     for found, expected in zip(configuration.tables()[1], tables(case["config"])[1], strict=True):
         assert torch.equal(found, expected)

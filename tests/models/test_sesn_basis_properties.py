@@ -20,16 +20,16 @@ from models.sesn_basis import (
     log_radial_basis,
 )
 
-ALL = [(task, name) for task, bases in BASES.items() for name in bases]
+ALL = [(config, name) for config, bases in BASES.items() for name in bases]
 RANKS = {  # of each scale; at most 49
-    ("mnist-scale-56", "hermite"): [45, 49, 49, 49],
-    ("mnist-scale-56", "bspline"): [49, 49, 49, 49],
-    ("mnist-scale-56", "log-radial"): [24, 40, 45, 45],
-    ("mnist-scale-56", "fourier-bessel"): [46, 49, 49, 49],
-    ("mnist-scale-56+", "hermite"): [45, 49, 49, 49],
-    ("mnist-scale-56+", "bspline"): [25, 49, 49, 49],
-    ("mnist-scale-56+", "log-radial"): [24, 40, 45, 45],
-    ("mnist-scale-56+", "fourier-bessel"): [46, 49, 49, 49],
+    ("56", "hermite"): [45, 49, 49, 49],
+    ("56", "bspline"): [49, 49, 49, 49],
+    ("56", "log-radial"): [24, 40, 45, 45],
+    ("56", "fourier-bessel"): [46, 49, 49, 49],
+    ("56p", "hermite"): [45, 49, 49, 49],
+    ("56p", "bspline"): [25, 49, 49, 49],
+    ("56p", "log-radial"): [24, 40, 45, 45],
+    ("56p", "fourier-bessel"): [46, 49, 49, 49],
 }
 # Other sizes, scales and settings than the published ones.
 OTHERS = {
@@ -39,40 +39,40 @@ OTHERS = {
 }
 
 
-def normalised(task, name):
-    return BASES[task][name].tables()[1]
+def normalised(config, name):
+    return BASES[config][name].tables()[1]
 
 
 # -------------------------------------------------------------------------------------------------------------- every basis
 
 
-@pytest.mark.parametrize(("task", "name"), ALL)
-def test_shapes_norms_and_ranks(task, name):
+@pytest.mark.parametrize(("config", "name"), ALL)
+def test_shapes_norms_and_ranks(config, name):
     """O1, and the ranks measured from the published code."""
-    raw, found = BASES[task][name].tables()
+    raw, found = BASES[config][name].tables()
     assert [functions.shape[1:] for functions in found] == [(k, k) for k in (7, 9, 11, 15)]
     assert {(len(functions), functions.dtype) for functions in (*raw, *found)} == {(49, torch.float64)}
     norms = raw[0].flatten(1).norm(dim=1)
     for functions, divided in zip(raw, found, strict=True):
         torch.testing.assert_close(divided * norms[:, None, None], functions, **EXACT)
     torch.testing.assert_close(found[0].flatten(1).norm(dim=1), torch.ones(49).double(), **EXACT)
-    assert [int(torch.linalg.matrix_rank(functions.flatten(1))) for functions in found] == RANKS[task, name]
+    assert [int(torch.linalg.matrix_rank(functions.flatten(1))) for functions in found] == RANKS[config, name]
 
 
-@pytest.mark.parametrize(("task", "name"), ALL)
-def test_constant_image(task, name):
+@pytest.mark.parametrize(("config", "name"), ALL)
+def test_constant_image(config, name):
     """O2."""
-    functions = normalised(task, name)
+    functions = normalised(config, name)
     layer = LiftingConv(1, 2, SteerableFilters(functions)).double()
     responses = layer(torch.full((1, 1, 17, 17), 1.7, dtype=torch.float64))[0, :, :, 8, 8]
     for s, at_scale in enumerate(functions):
         torch.testing.assert_close(responses[:, s], 1.7 * layer.weight[:, 0] @ at_scale.sum(dim=(1, 2)), **EXACT)
 
 
-@pytest.mark.parametrize(("task", "name"), ALL)
+@pytest.mark.parametrize(("config", "name"), ALL)
 @pytest.mark.parametrize("stride", [1, 2])
-def test_convolutions_equal_their_equations(task, name, stride):
-    functions = normalised(task, name)
+def test_convolutions_equal_their_equations(config, name, stride):
+    functions = normalised(config, name)
     for kind, maps in ((LiftingConv, noise(2, 3, 19, 18)), (ScaleConv, noise(2, 3, 4, 19, 18))):
         for project in (False, True):
             layer = kind(3, 5, SteerableFilters(functions), stride=stride, bias=True, project=project).double()
@@ -92,19 +92,22 @@ def test_other_sizes_and_settings(name):
     assert_translates(layer, spot(2, 2, len(functions), 48, 50, margin=16))
 
 
-@pytest.mark.parametrize(("task", "name"), ALL)
-def test_networks_with_fast_and_with_plain_layers_agree(task, name):
-    network, images = models.create(f"sesn-basis@basis={name}", task).double().eval(), noise(2, 1, 28, 28)
+@pytest.mark.parametrize(("config", "name"), ALL)
+def test_networks_with_fast_and_with_plain_layers_agree(config, name):
+    network, images = (
+        models.create(f"sesn-basis@basis={name},config={config}", "mnist-scale-56").double().eval(),
+        noise(2, 1, 28, 28),
+    )
     assert sum(parameter.numel() for parameter in network.parameters()) == 494_549
     fast = network(images)
     with plain_layers(network):
         torch.testing.assert_close(fast, network(images), **EXACT)
 
 
-@pytest.mark.parametrize(("task", "name"), ALL)
-def test_networks_are_built_on_any_device(task, name):
+@pytest.mark.parametrize(("config", "name"), ALL)
+def test_networks_are_built_on_any_device(config, name):
     with torch.device("meta"):
-        network = models.create(f"sesn-basis@basis={name}", task)
+        network = models.create(f"sesn-basis@basis={name},config={config}", "mnist-scale-56")
     assert {tensor.device.type for tensor in (*network.parameters(), *network.buffers())} == {"meta"}
 
 
@@ -123,7 +126,7 @@ def test_the_hermite_network_is_the_vector_network_of_these_filters():
     network = models.create("sesn-basis", "mnist-scale-56").double().eval()
     other = models.create("sesn-vector@config=56p", "mnist-scale-56").double().eval()
     assert [tuple(p.shape) for p in network.parameters()] == [tuple(p.shape) for p in other.parameters()]
-    assert BASES["mnist-scale-56"]["hermite"].sigmas == [1.5, 1.89, 2.38, 3.0]
+    assert BASES["56"]["hermite"].sigmas == [1.5, 1.89, 2.38, 3.0]
     other.load_state_dict(network.state_dict())
     for ours, theirs in zip(network.modules(), other.modules(), strict=True):
         if isinstance(ours, SteerableFilters):  # 15 pixels at the coarsest scale instead of 13; the finer ones are the same
@@ -148,10 +151,10 @@ def test_bsplines_are_the_known_polynomials():
         torch.testing.assert_close(bspline(degree, t / 3 + shifts).sum(dim=0), torch.ones(601).double(), rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize("task", BASES)
-def test_bspline_functions_lie_side_by_side(task):
+@pytest.mark.parametrize("config", BASES)
+def test_bspline_functions_lie_side_by_side(config):
     """O4 and the rest of the grid's symmetries: function a*E + b lies at column a, row b."""
-    for functions in BASES[task]["bspline"].tables()[0]:
+    for functions in BASES[config]["bspline"].tables()[0]:
         grid = functions.unflatten(0, (7, 7))  # (column, row, k, k)
         centred = functions[24]
         for mirrored in (centred.flip(0), centred.flip(1), centred.mT):
@@ -178,13 +181,13 @@ def test_a_bspline_at_every_scale_is_the_same_function():
 # ------------------------------------------------------------------------------------------------------- log-radial harmonics
 
 
-@pytest.mark.parametrize("task", BASES)
-def test_log_radial_functions_are_even(task):
+@pytest.mark.parametrize("config", BASES)
+def test_log_radial_functions_are_even(config):
     """A wedge has its direction and the opposite one, so no combination of them is an edge detector: rank at most 25 of 49."""
-    for functions in BASES[task]["log-radial"].tables()[0]:
+    for functions in BASES[config]["log-radial"].tables()[0]:
         torch.testing.assert_close(functions.flip(1, 2), functions, **EXACT)
-    rotations = {"mnist-scale-56": 11, "mnist-scale-56+": 10}[task]
-    functions = BASES[task]["log-radial"].tables()[0][3]
+    rotations = {"56": 11, "56p": 10}[config]
+    functions = BASES[config]["log-radial"].tables()[0][3]
     torch.testing.assert_close(functions[2 * rotations - 2 : 2 * rotations], functions[:2], **EXACT)  # directions 0 and pi
 
 
@@ -232,10 +235,10 @@ def test_fourier_bessel_functions_are_orthogonal_on_their_disc():
     torch.testing.assert_close(gram, torch.eye(49).double(), rtol=0, atol=4e-3)
 
 
-@pytest.mark.parametrize("task", BASES)
-def test_the_first_fourier_bessel_function_is_radial_and_positive(task):
+@pytest.mark.parametrize("config", BASES)
+def test_the_first_fourier_bessel_function_is_radial_and_positive(config):
     """O5: J_0 itself, positive up to its first zero, on the disc's edge."""
-    configuration = BASES[task]["fourier-bessel"]
+    configuration = BASES[config]["fourier-bessel"]
     for sigma, functions in zip(configuration.sigmas, configuration.tables()[0], strict=True):
         size = functions.shape[-1]
         t = torch.arange(size).double() - size // 2
@@ -248,8 +251,8 @@ def test_the_first_fourier_bessel_function_is_radial_and_positive(task):
 
 def test_fourier_bessel_functions_turn_as_their_order_says():
     """A quarter turn mixes the two of order k by an angle of k quarter turns; a mirror changes the sign of one."""
-    for task in BASES:
-        for functions in BASES[task]["fourier-bessel"].tables()[0]:
+    for config in BASES:
+        for functions in BASES[config]["fourier-bessel"].tables()[0]:
             remaining = list(functions)
             for _, k in bessel_zeros(2.7 * math.pi * 7.5):
                 if len(remaining) < 2:

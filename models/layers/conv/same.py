@@ -30,10 +30,10 @@ from models.layers.layout import in_full_precision
 
 
 def clip_taps(filters: Tensor, height: int, width: int, dilation: int = 1) -> Tensor:
-    """Cut the taps of (O, C, K, K) filters that only meet padding on an H x W map; the centre stays the centre."""
-    size = filters.shape[-1]
-    cut_rows, cut_columns = (max(0, (size - 1) // 2 - (extent - 1) // dilation) for extent in (height, width))
-    return filters[..., cut_rows : size - cut_rows, cut_columns : size - cut_columns]
+    """Cut the taps of (O, C, K, L) filters that only meet padding on an H x W map; the centre stays the centre."""
+    rows, columns = filters.shape[-2:]
+    above, left = rows // 2 - (height - 1) // dilation, columns // 2 - (width - 1) // dilation
+    return filters[..., max(0, above) : rows - max(0, above), max(0, left) : columns - max(0, left)]
 
 
 def same_conv2d(maps: Tensor, filters: Tensor, stride: int = 1, dilation: int = 1) -> Tensor:

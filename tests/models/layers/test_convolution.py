@@ -92,6 +92,7 @@ def test_clipped_filters_keep_their_centre():
     assert torch.equal(clip_taps(filters, 4, 15), filters[..., 4:11, :])
     assert torch.equal(clip_taps(filters, 4, 15, dilation=2), filters[..., 6:9, :])
     assert clip_taps(filters, 1, 1).item() == 7 * 15 + 7
+    assert torch.equal(clip_taps(filters[..., 5:10, :], 2, 4), filters[..., 6:9, 4:11])  # not square
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
