@@ -94,8 +94,9 @@ def test_any_text_comes_back_and_breaks_no_table(
     failed, ok = (make_record(run_id=run_id, failure=f, **options) for run_id, f in (("a", failure), ("b", None)))
     assert read_record(write_record(Path(tempfile.mkdtemp(dir=tmp_path)), failed)) == failed
     board = build_markdown([failed, ok])
-    lines = board.split("\n")
+    ours = board[: board.rindex("## Published on these tasks, not measured here")]  # below it nothing is of records
+    lines = ours.split("\n")
     columns = [line.replace("\\|", "").count("|") for line in lines if line.startswith("|")]
     assert columns == [10] * 3 + [6] * 3 + [8] * 3
-    assert board.splitlines() == lines[:-1]
-    assert board.count("<details>") == board.count("</details>") == 3  # the sources, the failure, the run
+    assert ours.splitlines() == lines[:-1]
+    assert ours.count("<details>") == ours.count("</details>") == 3  # the sources, the failure, the run
