@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.errors import ModelError, shown
 from models.layers.plain import AvgPool2d, BatchNorm2d, MaxPool2d, PoolingLayer, RectifiedAvgPool2d
 from models.layers.scale_axis import ScaleBatchNorm, ScalePool
 from models.layers.steerable import LiftingConv, ScaleConv, SteerableFilters
@@ -53,9 +54,11 @@ def vector_body(task: str, filters: Callable[[], SteerableFilters], pool: str = 
 
     A lifting convolution, two over scale and translation (L = 1), then the maximum over scales; `filters` makes those of each
     of them. `pool`: "max", or "average", the pools of DISCO (Sosnovik et al. 2021), which at the end takes maxima over 7 x 7
-    pixels at every place and then averages at eight of the 64 places and the eight beside them. `relu`: whether there is a
-    rectifier in the first two stages.
+    pixels at every one of 8 x 8 places, then averages those at rows and columns 0, 1 and 4, 5. `relu`: whether there is a
+    rectifier in the first two stages. Raises ModelError: there are no such pools, or not for this image size.
     """
+    if pool not in ("max", "average") or (pool == "average" and image_size(task) != 56):
+        raise ModelError(f"pool={shown(pool)} on {task}: allowed: max, and average where images have 56 pixels")
     first, second, third = CHANNELS
     *between, last = stage_pools(task)
     pools: list[nn.Module] = [ScalePool(AvgPool2d(2)) if pool == "average" else ScalePool(spatial) for spatial in between]

@@ -179,5 +179,9 @@ def test_tables_that_are_none(change, said):
 def test_pools_that_are_none():
     with pytest.raises(ModelError, match="option 'pool' cannot be 'median' on task 'mnist-scale-56'; allowed: average, max"):
         models.create("disco@pool=median", "mnist-scale-56")
+    with pytest.raises(ModelError, match="pool='median' on mnist-scale-56: allowed: max, and average"):
+        models.create("disco", "mnist-scale-56", pool="median")
+    with pytest.raises(ModelError, match="pool='average' on mnist-scale-28"):
+        models.create("sesn-vector", "mnist-scale-28", pool="average")
     with pytest.raises(ModelError, match="no option 'pool' on task 'mnist-scale-28'"):
         models.create("sesn-vector@pool=average", "mnist-scale-28")
