@@ -68,7 +68,10 @@ def test_a_maximum_over_maps_in_different_layouts():
     alike(first_maximum(mixed)[0], torch.stack(maps).amax(dim=0), *maps)
 
 
-MNIST = [(model, task) for task in ("mnist-scale-28+", "mnist-scale-56") for model in models.list_models(task)]
+SMALL = models.list_models("mnist-scale-28+")
+MNIST = [(model, "mnist-scale-28+") for model in SMALL]
+MNIST += [(model, "mnist-scale-56") for model in models.list_models("mnist-scale-56") if model not in SMALL]
+MNIST += [("sesn-vector@pool=average", "mnist-scale-56")]
 
 
 @pytest.mark.parametrize(("model", "task"), MNIST)
