@@ -17,6 +17,7 @@ i and column j, before it is scaled. Scale 0 is 1.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Unpack
 
 import torch
@@ -27,7 +28,7 @@ from models.layers.plain import MaxPool2d, Pooled
 from models.layers.proxy_tables import dilated_functions, proxy_table
 from models.layers.scale_axis import ScalePool, ScaleProjection
 from models.layers.steerable import LiftingConv, SteerableFilters
-from models.mnist_net import CHANNELS, POOL, UPSAMPLE, linear_head, mnist_net, vector_body
+from models.mnist_net import CHANNELS, UPSAMPLE, linear_head, mnist_net, vector_body
 from models.registry import register
 from models.sesn import CONFIG_56, SesnParts, steerable_basis
 from models.wide_resnet import Place, Size, he_normal, wide_resnet
@@ -59,8 +60,8 @@ def disco_filters(
         _check_table(table, size, scales, effective_size)
     elif not all(whole):
         table = proxy_table(effective_size, size, scales)
-    basis = [hermite]
-    for s, is_whole in list(enumerate(whole))[1:]:
+    basis = []
+    for s, is_whole in enumerate(whole):
         if is_whole:
             basis.append(hermite)
         else:
@@ -87,16 +88,13 @@ SIZE, EFFECTIVE_SIZE, MAX_ORDER = 15, 7, 4
 SCALES = (1.0, 1.26, 1.59, 2.0)
 SIGMA = 1.9
 MULT = {"56": 1.5, "56p": 1.9}  # "p" was tuned for the augmented task
-OPTIONS = {"config": CONFIG_56, "pool": {glob: tuple(reversed(pools)) for glob, pools in POOL["pool"].items()}, **UPSAMPLE}
+OPTIONS = {"config": CONFIG_56, "pool": {"mnist-scale-56*": ("average", "max")}, **UPSAMPLE}
 
 
 @register("disco", tasks="mnist-scale-56*", paper=PAPER, options=OPTIONS)
 def disco(task: str, config: str, pool: str = "average", upsample: str = "nearest", table: Tensor | None = None) -> nn.Module:
     """494,549 parameters: a lifting convolution, two convolutions over scale and translation (L = 1), then the maximum."""
-
-    def filters() -> SteerableFilters:
-        return disco_filters(SIZE, SCALES, EFFECTIVE_SIZE, SIGMA, MAX_ORDER, MULT[config], table)
-
+    filters = partial(disco_filters, SIZE, SCALES, EFFECTIVE_SIZE, SIGMA, MAX_ORDER, MULT[config], table)
     return mnist_net(task, vector_body(task, filters, pool), linear_head(4 * CHANNELS[-1]), upsample)
 
 
@@ -106,15 +104,7 @@ STL_SIGMA = 0.9
 
 
 class DiscoParts(SesnParts):
-    """The parts of SESN-B with these filters, and without strides: what would be strided is pooled instead."""
-
-    def __init__(self, table: Tensor | None) -> None:
-        super().__init__(STL_SIGMA, project_groups=(2, 3))
-        self.table = table
-
-    def filters(self) -> SteerableFilters:
-        """The filters of one layer."""
-        return disco_filters(STL_SIZE, STL_SCALES, STL_EFFECTIVE_SIZE, STL_SIGMA, table=self.table)
+    """The parts of SESN without strides: what would be strided is pooled instead."""
 
     def convolution(self, place: Place, channels_in: int, channels_out: int, stride: int) -> nn.Module:
         """The first convolution of groups 2 and 3 is a projection, a lifting, and max pooling."""
@@ -133,4 +123,5 @@ class DiscoParts(SesnParts):
 def disco_stl(task: str, table: Tensor | None = None, **size: Unpack[Size]) -> nn.Module:
     """10,961,370 parameters: WRN-16-8 in the layout of SESN-B."""
     del task
-    return wide_resnet(DiscoParts(table), **size)
+    filters = partial(disco_filters, STL_SIZE, STL_SCALES, STL_EFFECTIVE_SIZE, STL_SIGMA, table=table)
+    return wide_resnet(DiscoParts(filters, project_groups=(2, 3)), **size)

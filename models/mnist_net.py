@@ -25,8 +25,6 @@ DROPOUT = 0.7
 CLASSES = 10
 UPSAMPLE = {"upsample": {"mnist-scale-56*": ("nearest", "bilinear")}}  # an option that every network here has
 
-POOL = {"pool": {"mnist-scale-56*": ("max", "average")}}  # of networks that carry a scale axis, `vector_body`
-
 
 def image_size(task: str) -> int:
     """Width in pixels of the map that the first convolution sees: 28 or 56."""
@@ -92,7 +90,7 @@ class Upsample(nn.Module):
 
 
 def linear_head(features: int, dropout: float = DROPOUT) -> list[nn.Module]:
-    """The head of the CNN, SiCNN, SI-ConvNet, DSS and SESN networks: (N, C, 2, 2), `features` = 4C, to (N, 10)."""
+    """The head of most networks: maps (N, C, H, W) of `features` = C*H*W numbers, 4C but for invar-layer, to (N, 10)."""
     return [
         nn.Flatten(),
         nn.Linear(features, HIDDEN, bias=False),

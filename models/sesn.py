@@ -14,8 +14,9 @@ finest.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Unpack
 
 import torch
@@ -25,7 +26,7 @@ from models.layers.conv.separable import Functions, functions_of
 from models.layers.plain import BatchNorm2d
 from models.layers.scale_axis import ScaleBatchNorm, ScaleProjection
 from models.layers.steerable import LiftingConv, ScaleConv, ScaleConv1x1, SteerableFilters
-from models.mnist_net import CHANNELS, POOL, UPSAMPLE, linear_head, mnist_net, stage, stages, vector_body
+from models.mnist_net import CHANNELS, UPSAMPLE, linear_head, mnist_net, stage, stages, vector_body
 from models.registry import register
 from models.wide_resnet import Parts, Place, Size, he_normal, wide_resnet
 
@@ -152,7 +153,10 @@ def sesn_scalar(task: str, config: str, upsample: str = "nearest") -> nn.Module:
     return mnist_net(task, body, linear_head(4 * CHANNELS[-1]), upsample)
 
 
-@register("sesn-vector", tasks="mnist-scale-*", paper="Sosnovik et al. 2020, arXiv 1910.11093", options={**OPTIONS, **POOL})
+VECTOR_OPTIONS = {**OPTIONS, "pool": {"mnist-scale-56*": ("max", "average")}}
+
+
+@register("sesn-vector", tasks="mnist-scale-*", paper="Sosnovik et al. 2020, arXiv 1910.11093", options=VECTOR_OPTIONS)
 def sesn_vector(task: str, config: str, pool: str = "max", upsample: str = "nearest") -> nn.Module:
     """494,549 parameters: a lifting convolution, two convolutions over scale and translation (L = 1), then the maximum."""
     body = vector_body(task, VECTOR[config].filters, pool)
@@ -162,20 +166,20 @@ def sesn_vector(task: str, config: str, pool: str = "max", upsample: str = "near
 STL_SIZE, STL_EFFECTIVE_SIZE, STL_STEP = 7, 3, 1.41
 
 
+def stl_filters(sigma_min: float) -> SteerableFilters:
+    """The filters of one layer, at three scales."""
+    return hermite_filters(STL_SIZE, [sigma_min * STL_STEP**i for i in range(3)], STL_EFFECTIVE_SIZE)
+
+
 class SesnParts(Parts):
-    """The skeleton on three scales.
+    """The skeleton on three scales; `filters` makes those of a layer.
 
     `project_groups`: groups whose first convolution is a projection followed by a lifting (the shortcut keeps all scales).
     `extent`: the scale extent of the very first convolution of the blocks; all others have 1.
     """
 
-    def __init__(self, sigma_min: float, project_groups: Sequence[int] = (), extent: int = 1) -> None:
-        self.sigmas = [sigma_min * STL_STEP**i for i in range(3)]
-        self.project_groups, self.extent = project_groups, extent
-
-    def filters(self) -> SteerableFilters:
-        """The filters of one layer."""
-        return hermite_filters(STL_SIZE, self.sigmas, STL_EFFECTIVE_SIZE)
+    def __init__(self, filters: Callable[[], SteerableFilters], project_groups: Sequence[int] = (), extent: int = 1) -> None:
+        self.filters, self.project_groups, self.extent = filters, project_groups, extent
 
     def stem(self, channels_out: int) -> nn.Module:
         """From the image to scale-space."""
@@ -207,18 +211,18 @@ class SesnParts(Parts):
 def sesn_a(task: str, **size: Unpack[Size]) -> nn.Module:
     """10,961,370 parameters: WRN-16-8 with all scales kept to the end."""
     del task
-    return wide_resnet(SesnParts(0.9), **size)
+    return wide_resnet(SesnParts(partial(stl_filters, 0.9)), **size)
 
 
 @register("sesn-b", tasks="stl10+", paper="Sosnovik et al. 2020, arXiv 1910.11093")
 def sesn_b(task: str, **size: Unpack[Size]) -> nn.Module:
     """10,961,370 parameters: as `sesn-a`, with a projection and a new lifting at the start of groups 2 and 3."""
     del task
-    return wide_resnet(SesnParts(0.9, project_groups=(2, 3)), **size)
+    return wide_resnet(SesnParts(partial(stl_filters, 0.9), project_groups=(2, 3)), **size)
 
 
 @register("sesn-c", tasks="stl10+", paper="Sosnovik et al. 2020, arXiv 1910.11093")
 def sesn_c(task: str, **size: Unpack[Size]) -> nn.Module:
     """10,979,802 parameters: as `sesn-a`, with one convolution that combines neighbouring scales (extent 2)."""
     del task
-    return wide_resnet(SesnParts(1.1, extent=2), **size)
+    return wide_resnet(SesnParts(partial(stl_filters, 1.1), extent=2), **size)
