@@ -5,14 +5,13 @@ A tensor is given by its shape and five integers: value i = amp * ((2h + 1) / 65
 """
 
 import json
-import os
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
+from of_others import of_others
 from torch import Tensor, nn
 
 TASKS = {"28": "mnist-scale-28", "28p": "mnist-scale-28+", "56": "mnist-scale-56", "56p": "mnist-scale-56+"}
@@ -45,12 +44,8 @@ def networks(prefix: str) -> list[dict[str, Any]]:
 
 
 def published_table(effective_size: int, size: int) -> Tensor:
-    """A table that DISCO's authors published, float64 (F, S, K, K), where their files are at hand; they are not part of this
-    repository."""
-    file = Path(os.environ.get("BENCH_SHARED", Path(__file__).parents[3] / "shared")) / "data" / "disco_tables.npz"
-    if not file.is_file():
-        pytest.skip("the published tables are not at hand (BENCH_SHARED)")
-    return torch.from_numpy(np.load(file)[f"{size}_{effective_size}"]).double()
+    """A table that DISCO's authors published, float64 (F, S, K, K)."""
+    return torch.from_numpy(np.load(of_others("data/disco_tables.npz"))[f"{size}_{effective_size}"]).double()
 
 
 def fill(spec: dict[str, Any]) -> Tensor:
@@ -61,6 +56,14 @@ def fill(spec: dict[str, Any]) -> Tensor:
 
 def tensors(case: dict[str, Any]) -> dict[str, Tensor]:
     return {name: fill(spec) for name, spec in case["tensors"].items()}
+
+
+def filled(layer: nn.Module, given: dict[str, Tensor]) -> nn.Module:
+    """The layer with its own parameters, not those of its parts, as given by name."""
+    with torch.no_grad():
+        for name, parameter in layer.named_parameters(recurse=False):
+            parameter.copy_(given[name])
+    return layer
 
 
 def assert_matches(actual: Tensor, expected: dict[str, Any], tolerance: float = 1e-6) -> None:

@@ -10,6 +10,7 @@ from golden import (
     beyond_networks,
     fill,
     fill_network,
+    filled,
     published_table,
     tensors,
 )
@@ -66,11 +67,7 @@ def test_convolution(case):
     kind, extra = (ScaleConv, {"extent": config["scale_size"]}) if case["layer"] == "disco_hh" else (LiftingConv, {})
     settings = {"stride": config["stride"], "bias": config["bias"], **extra}
     layer = kind(config["in_channels"], config["out_channels"], filters(config, given.get("free")), **settings).double()
-    with torch.no_grad():
-        layer.weight.copy_(given["weight"])
-        if config["bias"]:
-            layer.bias.copy_(given["bias"])
-    assert_matches(layer(given["input"]), case["expect"]["y"])
+    assert_matches(filled(layer, given)(given["input"]), case["expect"]["y"])
 
 
 @pytest.mark.parametrize("case", beyond_networks("mnist_disco"), ids=ident)

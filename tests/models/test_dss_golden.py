@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from golden import TASKS, assert_matches, cases, fill, fill_network, golden, networks, tensors
+from golden import TASKS, assert_matches, cases, fill, fill_network, filled, golden, networks, tensors
 
 import models
 from models.dss import DilatedScaleConv, GaussianLifting
@@ -32,9 +32,7 @@ def test_convolution(case):
         extent=config["kernel_scales"],
         stride=config["stride"],
     ).double()
-    with torch.no_grad():
-        layer.weight.copy_(given["weight"])
-    assert_matches(layer(given["input"]), case["expect"]["y"])
+    assert_matches(filled(layer, given)(given["input"]), case["expect"]["y"])
 
 
 @pytest.mark.parametrize("case", networks("mnist_dss_"), ids=ident)

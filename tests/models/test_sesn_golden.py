@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from golden import TASKS, assert_matches, cases, fill, fill_network, golden, networks, tensors
+from golden import TASKS, assert_matches, cases, fill, fill_network, filled, golden, networks, tensors
 
 import models
 from models.layers.steerable import LiftingConv, ScaleConv, ScaleConv1x1
@@ -39,20 +39,14 @@ def test_convolution(case):
     filters = hermite_filters(config["kernel_size"], config["scales"], config["effective_size"], **basis_arguments(config))
     settings = {"stride": config["stride"], "bias": config["bias"], **extra}
     layer = kind(config["in_channels"], config["out_channels"], filters, **settings).double()
-    with torch.no_grad():
-        layer.weight.copy_(given["weight"])
-        if config["bias"]:
-            layer.bias.copy_(given["bias"])
-    assert_matches(layer(given["input"]), case["expect"]["y"])
+    assert_matches(filled(layer, given)(given["input"]), case["expect"]["y"])
 
 
 @pytest.mark.parametrize("case", cases("ses_1x1"), ids=ident)
 def test_convolution_1x1(case):
     config, given = case["config"], tensors(case)
     layer = ScaleConv1x1(config["in_channels"], config["out_channels"], stride=config["stride"]).double()
-    with torch.no_grad():
-        layer.weight.copy_(given["weight"])
-    assert_matches(layer(given["input"]), case["expect"]["y"])
+    assert_matches(filled(layer, given)(given["input"]), case["expect"]["y"])
 
 
 @pytest.mark.parametrize("case", networks("mnist_ses_"), ids=ident)

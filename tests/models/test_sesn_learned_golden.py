@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from golden import assert_matches, beyond_cases, beyond_golden, beyond_networks, fill, fill_network, tensors
+from golden import assert_matches, beyond_cases, beyond_golden, beyond_networks, fill, fill_network, filled, tensors
 from torch import nn
 
 import models
@@ -49,11 +49,7 @@ def test_convolution(case, way, monkeypatch):
     learned = learned_scales(config)
     filters = LearnedFilters(learned, config["effective_size"], config["max_order"], config["mult"], config["support"])
     kind = ScaleConv if case["layer"] == "learned_hh" else LiftingConv
-    layer = kind(config["in_channels"], config["out_channels"], filters, bias=config["bias"]).double()
-    with torch.no_grad():
-        layer.weight.copy_(given["weight"])
-        if config["bias"]:
-            layer.bias.copy_(given["bias"])
+    layer = filled(kind(config["in_channels"], config["out_channels"], filters, bias=config["bias"]).double(), given)
     if way == "plain":
         with plain_layers(layer):
             found = layer(given["input"])
@@ -69,7 +65,7 @@ def test_convolution(case, way, monkeypatch):
         assert_matches(result, case["expect"][name])
 
 
-def filled(case, **settings):
+def network_of(case, **settings):
     config = case["config"]
     settings |= {"mode": config["mode"], "parameter": config["parameter"], "basis_min_scale": config["basis_min_scale"]}
     network = models.create("sesn-learned", "mnist-scale-56", **settings).double()
@@ -87,8 +83,8 @@ def filled(case, **settings):
 @pytest.mark.parametrize("case", beyond_networks(PREFIX), ids=ident)
 def test_network(case, task):
     images = fill(case["input"])
-    assert_matches(filled(case, relu=True)(images), case["expect"]["logits"])
-    assert_matches(filled(case)(images), case["expect"]["logits_without_relu"])
+    assert_matches(network_of(case, relu=True)(images), case["expect"]["logits"])
+    assert_matches(network_of(case)(images), case["expect"]["logits_without_relu"])
 
 
 COUNTS = {name.removeprefix(f"{PREFIX}_"): count for name, count in beyond_golden()["param_counts"].items() if PREFIX in name}

@@ -1,8 +1,7 @@
 """SI-ConvNet's layer and networks against the golden checks."""
 
 import pytest
-import torch
-from golden import TASKS, assert_matches, cases, fill, fill_network, golden, networks, tensors
+from golden import TASKS, assert_matches, cases, fill, fill_network, filled, golden, networks, tensors
 
 import models
 from models.si_convnet import ScaleInvariantConv
@@ -23,11 +22,7 @@ def test_convolution(case):
         stride=config["stride"],
         bias=config["bias"],
     ).double()
-    with torch.no_grad():
-        layer.weight.copy_(given["weight"])
-        if config["bias"]:
-            layer.bias.copy_(given["bias"])
-    assert_matches(layer(given["input"]), case["expect"]["y"])
+    assert_matches(filled(layer, given)(given["input"]), case["expect"]["y"])
 
 
 @pytest.mark.parametrize("case", networks("mnist_kanazawa_"), ids=ident)

@@ -1,13 +1,13 @@
 """Published numbers: what the file holds, and what it may not; and the summary of errors."""
 
 import math
-import os
 import random
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import yaml
+from of_others import of_others
 
 from leaderboard import RecordError
 from leaderboard.board import published
@@ -29,7 +29,6 @@ LEARNED = {
     "sesn-learned@mode=direct": ((1.735, 0.060), (1.499, 0.082)),
 }
 FILE = Path(published.__file__).with_name("published.yaml")
-READ = Path(os.environ.get("BENCH_SHARED", Path(__file__).parents[4] / "shared")) / "published_more.yaml"
 ENTRY = {
     "dataset": "MNIST-scale", "setting": "28x28", "method": "CNN", "error_mean": 2.56, "error_std": 0.04, "params": 494549,
     "source": "a table", "verified": False, "params_verified": True, "task": "mnist-scale-28", "model": "cnn", "kind": "paper",
@@ -172,10 +171,9 @@ def test_reproductions_say_where_they_come_from() -> None:
 
 def test_the_numbers_are_those_that_were_read() -> None:
     """Against the list of what was read in which source, where that is at hand: every field but our names and the words."""
-    if not READ.exists():
-        pytest.skip("the list of what was read in the sources is not at hand (BENCH_SHARED)")
+    file = of_others("published_more.yaml")
     ours = {(p.dataset, p.setting, p.method, p.kind): p for p in load_published()}
-    read = yaml.safe_load(READ.read_text(encoding="utf-8"))
+    read = yaml.safe_load(file.read_text(encoding="utf-8"))
     assert len(read) == 125
     for entry in read:
         p = ours[tuple(entry[key] for key in ("dataset", "setting", "method", "kind"))]
