@@ -25,14 +25,14 @@ board: env
 env: $(VENV)/ready
 
 # uv installs the lock in under a minute; pip alone would take the CPU wheel of torch and break torchvision.
-# scalebench.py too: an editable installation has a copy of it.
-$(VENV)/ready: requirements.lock pyproject.toml scalebench.py
+# equiscale.py too: an editable installation has a copy of it.
+$(VENV)/ready: requirements.lock pyproject.toml equiscale.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "make: $$($(PYTHON) --version 2>&1) is too old, Python 3.11 or newer is needed; say which: make PYTHON=python3.12"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.lock
-	$(BIN)/uv pip install --python $(BIN)/python --no-deps --reinstall-package scalebench --editable .
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --reinstall-package equiscale --editable .
 	@touch $@
 
 # Pins with hashes and without index addresses, for every supported Python and platform.

@@ -27,9 +27,9 @@ def shadowed() -> str | None:
     for name, mark in PACKAGES.items():
         found, own = _found(name), _own(name)
         if not own.is_file():
-            return f"the suite's own package {name} is missing from {HOME}; install scalebench again"
+            return f"the suite's own package {name} is missing from {HOME}; install equiscale again"
         if mark not in own.read_text(encoding="utf-8", errors="replace"):
-            return f"{own} was overwritten by another package; install scalebench again, in an environment of its own"
+            return f"{own} was overwritten by another package; install equiscale again, in an environment of its own"
         if found != own:
             return (
                 f"{found or f'something named {name}'} was imported in place of the suite's own {own}; use an environment of "

@@ -30,14 +30,17 @@ def user_folder() -> Path | None:
 
 
 def cache_folder() -> Path:
-    """`$BENCH_CACHE`, else `$XDG_CACHE_HOME/scalebench` (a relative one is ignored, as its standard says), else
-    `~/.cache/scalebench`.
+    """`$BENCH_CACHE`, else `$XDG_CACHE_HOME/equiscale` (a relative one is ignored, as its standard says), else
+    `~/.cache/equiscale`. What was cached under the suite's first name, `scalebench`, is used where it lies.
 
     Raises DataError: it cannot be made or read, or whose home ~ is cannot be told.
     """
     base = os.environ.get("XDG_CACHE_HOME", "")
     base = base if base.startswith(("/", "~")) else "~/.cache"
-    folder = _full(os.environ.get("BENCH_CACHE") or f"{base}/scalebench", "BENCH_CACHE")
+    folder = _full(os.environ.get("BENCH_CACHE") or f"{base}/equiscale", "BENCH_CACHE")
+    older = folder.with_name("scalebench")
+    if not os.environ.get("BENCH_CACHE") and not os.path.lexists(folder) and is_folder(older):
+        folder = older
     if os.path.lexists(folder) and not is_folder(folder):
         what = f"a link to {folder.readlink()}, where there is none" if folder.is_symlink() else "a file"
         raise DataError(f"cache folder {folder} is {what}; set BENCH_CACHE to another folder")

@@ -18,7 +18,7 @@ OWN = ("mnist", "raw", "stl10", "stl10_binary")  # given such a folder, those ar
 INSIDE = (
     *OWN,
     *("mnist_data", "mnist-dataset", "mnist_dataset", "mnist-data", "stl-10", "stl10-binary", "stl_10"),
-    *("mnist-scale", "mnist_scale", "scalebench", "archive", "data", "datasets", "dataset", "torchvision"),
+    *("mnist-scale", "mnist_scale", "equiscale", "scalebench", "archive", "data", "datasets", "dataset", "torchvision"),
 )
 DEPTH = 3
 

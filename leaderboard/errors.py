@@ -11,7 +11,7 @@ class RecordError(ValueError):
 
 
 class NewerRecord(RecordError):
-    """A record of a newer schema than this scalebench reads: nothing is wrong with it."""
+    """A record of a newer schema than this equiscale reads: nothing is wrong with it."""
 
 
 def clean(text: object) -> object:

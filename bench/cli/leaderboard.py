@@ -23,7 +23,7 @@ def leaderboard(
 ) -> int:
     """Rebuild the board from the records, or check that it is up to date.
 
-    Damaged records, those of a newer scalebench, and copies of a run that differ are named, on the board too; the board is
+    Damaged records, those of a newer equiscale, and copies of a run that differ are named, on the board too; the board is
     built from the others, and the exit code is then 1. Nothing is renamed, and JSON that is not ours is left alone.
     """
     from leaderboard.board import markup

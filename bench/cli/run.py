@@ -108,7 +108,7 @@ def carry_out(request: RunRequest) -> int:
 
 
 def _look_ahead(asked: Sequence[Run], results: Path, device: torch.device) -> tuple[list[Run], Set[str], Estimates]:
-    """Say what there is to do and how long it takes; the runs without those that a newer scalebench has, and which are done."""
+    """Say what there is to do and how long it takes; the runs without those that a newer equiscale has, and which are done."""
     from bench.machine.hardware import describe_hardware
     from bench.scheduling import done_runs
     from bench.scheduling.estimate import clock_text, estimates_from

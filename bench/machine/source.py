@@ -28,13 +28,13 @@ GIT_SECONDS = 10.0  # for an answer of git's
 
 def version(root: Path = ROOT) -> str:
     """The suite's version: of the pyproject.toml beside the code, else of the installed package, else "unknown"."""
-    found = best_effort(_in_pyproject, root) or best_effort(importlib.metadata.version, "scalebench")
+    found = best_effort(_in_pyproject, root) or best_effort(importlib.metadata.version, "equiscale")
     return found if isinstance(found, str) else "unknown"
 
 
 def _in_pyproject(root: Path) -> Any:
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return project["version"] if project["name"] == "scalebench" else None
+    return project["version"] if project["name"] == "equiscale" else None
 
 
 def commit(root: Path = ROOT) -> tuple[str | None, bool | None]:

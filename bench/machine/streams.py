@@ -23,7 +23,7 @@ GONE = (errno.EPIPE, errno.EIO, errno.EBADF, errno.ECONNRESET)  # nobody will re
 
 def never_fail() -> None:
     """Make standard output and error of this process, and the file descriptors below them, such outputs."""
-    codecs.register_error("scalebench", _replaced)
+    codecs.register_error("equiscale", _replaced)
     for number in (0, 1, 2):
         try:
             os.fstat(number)
@@ -42,7 +42,7 @@ def _replaced(error: UnicodeError) -> tuple[str, int]:
 def _lossy(stream: TextIO | None, number: int) -> TextIO:
     """The stream, such that writing to it never fails. One that is not the process's own (a notebook's, a test's) stays."""
     if stream is None:
-        return io.TextIOWrapper(_Lossy(number, "w", closefd=False), "utf-8", "scalebench", write_through=True)
+        return io.TextIOWrapper(_Lossy(number, "w", closefd=False), "utf-8", "equiscale", write_through=True)
     buffer: Any = getattr(stream, "buffer", None)
     raw = getattr(buffer, "raw", buffer)
     if isinstance(stream, io.TextIOWrapper) and type(raw) is io.FileIO and raw.fileno() == number:
@@ -51,12 +51,12 @@ def _lossy(stream: TextIO | None, number: int) -> TextIO:
         return io.TextIOWrapper(
             own if raw is buffer else io.BufferedWriter(own),  # not buffered under python -u
             stream.encoding,
-            "scalebench",
+            "equiscale",
             line_buffering=stream.line_buffering,
             write_through=stream.write_through,
         )
     if isinstance(stream, io.TextIOWrapper) and type(raw) is not _Lossy:  # a console of Windows
-        stream.reconfigure(errors="scalebench")
+        stream.reconfigure(errors="equiscale")
     return stream
 
 

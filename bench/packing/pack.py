@@ -1,7 +1,7 @@
 """Everything that a machine without a network needs, in a few files: the suite, Python packages that it lacks, verified data.
 
     setup.sh                     unpacks and joins what lies beside it
-    scalebench.tar.gz            the checkout's tracked files, COMMIT, the suite's metadata, and the packages of the wheels
+    equiscale.tar.gz            the checkout's tracked files, COMMIT, the suite's metadata, and the packages of the wheels
     data/mnist-scale_…_0.npz     a realization, 50 MB compressed to 5.7 MB; checked when it is taken into the cache there
     data/stl10_binary/….part00   the official files of STL-10 in parts of less than 40 MB
 
@@ -25,7 +25,7 @@ from bench.packing.wheels import unpack
 from datasets import mnist_scale_cache, stl10
 from leaderboard.records.atomic import link_target
 
-SUITE = "scalebench.tar.gz"
+SUITE = "equiscale.tar.gz"
 PART_BYTES = 39_000_000
 BLOCK = 1 << 20
 SETUP = f"""#!/bin/sh
@@ -88,7 +88,7 @@ def _suite(path: Path, files: Iterable[Path], wheels: Sequence[Path]) -> Packed:
     found, dirty = commit(ROOT)
     text = {
         COMMIT_FILE: f"{found}{'-dirty' if dirty else ''}\n",
-        f"scalebench-{version()}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: scalebench\nVersion: {version()}\n",
+        f"equiscale-{version()}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: equiscale\nVersion: {version()}\n",
     }
     with tarfile.open(path, "w:gz") as tar, tempfile.TemporaryDirectory() as site:
         for file in files:

@@ -34,7 +34,7 @@ def read_results(results: Path) -> list[Record]:
 
 
 def newer_records(runs: Iterable[Run], results: Path) -> set[str]:
-    """The ids of runs at whose place lies a record of a newer scalebench, which nothing may be written over."""
+    """The ids of runs at whose place lies a record of a newer equiscale, which nothing may be written over."""
     newer = set()
     for run in runs:
         try:

@@ -40,7 +40,7 @@ class Loaded(Generic[T]):
 class Unreadable:
     """A file of ours, or a folder, that gave nothing, and why (one line, without the path); ``name`` as in ``Loaded``.
 
-    ``newer``: a newer scalebench wrote it, so that nothing is wrong with it.
+    ``newer``: a newer equiscale wrote it, so that nothing is wrong with it.
     """
 
     path: Path

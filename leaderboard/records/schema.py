@@ -152,7 +152,7 @@ class Software(Strict):
     cudnn: Text | None = None  # so in records from before there was the field
     git_commit: Text | None
     git_dirty: bool | None
-    scalebench: Text
+    scalebench: Text  # the version of equiscale, under the name it had when the first records were written
 
 
 class ExecutionUsed(Strict):

@@ -54,9 +54,9 @@ def _error(content: bytes, error: ValidationError, version_read: int) -> RecordE
     if version is not None and version != version_read:
         software = data.get("software")
         writer = software.get("scalebench") if isinstance(software, dict) else None
-        use = f"use scalebench {one_line(writer, 40)} or newer" if writer else "use the one that wrote it"
+        use = f"use equiscale {one_line(writer, 40)} or newer" if writer else "use the one that wrote it"
         newer = isinstance(version, int) and version > version_read
-        text = f"schema version {one_line(repr(version), 40)}; this scalebench reads {version_read}, {use}"
+        text = f"schema version {one_line(repr(version), 40)}; this equiscale reads {version_read}, {use}"
         return NewerRecord(text) if newer else RecordError(text)
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     where = ".".join(str(part) for part in problems[0]["loc"]) or "record"

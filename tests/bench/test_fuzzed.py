@@ -117,7 +117,7 @@ def test_checkpoint_with_changed_bytes_and_a_right_digest(state, changes):
 
 class Evil:
     def __reduce__(self):
-        return (Path.touch, (Path(tempfile.gettempdir(), "scalebench-was-here"),))
+        return (Path.touch, (Path(tempfile.gettempdir(), "equiscale-was-here"),))
 
 
 def test_checkpoint_that_would_run_code(tmp_path):
@@ -125,7 +125,7 @@ def test_checkpoint_that_would_run_code(tmp_path):
     checkpoint._write(lambda file: torch.save({"progress": Evil()}, file))
     with pytest.raises(UnreadableCheckpoint):
         checkpoint.load(checkpoint.path, *fresh(), NONE)
-    assert not Path(tempfile.gettempdir(), "scalebench-was-here").exists()
+    assert not Path(tempfile.gettempdir(), "equiscale-was-here").exists()
 
 
 IDX = bytes([0, 0, 8, 2, 0, 0, 0, 3, 0, 0, 0, 4]) + bytes(range(12))

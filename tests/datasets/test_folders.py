@@ -68,7 +68,7 @@ def test_without_a_home_one_line_says_to_set_the_cache(given: dict[str, str], mo
 @pytest.mark.usefixtures("homeless")
 def test_without_a_home_a_full_path_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert paths.cache_folder() == tmp_path / "xdg" / "scalebench"
+    assert paths.cache_folder() == tmp_path / "xdg" / "equiscale"
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "mine"))
     assert paths.cache_folder() == tmp_path / "mine"
     monkeypatch.setenv("BENCH_DATA", "~/data")
@@ -82,13 +82,24 @@ def test_a_relative_xdg_folder_is_ignored_and_other_relative_ones_are_of_the_wor
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CACHE_HOME", "xdg")
-    assert paths.cache_folder() == tmp_path / "home" / ".cache" / "scalebench"
+    assert paths.cache_folder() == tmp_path / "home" / ".cache" / "equiscale"
     monkeypatch.setenv("BENCH_CACHE", "mine")
     assert paths.cache_folder() == tmp_path / "mine"
     monkeypatch.setenv("BENCH_DATA", "data")
     assert paths.user_folder() == tmp_path / "data"
     monkeypatch.setenv("BENCH_DATA", "~/data")
     assert paths.user_folder() == tmp_path / "home" / "data"
+
+
+@pytest.mark.usefixtures("bare")
+def test_a_cache_under_the_suites_first_name_is_used_until_there_is_one_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "scalebench").mkdir()
+    assert paths.cache_folder() == tmp_path / "scalebench"
+    (tmp_path / "equiscale").mkdir()
+    assert paths.cache_folder() == tmp_path / "equiscale"
 
 
 def test_an_empty_variable_is_one_that_is_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -195,7 +195,7 @@ def test_an_unwritable_cache_is_one_line(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("variable", "inside"), [("BENCH_CACHE", ""), ("XDG_CACHE_HOME", "scalebench"), ("HOME", ".cache/scalebench")]
+    ("variable", "inside"), [("BENCH_CACHE", ""), ("XDG_CACHE_HOME", "equiscale"), ("HOME", ".cache/equiscale")]
 )
 def test_where_the_cache_lies(variable: str, inside: str, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "somewhere"

@@ -109,7 +109,7 @@ def test_the_folder_data_beside_the_packages_is_the_users(tmp_path: Path, monkey
     assert paths.user_folder() == tmp_path
 
 
-@pytest.mark.parametrize("inside", ["", "data", "scalebench", "mnist-scale", "data/scalebench"])
+@pytest.mark.parametrize("inside", ["", "data", "equiscale", "mnist-scale", "data/equiscale"])
 def test_it_is_found_in_subfolders_and_never_written_there(
     inside: str, packed: Path, known: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,7 +22,7 @@ added = [folder for folder in sys.path if folder not in before]
 place = next(number for number, folder in enumerate(before) if folder.endswith("site-packages"))
 sys.path[:] = [*before[:place], *added, *before[place:]]
 """
-SCRIPT = START + "import scalebench; scalebench.main()"  # the console script
+SCRIPT = START + "import equiscale; equiscale.main()"  # the console script
 MODULE = START + "import runpy; runpy.run_module('bench', run_name='__main__', alter_sys=True)"
 
 
@@ -87,9 +87,9 @@ def test_a_users_script_finds_the_packages_where_no_other_has_their_name(site, t
         tmp_path, "-P", "-c", START + "import leaderboard, models; print(models.__file__, leaderboard.__file__)", site
     )
     assert [Path(file) for file in done.stdout.split()] == [
-        site / "scalebench" / n / "__init__.py" for n in ("models", "leaderboard")
+        site / "equiscale" / n / "__init__.py" for n in ("models", "leaderboard")
     ]
-    both = python(tmp_path, "-c", START + "import scalebench, datasets; print(datasets.TASKS)", site)
+    both = python(tmp_path, "-c", START + "import equiscale, datasets; print(datasets.TASKS)", site)
     assert "mnist-scale-28" in both.stdout, both.stderr
 
 
@@ -99,8 +99,8 @@ def test_children_find_what_the_command_found(site, tmp_path):
         "import subprocess, bench.machine.processes as s, sys; sys.exit(subprocess.run([sys.executable, '-P', '-c', "
         "'import bench, datasets, models; print(datasets.__file__, models.__file__)'], env=s.child_environment()).returncode)"
     )
-    done = python(tmp_path, "-P", "-c", START + "import scalebench; " + code, site, path=[tmp_path])
-    assert done.stdout.count(str(site / "scalebench")) == 2, done.stderr
+    done = python(tmp_path, "-P", "-c", START + "import equiscale; " + code, site, path=[tmp_path])
+    assert done.stdout.count(str(site / "equiscale")) == 2, done.stderr
 
 
 BROKEN = {  # a file of the installation, what is in its place (None: nothing), what the line says
@@ -122,7 +122,7 @@ BROKEN = {  # a file of the installation, what is in its place (None: nothing), 
 @pytest.mark.parametrize("how", BROKEN)
 def test_what_is_not_whole_is_one_line(site, tmp_path, how):
     name, content, said = BROKEN[how]
-    file = shutil.copytree(site, tmp_path / "site") / "scalebench" / name
+    file = shutil.copytree(site, tmp_path / "site") / "equiscale" / name
     if content is not None:
         file.write_text(content)
     elif file.is_dir():
@@ -145,13 +145,13 @@ def test_what_was_imported_before_is_named(tmp_path):
 
 
 def test_an_editable_installation_takes_the_checkouts(site, tmp_path):
-    """It has a copy of scalebench.py, and the checkout on the path; Hugging Face's datasets come before that."""
+    """It has a copy of equiscale.py, and the checkout on the path; Hugging Face's datasets come before that."""
     editable = tmp_path / "editable"
-    (editable / "scalebench").mkdir(parents=True)
-    shutil.copyfile(ROOT / "scalebench.py", editable / "scalebench" / "__init__.py")
+    (editable / "equiscale").mkdir(parents=True)
+    shutil.copyfile(ROOT / "equiscale.py", editable / "equiscale" / "__init__.py")
     shutil.copytree(site / "datasets", editable / "datasets")
-    (editable / "scalebench.pth").write_text(f"scalebench\n{ROOT}\n")
+    (editable / "equiscale.pth").write_text(f"equiscale\n{ROOT}\n")
     done = python(tmp_path, "-P", "-c", SCRIPT, editable, "list", "tasks")
     assert (done.returncode, done.stderr) == (0, "")
-    code = START + "import scalebench, datasets; print(datasets.__file__)"
+    code = START + "import equiscale, datasets; print(datasets.__file__)"
     assert python(tmp_path, "-P", "-c", code, editable).stdout.strip() == str(ROOT / "datasets" / "__init__.py")

@@ -106,7 +106,7 @@ def _headers(folder: Path, name: str) -> Path:
 def _cache() -> Path:
     """Of this user, outside the checkout."""
     base = os.environ.get("BENCH_CACHE") or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser().absolute() / "scalebench-fake-cuda"
+    return Path(base).expanduser().absolute() / "equiscale-fake-cuda"
 
 
 def _call(*words: str, cwd: Path) -> None:

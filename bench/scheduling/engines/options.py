@@ -68,7 +68,7 @@ def check_engine(options: EngineOptions) -> None:
         raise BenchError(f"unknown engine {name!r}{suggestion(name, ENGINES)}; engines: {', '.join(ENGINES)}")
     package = PACKAGES.get(name)
     if package is not None and best_effort(find_spec, package) is None:
-        raise BenchError(f"the engine {name} needs {package}; install it: pip install 'scalebench[{name}]'")
+        raise BenchError(f"the engine {name} needs {package}; install it: pip install 'equiscale[{name}]'")
     given = {
         "--jobs": (options.jobs, ("local", "slurm")),
         "--address": (options.address, ("ray",)),

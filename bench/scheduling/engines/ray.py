@@ -1,6 +1,6 @@
 """The Ray engine: workers on the machines of a cluster. Records and checkpoints travel here, so no disk need be shared.
 
-Each machine needs scalebench[ray] of the same version; data are fetched and built once on each, in its own cache.
+Each machine needs equiscale[ray] of the same version; data are fetched and built once on each, in its own cache.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ class RemoteWorker(Worker):
 
     def __init__(self) -> None:
         """Raises BenchError: the system starts no more processes or threads."""
-        self._folder = tempfile.TemporaryDirectory(prefix="scalebench-")
+        self._folder = tempfile.TemporaryDirectory(prefix="equiscale-")
         self.results = Path(self._folder.name)
         super().__init__()
         self._run_id = ""

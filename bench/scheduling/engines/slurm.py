@@ -106,7 +106,7 @@ class Slurm:
         share = Share(plain, device, self.results.resolve(), visible, budget)
         try:
             executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
-            executor.update_parameters(**{"name": "scalebench", "gpus_per_node": gpus, "tasks_per_node": 1, **settings})
+            executor.update_parameters(**{"name": "equiscale", "gpus_per_node": gpus, "tasks_per_node": 1, **settings})
             with executor.batch():
                 return [executor.submit(share) for _ in range(self.jobs)]
         except Exception as error:  # of submitit's, of sbatch's and of pickle's there are too many to name

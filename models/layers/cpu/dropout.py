@@ -31,7 +31,7 @@ class Dropout(nn.Dropout):
 
 
 # To torch.compile one operation that it does not look into, and neither repeats nor drops.
-@torch.library.custom_op("scalebench::random_int32_like", mutates_args=(), tags=(torch.Tag.nondeterministic_seeded,))
+@torch.library.custom_op("equiscale::random_int32_like", mutates_args=(), tags=(torch.Tag.nondeterministic_seeded,))
 def _random_int32_like(maps: Tensor) -> Tensor:
     """All 2^32 values equally likely. torch's generator gives the seed alone, for it draws one number after the other.
 

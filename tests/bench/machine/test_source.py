@@ -220,9 +220,9 @@ def not_installed(name):
 @pytest.mark.parametrize(
     ("pyproject", "version"),
     [
-        ('[project]\nname = "scalebench"\nversion = "9.8"\n', "9.8"),
+        ('[project]\nname = "equiscale"\nversion = "9.8"\n', "9.8"),
         ('[project]\nname = "another"\nversion = "9.8"\n', None),
-        ('[project]\nname = "scalebench"\ndynamic = ["version"]\n', None),
+        ('[project]\nname = "equiscale"\ndynamic = ["version"]\n', None),
         ("[project\n", None),
         ("project = 1\n", None),
         ("", None),

@@ -21,7 +21,7 @@ def checkout(tmp_path, monkeypatch):
     (root / "bench").mkdir(parents=True)
     (root / "bench" / "code.py").write_text("x = 1\n")
     (root / "umlaut ä.md").write_text("text\n")
-    (root / "pyproject.toml").write_text('[project]\nname = "scalebench"\nversion = "9.8.7"\n')
+    (root / "pyproject.toml").write_text('[project]\nname = "equiscale"\nversion = "9.8.7"\n')
     git(root, "init", "-q")
     git(root, "add", ".")
     git(root, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "first")
@@ -63,12 +63,12 @@ def test_a_pack_unpacks_to_the_tracked_files_with_commit_and_packages(checkout, 
     assert f"cd '{there}' && python3 -m bench sprint" in set_up(there)
     files = {str(path.relative_to(there)) for path in there.rglob("*") if path.is_file()}
     assert files == {
-        "setup.sh", "scalebench.tar.gz", "bench/code.py", "umlaut ä.md", "pyproject.toml", "COMMIT",
-        "scalebench-9.8.7.dist-info/METADATA", "some_package/__init__.py", "some_package-1.2.dist-info/METADATA",
+        "setup.sh", "equiscale.tar.gz", "bench/code.py", "umlaut ä.md", "pyproject.toml", "COMMIT",
+        "equiscale-9.8.7.dist-info/METADATA", "some_package/__init__.py", "some_package-1.2.dist-info/METADATA",
         "data/50000_0.npz", "data/50000_3.npz",
     }  # fmt: skip
     assert (there / "COMMIT").read_text() == git(checkout, "rev-parse", "HEAD") + "\n"
-    assert [item.path.name for item in packed] == ["scalebench.tar.gz", "50000_0.npz", "50000_3.npz", "setup.sh"]
+    assert [item.path.name for item in packed] == ["equiscale.tar.gz", "50000_0.npz", "50000_3.npz", "setup.sh"]
     assert all(item.size == item.path.stat().st_size for item in packed)
     assert "some_package 1.2" in packed[0].what
 

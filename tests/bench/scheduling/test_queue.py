@@ -61,7 +61,7 @@ def test_a_newer_record_is_not_written_over(tmp_path, runs, capsys):
     assert newer_records(runs, tmp_path) == {runs[0].id}
     assert read_results(tmp_path) == []
     (line,) = capsys.readouterr().err.splitlines()
-    assert "use scalebench 7.0 or newer" in line and "is not repeated over it" in line
+    assert "use equiscale 7.0 or newer" in line and "is not repeated over it" in line
     queue = Queue(runs, tmp_path)
     queue.take()
     queue.close()

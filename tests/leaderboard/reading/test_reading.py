@@ -179,7 +179,7 @@ def test_a_newer_schema_says_which_version_reads_it(tmp_path: Path) -> None:
     path = write_record(tmp_path, make_record(software={"scalebench": "0.9.0"}))
     path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2'))
     (bad,) = collect(tmp_path).unreadable
-    assert bad.newer and bad.reason == "schema version 2; this scalebench reads 1, use scalebench 0.9.0 or newer"
+    assert bad.newer and bad.reason == "schema version 2; this equiscale reads 1, use equiscale 0.9.0 or newer"
     (line,) = collect(tmp_path).warnings
     assert "repeat its run" not in line
     path.write_text(path.read_text()[:200])

@@ -1,10 +1,10 @@
 """The console script `bench`. Importing this module puts the suite's packages in front of others of their names.
 
-    import scalebench                       # not needed where no other package is named datasets or models
+    import equiscale                       # not needed where no other package is named datasets or models
     import datasets, models, leaderboard    # the suite's
 
-Installed, this is the file scalebench/__init__.py, and the packages lie in the folder scalebench beside it: there nobody
-overwrites them. The file scalebench.pth lets `import models` find them. Of an editable installation they are the checkout's.
+Installed, this is the file equiscale/__init__.py, and the packages lie in the folder equiscale beside it: there nobody
+overwrites them. The file equiscale.pth lets `import models` find them. Of an editable installation they are the checkout's.
 """
 
 import sys
@@ -25,6 +25,6 @@ def main() -> None:
         from bench.__main__ import enter
     except Exception as error:
         found = getattr(sys.modules.get("bench"), "__file__", None) or HOME / "bench"
-        print(f"bench: {found} is not the suite's or not whole ({error}); install scalebench again", file=sys.stderr)
+        print(f"bench: {found} is not the suite's or not whole ({error}); install equiscale again", file=sys.stderr)
         sys.exit(2)
     enter()
