@@ -37,7 +37,7 @@ $(VENV)/ready: requirements.lock pyproject.toml equiscale.py
 
 # Pins with hashes and without index addresses, for every supported Python and platform.
 lock: env
-	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra dev --generate-hashes --no-header --upgrade --quiet -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra train --extra dev --generate-hashes --no-header --upgrade --quiet -o requirements.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
