@@ -13,14 +13,16 @@ import tempfile
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import models
 from bench.errors import BenchError, best_effort
-from leaderboard.records.schema import Record
-from models import ModelInfo
+
+if TYPE_CHECKING:  # a wheel is built with nothing of the suite's installed, and asks here for the commit
+    from leaderboard.records.schema import Record
+    from models import ModelInfo
 
 ROOT = Path(__file__).resolve().parents[2]
+DISTRIBUTION = "equiscale"
 COMMIT_FILE = "COMMIT"
 COMMIT_VARIABLE = "BENCH_COMMIT"
 GIT_SECONDS = 10.0  # for an answer of git's
@@ -28,13 +30,30 @@ GIT_SECONDS = 10.0  # for an answer of git's
 
 def version(root: Path = ROOT) -> str:
     """The suite's version: of the pyproject.toml beside the code, else of the installed package, else "unknown"."""
-    found = best_effort(_in_pyproject, root) or best_effort(importlib.metadata.version, "equiscale")
+    found = best_effort(lambda: _project(root)["version"]) or best_effort(lambda: _installed(root).version)
     return found if isinstance(found, str) else "unknown"
 
 
-def _in_pyproject(root: Path) -> Any:
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return project["version"] if project["name"] == "equiscale" else None
+def repository(root: Path = ROOT) -> str:
+    """The address of the suite's repository: of the pyproject.toml beside the code, else of the installed package, else ""."""
+    found = best_effort(lambda: _project(root)["urls"]["Repository"]) or best_effort(_address_installed, root)
+    return found if isinstance(found, str) else ""
+
+
+def _project(root: Path) -> dict[str, Any]:
+    project: dict[str, Any] = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return project if project["name"] == DISTRIBUTION else {}
+
+
+def _installed(root: Path) -> importlib.metadata.Distribution:
+    """The distribution whose files these are, as an environment may hold another one. Raises PackageNotFoundError."""
+    beside = importlib.metadata.distributions(name=DISTRIBUTION, path=[str(root.parent), str(root)])
+    return next(iter(beside), None) or importlib.metadata.distribution(DISTRIBUTION)
+
+
+def _address_installed(root: Path) -> str | None:
+    pairs = (text.split(", ", 1) for text in _installed(root).metadata.get_all("Project-URL") or ())
+    return dict(pairs).get("Repository")
 
 
 def commit(root: Path = ROOT) -> tuple[str | None, bool | None]:
@@ -42,8 +61,8 @@ def commit(root: Path = ROOT) -> tuple[str | None, bool | None]:
 
     As git says where ``root`` is a checkout's top folder. Where it cannot say (no git, a folder that belongs to somebody else,
     no .git), as the environment variable BENCH_COMMIT says, else, without a .git, the file COMMIT in ``root``, which
-    `bench pack` writes. Either holds 40 hexadecimal digits, and "-dirty" after them if there were changes; anything else is
-    ignored. git is asked once per process, for what has been imported does not change with the files.
+    `bench pack` and the wheel put there. Either holds 40 hexadecimal digits, and "-dirty" after them if there were changes;
+    anything else is ignored. git is asked once per process, for what has been imported does not change with the files.
     """
     found = _by_git(root)
     if found is None:
@@ -99,6 +118,8 @@ def model_of(record: Record) -> ModelInfo:
 
     Raises ModelError: no such model, or --plugin was forgotten; BenchError: a plugin or package whose code is another by now.
     """
+    import models
+
     model = models.info(record.model, record.task)
     if record.source and record.source != model.source:
         raise BenchError(
@@ -110,5 +131,7 @@ def model_of(record: Record) -> ModelInfo:
 
 def name_at_initialisation(model: str, task: str, seed: int) -> str:
     """What a measurement of a network as it is built is called; of a plugin's or package's by its code, too."""
+    import models
+
     source = models.info(model, task).source
     return f"initialisation-seed{seed}" + (f"-{source[:10]}" if source else "")

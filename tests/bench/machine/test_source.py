@@ -1,10 +1,12 @@
 """The version and commit of the suite's own files, in every folder and environment that a checkout may find itself in."""
 
+import email
 import os
 import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -233,8 +235,27 @@ def test_the_version_is_that_of_the_files_else_of_the_package_else_unknown(root,
     root.mkdir()
     if pyproject is not None:
         (root / "pyproject.toml").write_text(pyproject)
-    monkeypatch.setattr(source.importlib.metadata, "version", (lambda name: "1.0") if installed else not_installed)
+    monkeypatch.setattr(source.importlib.metadata, "distribution", (lambda name: Of1()) if installed else not_installed)
     assert source.version(root) == (version or ("1.0" if installed else "unknown"))
+    assert source.repository(root) == ("https://example.org/one" if installed else "")
+
+
+class Of1:
+    version, metadata = "1.0", email.message_from_string("Project-URL: Repository, https://example.org/one\n")
+
+
+def test_the_metadata_beside_the_files_come_before_another_installation(tmp_path):
+    for root, beside in ((tmp_path / "site" / "equiscale", tmp_path / "site"), (tmp_path / "pack", tmp_path / "pack")):
+        (beside / "equiscale-7.6.dist-info").mkdir(parents=True)
+        text = "Metadata-Version: 2.4\nName: equiscale\nVersion: 7.6\nProject-URL: Issues, a\nProject-URL: Repository, https://x.y\n"
+        (beside / "equiscale-7.6.dist-info" / "METADATA").write_text(text)
+        assert (source.version(root), source.repository(root)) == ("7.6", "https://x.y")
+
+
+def test_the_address_of_the_repository_has_one_home():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert source.repository() == project["urls"]["Repository"]
+    assert all(address.startswith("https://") for address in project["urls"].values())
 
 
 def test_from_a_folder_of_files_without_git_or_installation(tmp_path):
