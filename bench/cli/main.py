@@ -22,6 +22,7 @@ from bench.cli.sprint import sprint
 from bench.cli.time import time
 from bench.cli.timings import timings
 from bench.cli.verify import verify
+from bench.cli.version import options
 from bench.errors import BenchError, Stopped
 from bench.machine.streams import never_fail
 from bench.scheduling.stop import MORE_TO_DO, stopped_by_signals
@@ -36,6 +37,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.callback()(options)
 for _verb in (run, data, time, equivariance, scale_sweep, timings, profile, list_, leaderboard, compare, verify, pack, sprint):
     app.command(_verb.__name__.strip("_").replace("_", "-"))(_verb)
 app.command("generalise", hidden=True)(scale_sweep)  # its name in version 0.1; goes with the next
