@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from leaderboard.errors import one_line
@@ -13,13 +13,14 @@ from leaderboard.reading.folders import ForeignFile, Loaded, Unreadable, read_ea
 from leaderboard.records.equivariance import Equivariance
 from leaderboard.records.file_kind import RUN
 from leaderboard.records.measurement import kind_name
+from leaderboard.records.repeat import Repeat
 from leaderboard.records.runs import RunResult, run_of
 from leaderboard.records.scale_sweep import ScaleSweep
 from leaderboard.records.schema import Record
 
 Source = Path | str | Iterable[Path | str | Record]
-Wanted = Record | Equivariance | ScaleSweep
-WANTED: Mapping[str, type[Wanted]] = {RUN: Record, **{kind_name(kind): kind for kind in (Equivariance, ScaleSweep)}}
+Wanted = Record | Equivariance | ScaleSweep | Repeat
+WANTED: Mapping[str, type[Wanted]] = {RUN: Record, **{kind_name(kind): kind for kind in (Equivariance, ScaleSweep, Repeat)}}
 MOST_LINES = 10  # of one sort
 
 
@@ -28,6 +29,8 @@ class Collection:
     """Runs in a fixed order, files of ours that gave nothing, a line on each run found more than once, measurements.
 
     ``contradictions`` are those notes whose copies differ; ``foreign`` names the JSON files that are not ours.
+    ``repeats``: by run id, those that agree with the result that counts here and were done on other hardware, by date;
+    ``disputes``: those that do not agree with it, on any hardware. A repeat of any other result is in neither.
     """
 
     runs: tuple[RunResult, ...]
@@ -37,6 +40,8 @@ class Collection:
     scale_sweeps: tuple[ScaleSweep, ...] = ()
     contradictions: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
+    repeats: Mapping[str, tuple[Repeat, ...]] = field(default_factory=dict)
+    disputes: Mapping[str, tuple[Repeat, ...]] = field(default_factory=dict)
 
     @property
     def warnings(self) -> list[str]:
@@ -69,6 +74,7 @@ def collect(source: Source) -> Collection:
     copies: defaultdict[str, list[Loaded[RunResult]]] = defaultdict(list)
     equivariance: list[Loaded[Equivariance]] = []
     scale_sweeps: list[Loaded[ScaleSweep]] = []
+    repeats: dict[str, Repeat] = {}
     unreadable, foreign = [], []
     for found in _found(source):
         if isinstance(found, Unreadable):
@@ -76,9 +82,12 @@ def collect(source: Source) -> Collection:
         elif isinstance(found, ForeignFile):
             foreign.append(found.name)
         elif isinstance(found.item, Record):
-            copies[found.item.run_id].append(Loaded(found.path, found.name, run_of(found.item)))
+            run = replace(run_of(found.item), file=_file(found.path, found.name))
+            copies[run.run_id].append(Loaded(found.path, found.name, run))
         elif isinstance(found.item, Equivariance):
             equivariance.append(Loaded(found.path, found.name, found.item))
+        elif isinstance(found.item, Repeat):
+            repeats.setdefault(found.item.name, found.item)
         else:
             scale_sweeps.append(Loaded(found.path, found.name, found.item))
     runs = sorted(mark_older_code([choose_run(its) for its in copies.values()]), key=_order)
@@ -89,7 +98,7 @@ def collect(source: Source) -> Collection:
     tested, of_tested, differing = _once(scale_sweeps)
     return Collection(
         tuple(runs), tuple(unreadable), (*notes, *of_errors, *of_tested), errors, tested, (*contradictions, *differing),
-        tuple(foreign),
+        tuple(foreign), *_by_run(repeats.values(), runs),
     )  # fmt: skip
 
 
@@ -103,6 +112,13 @@ def _found(source: Source) -> Iterator[Loaded[Wanted] | Unreadable | ForeignFile
     yield from read_each(roots, WANTED)
 
 
+def _file(path: Path, name: str) -> str:
+    """A record's place: ``name`` below its folder of records, after that folder's own name; empty: it is at hand as a record."""
+    if name in ("", path.as_posix()):  # below one of several folders
+        return name
+    return f"{Path(path.absolute().as_posix().removesuffix(f'/{name}')).name}/{name}"
+
+
 def _once(found: list[Loaded[M]]) -> tuple[tuple[M, ...], list[str], list[str]]:
     """Each measurement once, a line on each that was found more often, and those of these lines whose copies differ."""
     copies: defaultdict[tuple[str, str, str], list[Loaded[M]]] = defaultdict(list)
@@ -111,6 +127,21 @@ def _once(found: list[Loaded[M]]) -> tuple[tuple[M, ...], list[str], list[str]]:
     chosen = [choose_measurement(its) for its in copies.values()]
     notes = [note for _, note in chosen if note]
     return tuple(item for item, _ in chosen if item is not None), notes, [note for item, note in chosen if item is None]
+
+
+def _by_run(repeats: Iterable[Repeat], runs: Iterable[RunResult]) -> tuple[dict[str, tuple[Repeat, ...]], ...]:
+    """Those that agree, from other hardware, and those that do not, of the results that count."""
+    answers = {run.run_id: run.answers for run in runs if run.status == "ok"}
+    agreeing: defaultdict[str, tuple[Repeat, ...]] = defaultdict(tuple)
+    disputes: defaultdict[str, tuple[Repeat, ...]] = defaultdict(tuple)
+    for repeat in sorted(repeats, key=lambda repeat: (repeat.measured, repeat.name)):
+        if repeat.record_answers != answers.get(repeat.run_id):
+            continue
+        if not repeat.agrees:
+            disputes[repeat.run_id] += (repeat,)
+        elif repeat.on_other_hardware:
+            agreeing[repeat.run_id] += (repeat,)
+    return dict(agreeing), dict(disputes)
 
 
 def mark_older_code(runs: Iterable[RunResult]) -> list[RunResult]:

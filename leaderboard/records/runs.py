@@ -65,6 +65,8 @@ class RunResult:
     answers: str = ""
     source: str | None = None
     error_by_scale: tuple[tuple[float, float, int, int], ...] = ()  # low, high, images, wrong answers
+    version: str = ""  # of equiscale
+    file: str = field(default="", compare=False)  # of the record, below the folder of records and with its name
 
     @property
     def code(self) -> str:
@@ -119,9 +121,19 @@ def run_of(record: Record) -> RunResult:
         seeds=tuple(sorted(record.seeds.items())),
         wrong=None if given is None else given[:, 0].astype(np.int32),
         source=record.source,
-        answers="" if given is None else hashlib.blake2b(given.tobytes(), digest_size=16).hexdigest(),
+        answers="" if given is None else _hash(given),
         error_by_scale=tuple((b.low, b.high, b.count, b.wrong) for b in metrics.error_by_scale) if metrics else (),
+        version=record.software.scalebench,
     )
+
+
+def answers_hash(answers: list[tuple[int, int]]) -> str:
+    """A hash of wrong answers, (index in the test split, answer given), in whichever order: a ``RunResult``'s ``answers``."""
+    return _hash(_by_index(answers))
+
+
+def _hash(given: NDArray[np.int64]) -> str:
+    return hashlib.blake2b(given.tobytes(), digest_size=16).hexdigest()
 
 
 def _by_index(answers: list[tuple[int, int]]) -> NDArray[np.int64]:

@@ -13,7 +13,8 @@ from leaderboard.errors import clean
 
 SCHEMA_VERSION = 1
 SCALE_EDGES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # of the bins of error_by_scale: all that digits are drawn at
-MeasurementKind = Literal["timings", "equivariance", "generalisation"]  # the last are scale sweeps, by their verb's first name
+# "generalisation" are scale sweeps, by their verb's first name.
+MeasurementKind = Literal["timings", "equivariance", "generalisation", "repeats"]
 MEASUREMENTS: tuple[str, ...] = get_args(MeasurementKind)  # and their folders, beside those of the protocols
 
 
@@ -50,6 +51,7 @@ Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 PositiveCount = Annotated[Count, Field(gt=0)]
 Seed = Annotated[int, Field(ge=-(2**64), le=2**64)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
 Precision = Literal["float32", "tf32", "bf16"]
 
@@ -182,7 +184,8 @@ class Record(Strict):
     """One run. ``command`` repeats it; ``started`` and ``finished`` are in UTC; ``parameters`` counts trainable ones.
 
     ``source``: SHA-256 of the code of a model that is not the suite's own, a plugin or another package's; None for the suite's.
-    ``execution`` and ``source`` are None in records from before there were the fields.
+    ``weights_sha256``: of the file with the weights that were tested, None where they were not kept. ``execution``, ``source``
+    and ``weights_sha256`` are None in records from before there were the fields.
     """
 
     schema_version: Annotated[int, Field(strict=True, ge=SCHEMA_VERSION, le=SCHEMA_VERSION)] = SCHEMA_VERSION
@@ -196,6 +199,7 @@ class Record(Strict):
     source: Text | None = None
     data: DataUsed
     parameters: Count | None
+    weights_sha256: Sha256 | None = None
     metrics: Metrics | None
     timings: Timings | None
     peak_memory_bytes: Count | None

@@ -1,11 +1,14 @@
 """Synthetic measurements for the tests, without a network behind them."""
 
+from datetime import timedelta
 from typing import Any
 
 from record_factory import START, make_record
 
 from leaderboard.records.equivariance import Equivariance
+from leaderboard.records.repeat import Repeat, repeat_of
 from leaderboard.records.scale_sweep import ScaleSweep
+from leaderboard.records.schema import Record
 
 
 def _common(model: str, task: str) -> dict[str, Any]:
@@ -42,3 +45,16 @@ def make_scale_sweep(model: str = "cnn", task: str = "mnist-scale-28", realizati
         "factors": [{"factor": f, "count": 1000, "wrong": w} for f, w in ((0.2, 600), (0.5, 40), (2.0, 700))],
     }  # fmt: skip
     return ScaleSweep.model_validate(_common(model, task) | values | changes)
+
+
+def make_repeat(
+    record: Record, *, by: str = "Ada", wrong: int | None = None, verdict: str = "within chance", **hardware: Any
+) -> Repeat:
+    """A repeat of the record on "Another GPU", with so many wrong answers; ``hardware``: what of it is another than that."""
+    again = record
+    if wrong is not None:
+        kept = record.metrics.model_copy(update={"wrong_answers": record.metrics.wrong_answers[:wrong]})
+        again = record.model_copy(update={"metrics": kept})
+    machine = record.hardware.model_copy(update={"name": "Another GPU"} | hardware)
+    again = again.model_copy(update={"hardware": machine, "finished": START + timedelta(days=1)})
+    return repeat_of(record, again, verdict, 0.5, ["in words"], by=by, command="bench verify")
