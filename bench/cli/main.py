@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import typer
 
 from bench.cli.catch_all import describe_error, message_of, print_error
+from bench.cli.cite import cite
 from bench.cli.compare import compare
 from bench.cli.data import data
 from bench.cli.equivariance import equivariance
@@ -38,7 +39,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.callback()(options)
-for _verb in (run, data, time, equivariance, scale_sweep, timings, profile, list_, leaderboard, compare, verify, pack, sprint):
+for _verb in (
+    run,
+    data,
+    time,
+    equivariance,
+    scale_sweep,
+    timings,
+    profile,
+    list_,
+    leaderboard,
+    compare,
+    cite,
+    verify,
+    pack,
+    sprint,
+):
     app.command(_verb.__name__.strip("_").replace("_", "-"))(_verb)
 app.command("generalise", hidden=True)(scale_sweep)  # its name in version 0.1; goes with the next
 

@@ -86,9 +86,9 @@ def _latex(text: str) -> str:
     """Letters with accents, and signs that mean something to LaTeX, as it writes them."""
     characters = ""
     for character in text:
-        plain, *marks = unicodedata.normalize("NFD", character)
-        accents = [_ACCENTS[mark] for mark in marks if mark in _ACCENTS]
-        characters += f"{{\\{accents[0]}{plain}}}" if accents else _LETTERS.get(character, character)
+        decomposed = unicodedata.normalize("NFD", character)
+        accents = [_ACCENTS[mark] for mark in decomposed[1:] if mark in _ACCENTS]
+        characters += f"{{\\{accents[0]}{decomposed[0]}}}" if accents else _LETTERS.get(character, character)
     return characters
 
 
@@ -121,13 +121,23 @@ def paper_of(model: str, task: str | None = None) -> Paper | None:
 
     Without a ``task``, the first of those it has on any: of the plain ``cnn``, SESN's paper and not that of the wide ResNet.
     """
-    return next((paper for paper in papers().values() if fits(model, task, paper.models)), None)
+    return next((paper for paper in papers().values() if is_of(model, task, paper)), None)
 
 
 def papers_of(model: str, task: str | None = None) -> list[Paper]:
     """All papers to be cited for a model, those that it is of first, then those that it builds on."""
-    own = [paper for paper in papers().values() if fits(model, task, paper.models)]
+    own = [paper for paper in papers().values() if is_of(model, task, paper)]
     return own + [paper for paper in papers().values() if fits(model, task, paper.used_by) and paper not in own]
+
+
+def is_of(model: str, task: str | None, paper: Paper) -> bool:
+    """Whether a model is of this paper; those of `papers_of` that it is not of are what it builds on."""
+    return fits(model, task, paper.models)
+
+
+def known_models() -> list[str]:
+    """The models that have a paper here, by name: those of the suite."""
+    return sorted({pattern.partition(" ")[0].partition("@")[0] for paper in papers().values() for pattern in paper.models})
 
 
 def named_in(text: str) -> list[Paper]:
