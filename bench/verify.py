@@ -27,6 +27,7 @@ from leaderboard.errors import RecordError, one_line
 from leaderboard.reading.collection import collect
 from leaderboard.reading.copies import choose_record
 from leaderboard.reading.folders import Loaded, Unreadable, read_each
+from leaderboard.records import repeat as repeats
 from leaderboard.records.file_kind import RUN
 from leaderboard.records.schema import Metrics, Record
 from leaderboard.stats.answers import by_model, evidence_of
@@ -45,10 +46,12 @@ OLDER_DEFAULTS = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """``lines`` say why."""
+    """``lines`` say why; ``how``: None if the repeat has no result. ``tolerance``: percentage points, if bits may differ."""
 
     agrees: bool
     lines: list[str]
+    how: repeats.Verdict | None = None
+    tolerance: float | None = None
 
 
 def find_record(roots: Sequence[Path], run_id: str) -> Record:
@@ -164,18 +167,20 @@ def judge(record: Record, again: Record, spread: Evidence | None) -> Verdict:
     parts = ("wrong_answers", "train_loss_curve", "validation_error_curve", "best_epoch")
     differ = [name for name in parts if getattr(before, name) != getattr(after, name)]
     if not differ:
-        return Verdict(True, [*lines, f"agrees bitwise: {', '.join(parts)} are equal"])
+        return Verdict(True, [*lines, f"agrees bitwise: {', '.join(parts)} are equal"], "bitwise")
     if not unequal:
         lines += [f"does not agree: same hardware, threads and versions, yet not bitwise equal: {', '.join(differ)}"]
         commit = record.software.git_commit
         if commit and commit != again.software.git_commit:
             lines += [f"the code is another: to repeat it as it was, check out {commit[:12]} and verify there"]
-        return Verdict(False, lines)
+        return Verdict(False, lines, "differs")
     tolerance, basis = _tolerance(before, after, spread)
     gap = after.test_error - before.test_error
     lines += [f"not bitwise equal, nor need it be: another {'; '.join(unequal)}"]
     lines += [f"difference {gap:+.3f} percentage points; 95 % of repeats lie within {tolerance:.3f} ({basis})"]
-    return Verdict(abs(gap) <= tolerance, [*lines, "agrees within the interval" if abs(gap) <= tolerance else "does not agree"])
+    if abs(gap) <= tolerance:
+        return Verdict(True, [*lines, "agrees within the interval"], "within chance", tolerance)
+    return Verdict(False, [*lines, "does not agree"], "differs", tolerance)
 
 
 def _differences(record: Record, again: Record) -> list[str]:

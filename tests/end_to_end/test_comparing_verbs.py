@@ -1,6 +1,7 @@
 """`bench compare` and `bench verify` as a user meets them."""
 
 import json
+from pathlib import Path
 
 import pytest
 from command_line import RUN_TINY, bench, call
@@ -8,6 +9,7 @@ from record_factory import make_record
 from tiny import PLUGIN, TINY
 
 from bench.verify import find_record
+from leaderboard.reading.collection import collect
 from leaderboard.records.schema import MEASUREMENTS
 from leaderboard.records.store import write_record
 
@@ -74,8 +76,8 @@ def done(tmp_path_factory):
     return path
 
 
-def verify(path, records):
-    return bench(path.parents[4], "verify", path.stem, "--records", records, "--plugin", "my_net.py")
+def verify(path, records, *more):
+    return bench(path.parents[4], "verify", path.stem, "--records", records, "--plugin", "my_net.py", *more)
 
 
 def edited(path, records, **parts):
@@ -113,6 +115,26 @@ def test_elsewhere_a_difference_within_chance_agrees(done, tmp_path):
     assert found.returncode == 0, found.stdout + found.stderr
     assert "another name (Another CPU then," in found.stdout
     assert "agrees within the interval" in found.stdout
+
+
+def test_a_repeat_is_kept_for_the_board(done, tmp_path):
+    records = edited(done, tmp_path / "r", hardware={"name": "Another CPU"})
+    found = verify(done, records, "--keep", records, "--by", "Ada L.")
+    assert found.returncode == 0, found.stdout + found.stderr
+    kept = found.stdout.splitlines()[-1].removeprefix("kept: ")
+    collection = collect(records)
+    (repeat,) = collection.repeats[done.stem]
+    assert (repeat.by, repeat.verdict, repeat.different_answers, repeat.tolerance) == ("Ada L.", "bitwise", 0, None)
+    assert (repeat.name, repeat.record_hardware.name) == (Path(kept).stem, "Another CPU") and repeat.judged[-1] in found.stdout
+
+
+@pytest.mark.parametrize(
+    "words", [["--by", "Ada"], ["--keep", "kept"], ["--keep", "kept", "--by", "A\nda"], ["--keep", "/proc/x", "--by", "A"]]
+)
+def test_a_repeat_that_could_not_be_kept_is_not_begun(done, capsys, words, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    code, said, errors = call(capsys, "verify", done.stem, "--records", done.parents[4] / "results", *words)
+    assert (code, said, len(errors)) == (2, "", 1) and ("--keep" in errors[0] or "--by" in errors[0])
 
 
 def test_a_measurement_named_after_its_run_is_not_taken_for_its_record(tmp_path):
