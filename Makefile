@@ -22,6 +22,10 @@ board: env
 	$(BIN)/bench leaderboard --readme README.md --folder docs/board
 	$(BIN)/bench timings --records records --output docs/timings.md --plot docs/timings.png
 
+.PHONY: site
+site: env  # the documentation, and the board in it, as files for any web server: site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 env: $(VENV)/ready
 
 # uv installs the lock in under a minute; pip alone would take the CPU wheel of torch and break torchvision.
