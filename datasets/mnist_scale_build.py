@@ -6,6 +6,7 @@ program, this file is such a process. None outlives the one that builds.
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from datasets.children import end_with_parent, running
 from datasets.errors import DataError
 from datasets.paths import cache_folder, save_arrays
 
+PACKAGES = ("sklearn", "PIL")  # that the published code builds with
 BUILT = "built realization"  # how a building process says that one is done
 
 
@@ -30,6 +32,12 @@ def file_name(realization: int, test_size: int) -> str:
 def cached_file(realization: int, test_size: int) -> Path:
     """Where the cache keeps a realization. Raises DataError: there can be no cache."""
     return cache_folder() / file_name(realization, test_size)
+
+
+def import_packages() -> None:
+    """What building needs, before anything is fetched for it. Raises ImportError: a package is missing or broken."""
+    for name in PACKAGES:
+        importlib.import_module(name)
 
 
 def build_in_processes(realizations: Sequence[int], test_size: int) -> None:

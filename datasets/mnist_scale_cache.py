@@ -21,7 +21,7 @@ from datasets import mnist, mnist_scale
 from datasets.errors import DataError
 from datasets.hashes import expected, sha256
 from datasets.locks import held
-from datasets.mnist_scale_build import build_in_processes, cached_file, file_name
+from datasets.mnist_scale_build import build_in_processes, cached_file, file_name, import_packages
 from datasets.paths import cache_folder, check_writable, is_file, save_arrays
 from datasets.places import places
 
@@ -80,6 +80,7 @@ def prepare(realizations: Sequence[int], test_size: int, say: Say = print, *, do
         missing = [n for n in realizations if not _is_there(n, test_size, whole=doubt)]
         missing = _not_unpacked(missing, test_size, say)
         if missing:
+            import_packages()
             say(f"MNIST-scale: building realization(s) {', '.join(map(str, missing))} in {cache}")
             mnist.load(say)  # fetched once, before the processes that read it from the cache
             build_in_processes(missing, test_size)

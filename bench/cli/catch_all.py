@@ -21,7 +21,10 @@ BAD_INPUT = 2
 LONGEST = 300  # characters of an exception's own message
 DISTRIBUTIONS = {"yaml": "pyyaml", "sklearn": "scikit-learn", "PIL": "pillow", "pynvml": "nvidia-ml-py"}  # of other names
 NEEDED = {*DISTRIBUTIONS, "torch", "numpy", "scipy", "pandas", "seaborn", "matplotlib", "jinja2", "typer"}
-NEEDED |= {"pydantic", "tqdm", "rich", "psutil", "ray", "submitit"}
+NEEDED |= {"pydantic", "tqdm", "rich", "psutil", "ray", "submitit", "torchvision", "safetensors"}
+# The extra of the distribution that brings a package; the others come with the distribution itself, Pillow by matplotlib.
+EXTRAS = dict.fromkeys(("torch", "torchvision", "sklearn", "pynvml", "safetensors"), "train")
+EXTRAS |= {"ray": "ray", "submitit": "slurm"}
 
 
 def print_error(message: str, code: int = BAD_INPUT) -> int:
@@ -47,19 +50,24 @@ def describe_error(error: BaseException) -> str:
     name = _package(error, frames[last + 1 :])
     said = _first_words(error)
     if isinstance(error, ModuleNotFoundError) and name == (error.name or "").partition(".")[0] != "":
-        return (
-            f"{name} is not installed in this Python ({sys.executable}); type: python -m pip install "
-            f"{DISTRIBUTIONS.get(name, name)}, or `make env` in the checkout for all that the suite needs"
-        )
+        return f"{name} is not installed in this Python ({sys.executable}); {_remedy(name)}"
     if name:
         file = getattr(sys.modules.get(name), "__file__", None) or getattr(error, "path", None) or ""
         return (
-            f"{name} cannot be imported here{f' ({file})' if file else ''}: {type(error).__name__}: {said}; install it "
-            "again, or take away what is in its way; BENCH_DEBUG=1 shows the traceback"
+            f"{name} cannot be imported here{f' ({file})' if file else ''}: {type(error).__name__}: {said}; install it again "
+            f"({_remedy(name)}), or take away what is in its way; BENCH_DEBUG=1 shows the traceback"
         )
     kind = "exit" if isinstance(error, SystemExit) else type(error).__name__
     where = f" ({_place(frames[last], lines[last])})" if frames else ""
     return f"unexpected {kind}{': ' if said else ''}{said}{where}; BENCH_DEBUG=1 shows the traceback"
+
+
+def _remedy(package: str) -> str:
+    """What to type where it is missing."""
+    if package in EXTRAS:
+        what = "training and measuring need it: " if EXTRAS[package] == "train" else ""
+        return f"{what}pip install 'equiscale[{EXTRAS[package]}]', or `make env` in a checkout"
+    return f"type: python -m pip install {DISTRIBUTIONS.get(package, package)}, or `make env` in a checkout"
 
 
 def _package(error: BaseException, after: Sequence[FrameType]) -> str:

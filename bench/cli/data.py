@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Annotated
 
 from typer import Option
@@ -27,6 +28,7 @@ def data(
         given.append((datasets.STL10, [0], None if mnist_scale else test_size))
     for name, _, size in given:
         datasets.sizes(name, test_size=size)  # before anything is fetched
+    import_module("torch")  # which loads them: if it is missing, that is said now
     problems = []
     for name, wanted, size in given:
         try:

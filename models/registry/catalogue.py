@@ -141,7 +141,10 @@ def _import_own() -> None:
     try:
         importlib.import_module("torch")
     except Exception as error:  # whatever a broken installation raises
-        raise ModelError(f"models need torch, which cannot be imported ({said(error)}); try: pip install torch") from error
+        raise ModelError(
+            f"models need torch, which cannot be imported ({said(error)}); type: pip install 'equiscale[train]', or `make env` "
+            "in a checkout"
+        ) from error
     _ran.add("method files")
     try:
         import_method_files(FOLDER)
