@@ -101,7 +101,7 @@ def test_nothing_is_fetched_from_elsewhere(site):
 
 
 def test_what_is_not_for_readers_is_left_out(site):
-    assert not [path for path in site.rglob("*") if path.name in ("notes", "hooks.py", "hooks.html", "files.txt")]
+    assert not [path for path in site.rglob("*") if path.name in ("notes", "__pycache__", "hooks.py", "hooks.html", "files.txt")]
 
 
 @pytest.mark.parametrize(
