@@ -9,7 +9,7 @@ from pathlib import Path
 from leaderboard.records.schema import Record
 
 # Of `bench run`: where and on what a run is done, not which run. A record's command leaves it out, what is printed does not.
-DEFAULTS: Mapping[str, object] = {"results": Path("results"), "device": "auto", "engine": "local"}
+DEFAULTS: Mapping[str, object] = {"results": Path("results"), "anew": False, "device": "auto", "engine": "local"}
 
 
 def option_words(options: Mapping[str, object]) -> list[str]:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from bench.scheduling.engines.options import EngineOptions
 
 RECIPE = ("batch_split", "compile", "cuda_graph", "evaluation_batch")  # settings that may be options: they change rounding only
-PLACE = ("results", "device", "engine", "jobs", "address", "gpus_per_run", "slurm")  # where a run is done, not what it is
+# Where a run is done, not what it is.
+PLACE = ("results", "records", "anew", "device", "engine", "jobs", "address", "gpus_per_run", "slurm")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class RunRequest:
     gpus_per_run: float | None
     slurm: Sequence[str] | None
     dry_run: bool
+    records: Sequence[Path] | None = None
+    anew: bool = False
 
     def options(self, names: Iterable[str]) -> dict[str, Any]:
         """Those of these names."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from bench.plan import Run
     from bench.request import RunRequest
+    from bench.scheduling.elsewhere import Elsewhere
     from bench.scheduling.estimate import Estimates
     from bench.scheduling.session import Outcome
     from bench.scheduling.stop import StopRequest
@@ -30,6 +31,13 @@ def run(
     protocol: Annotated[str | None, Option(help="quick, paper, or a YAML file. Default: paper on CUDA, else quick.")] = None,
     device: Device = "auto",
     results: Annotated[Path, Option(help="Where records, checkpoints and the board of these runs go.")] = Path("results"),
+    records: Annotated[
+        list[Path] | None,
+        Option(
+            help="Folder whose finished runs count as done, smoke tests left out. Repeatable. Default: records, if it is there."
+        ),
+    ] = None,
+    anew: Annotated[bool, Option("--anew", help="Only the runs in --results count as done.")] = False,
     plugin: Plugin = None,
     time_budget: Annotated[str | None, Option(help="Stop cleanly after this time, e.g. 9m; run again to resume.")] = None,
     batch_split: Annotated[
@@ -68,7 +76,7 @@ def run(
         everything=everything, model=model, task=task, plan=plan, realizations=realizations, protocol=protocol, device=device,
         results=results, plugin=plugin, time_budget=time_budget, batch_split=batch_split, compile=compiled,
         cuda_graph=cuda_graph, evaluation_batch=evaluation_batch, engine=engine, jobs=jobs, address=address,
-        gpus_per_run=gpus_per_run, slurm=slurm, dry_run=dry_run,
+        gpus_per_run=gpus_per_run, slurm=slurm, dry_run=dry_run, records=records, anew=anew,
     )  # fmt: skip
     return carry_out(request)
 
@@ -78,6 +86,7 @@ def carry_out(request: RunRequest) -> int:
     import models
     from bench.commands import with_options
     from bench.request import PLACE, runs_of, select
+    from bench.scheduling.elsewhere import folders_elsewhere, read_elsewhere
     from bench.scheduling.stop import StopRequest, parse_duration
 
     # What takes no device comes first: a mistyped name is answered at once.
@@ -86,6 +95,7 @@ def carry_out(request: RunRequest) -> int:
     for plugin in request.plugin or ():
         print(f"plugin {plugin}: {', '.join(models.load_plugin(plugin))}")
     selection = select(request)
+    folders = folders_elsewhere(request.records, request.results, request.anew)
 
     from bench.machine.device import choose_device
     from bench.scheduling.engines.options import make_engine
@@ -96,25 +106,32 @@ def carry_out(request: RunRequest) -> int:
     print(f"protocol {protocol.name}: {protocol.summary} ({why})")
     if protocol.smoke:
         print("this is a smoke protocol: it shows that everything runs; its errors compare with nothing")
-    runs, done, estimates = _look_ahead(asked, request.results, device)
+    elsewhere = read_elsewhere(folders)
+    runs, done, estimates = _look_ahead(asked, request.results, elsewhere, device)
     if request.dry_run:
         _print_runs(runs, done, estimates, request.results)
         return 0
     engine = make_engine(options, device, request.results)
     todo = [run for run in runs if run.id not in done]
     commands = {run.id: with_options(run.command, request.options(PLACE)) for run in todo}
-    ended = do_runs(todo, engine, request.results, estimates, stop)
+    ended = do_runs(todo, engine, request.results, estimates, stop, lambda own: elsewhere.beside(runs, own))
     return _report(ended, request.results, stop, commands) or int(len(runs) < len(asked))
 
 
-def _look_ahead(asked: Sequence[Run], results: Path, device: torch.device) -> tuple[list[Run], Set[str], Estimates]:
+def _look_ahead(
+    asked: Sequence[Run], results: Path, elsewhere: Elsewhere, device: torch.device
+) -> tuple[list[Run], Set[str], Estimates]:
     """Say what there is to do and how long it takes; the runs without those that a newer equiscale has, and which are done."""
     from bench.machine.hardware import describe_hardware
     from bench.scheduling import done_runs
+    from bench.scheduling.elsewhere import note_on
     from bench.scheduling.estimate import clock_text, estimates_from
 
     hardware, records = describe_hardware(device), done_runs.read_results(results)
-    estimates, done = estimates_from(results, records, hardware.name), done_runs.done(asked, records)
+    estimates = estimates_from([results, *elsewhere.folders], [*records, *elsewhere.records], hardware.name)
+    here = done_runs.done(asked, records)
+    there = elsewhere.done(run for run in asked if run.id not in here)
+    done = here | there.keys()
     newer = done_runs.newer_records((run for run in asked if run.id not in done), results)
     runs = [run for run in asked if run.id not in newer]
     todo = [run for run in runs if run.id not in done]
@@ -125,7 +142,9 @@ def _look_ahead(asked: Sequence[Run], results: Path, device: torch.device) -> tu
         f"{len(runs)} runs, {len(runs) - len(todo)} already done, {len(todo)} to do on {hardware.name} "
         f"({hardware.threads} threads); {expected}"
     )
-    for note in done_runs.notes_on_other_code(runs, records):
+    if there:
+        print(note_on(there, len(runs), elsewhere.folders))
+    for note in done_runs.notes_on_other_code([run for run in runs if run.id not in there], [*records, *elsewhere.counted]):
         print(note)
     return runs, done, estimates
 
@@ -144,7 +163,9 @@ def _report(done: Outcome, results: Path, stop: StopRequest, commands: Mapping[s
     """`commands`: what repeats each run in this place, where its record holds what repeats it anywhere."""
     from bench.scheduling.stop import MORE_TO_DO
 
-    print(f"board: {results / 'LEADERBOARD.md'}")
+    count = done.from_elsewhere
+    others = f" (with {count} run{'s' if count > 1 else ''} from elsewhere, under the same recipes)" if count else ""
+    print(f"board: {results / 'LEADERBOARD.md'}{others}")
     for record in done.bad:
         print(f"{record.status}: {record.run_id}; to repeat: {commands[record.run_id]}", file=sys.stderr)
     if done.stopped:

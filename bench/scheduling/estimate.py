@@ -51,10 +51,10 @@ class Estimates:
         return sum(self.seconds(run) is not None for run in runs)
 
 
-def estimates_from(results: Path, records: Sequence[Record], device_name: str) -> Estimates:
-    """Estimates from the records of `results` and those that came with the suite."""
+def estimates_from(folders: Iterable[Path], records: Iterable[Record], device_name: str) -> Estimates:
+    """Estimates from the records of these folders, and those that came with the suite."""
     known = list(records)
-    if COMMITTED_RECORDS.is_dir() and results.resolve() != COMMITTED_RECORDS:
+    if COMMITTED_RECORDS.is_dir() and COMMITTED_RECORDS not in [folder.resolve() for folder in folders]:
         known += read_all(COMMITTED_RECORDS)[0]
     return Estimates(known, device_name)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,19 +19,30 @@ from bench.scheduling.stop import StopRequest
 from leaderboard.board.files import write_board
 from leaderboard.errors import RecordError
 from leaderboard.reading.collection import collect
+from leaderboard.records.runs import RunResult
 from leaderboard.records.schema import Record
+
+Beside = Callable[[Sequence[RunResult]], Iterable[Record]]  # of other folders, given what the results folder has
+
+
+def no_others(own: Sequence[RunResult]) -> Iterable[Record]:
+    """The results folder's runs alone."""
+    return ()
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How it ended: the records of runs that went wrong, and whether it stopped before the end."""
+    """How it ended: the records of runs that went wrong, whether it stopped before the end, the board's runs from elsewhere."""
 
     bad: list[Record]
     stopped: bool
+    from_elsewhere: int = 0
 
 
-def do_runs(todo: Sequence[Run], engine: Engine, results: Path, estimates: Estimates, stop: StopRequest) -> Outcome:
-    """Do the runs and leave their records and the board in `results`.
+def do_runs(
+    todo: Sequence[Run], engine: Engine, results: Path, estimates: Estimates, stop: StopRequest, beside: Beside = no_others
+) -> Outcome:
+    """Do the runs and leave their records in `results`, and the board of them and of the records `beside` them.
 
     Raises BenchError: the folder cannot be written; DataError: the data cannot be had; Stopped: before the first run.
     """
@@ -39,8 +50,8 @@ def do_runs(todo: Sequence[Run], engine: Engine, results: Path, estimates: Estim
     todo = list(todo) if engine.has_own_data else _with_data(todo)
     stop.poll_only()
     bad: list[Record] = []
-    stopped = False
-    with closing(engine.run(todo, estimates, stop, Display(len(todo)))) as records:
+    stopped, from_elsewhere = False, 0
+    with closing(engine.run(todo, estimates, stop, Display(len(todo), deadline=stop.deadline))) as records:
         try:
             bad += (record for record in records if record.status != "ok")
         except Stopped:
@@ -49,12 +60,14 @@ def do_runs(todo: Sequence[Run], engine: Engine, results: Path, estimates: Estim
         collection = collect(results)
         for line in collection.contradictions:
             print(f"bench: {line}", file=sys.stderr)
-        write_board(collection, results / "LEADERBOARD.md")
+        whole = collection.with_records(beside(collection.runs))
+        from_elsewhere = len(whole.runs) - len(collection.runs)
+        write_board(whole, results / "LEADERBOARD.md")
     except RecordError as error:  # the disk is full, say: what went wrong with the runs is still to be told
         if not bad:
             raise
         print(f"bench: {error}", file=sys.stderr)
-    return Outcome(bad, stopped)
+    return Outcome(bad, stopped, from_elsewhere)
 
 
 def _with_data(todo: Sequence[Run]) -> list[Run]:

@@ -51,15 +51,22 @@ class Collection:
         alone = [f"{count} JSON file{'s are' if count > 1 else ' is'} not ours and left alone, e.g. {some}"] if count else []
         return [*_at_most(left_out), *_at_most(list(self.contradictions)), *alone]
 
-    def without_altered(self) -> Collection:
-        """Without smoke tests and altered networks or images, and without what was measured on their weights."""
-        barred = {run.run_id for run in self.runs if run.smoke or run.altered}
+    def without_altered(self, smoke: bool = False) -> Collection:
+        """Without altered networks or images and, but with ``smoke``, smoke tests, nor what was measured on their weights."""
+        barred = {run.run_id for run in self.runs if run.altered or (run.smoke and not smoke)}
         return replace(
             self,
             runs=tuple(run for run in self.runs if run.run_id not in barred),
             equivariance=tuple(item for item in self.equivariance if item.run_id not in barred),
             scale_sweeps=tuple(item for item in self.scale_sweeps if item.run_id not in barred),
         )
+
+    def with_records(self, records: Iterable[Record]) -> Collection:
+        """And the runs of these records, finished ones, that the collection has no result of."""
+        ok = {run.run_id for run in self.runs if run.status in ("ok", "contradictory")}
+        more = {record.run_id: run_of(record) for record in records if record.run_id not in ok}
+        runs = [*(run for run in self.runs if run.run_id not in more), *more.values()]
+        return replace(self, runs=tuple(sorted(mark_older_code(runs), key=_order))) if more else self
 
 
 _REPEAT = "; repeat its run or move the file away"
@@ -163,9 +170,14 @@ def _row(run: RunResult) -> tuple[str, ...]:
     return run.protocol, run.protocol_digest, run.data_variant, run.task, run.model
 
 
+_OF_OTHER_CODE = "of other code"
+
+
 def _marked(run: RunResult, latest: str | None) -> RunResult:
     used, newest = (source[:10] if source else "unknown" for source in (run.source, latest))
-    why = f"of other code ({used}) than the model's latest ({newest})"
+    why = f"{_OF_OTHER_CODE} ({used}) than the model's latest ({newest})"
+    if _OF_OTHER_CODE in run.altered:  # marked before, among fewer runs
+        return run
     return replace(run, altered=", ".join(filter(None, [run.altered, why])))
 
 

@@ -60,6 +60,8 @@ CHOICE = {"everything", "model", "task", "plan", "realizations"}  # which runs; 
 ONCE = {"time_budget", "dry_run"}  # of the command that was typed, not of a run
 OPTIONS = {
     "results": ["--results", "else where/it's"],
+    "records": ["--records", "folder", "--records", "my records"],
+    "anew": ["--anew"],
     "device": ["--device", "cpu"],
     "protocol": ["--protocol", "my protocol.yaml"],
     "plugin": ["--plugin", "my net.py", "--plugin", "folder/other.py"],
@@ -95,7 +97,8 @@ def place(tmp_path, monkeypatch):
     for name in ("check_engine", "make_engine"):
         monkeypatch.setattr(bench.scheduling.engines.options, name, lambda *others: None)
     monkeypatch.setattr(bench.request, "check_runs", lambda *others, **more: None)
-    Path("folder").mkdir()
+    for folder in ("folder", "my records"):
+        Path(folder).mkdir()
     Path("my net.py").write_text(PLUGIN.format(name=f"printed-{tmp_path.name[-40:]}"))
     Path("folder/other.py").write_text(PLUGIN.format(name=f"other-{tmp_path.name[-40:]}"))
     Path("my protocol.yaml").write_text("extends: quick\nname: mine\nrealizations: [0, 1]\n")
