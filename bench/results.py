@@ -1,7 +1,7 @@
-"""Where things lie in a results folder, whether it takes files, and the states of its unfinished runs as files.
+"""Where things lie in a results folder, whether it takes files, and runs' states and weights as files.
 
-The newest state of a run is `.checkpoints/RUN_ID.pt`, the one before it `RUN_ID.pt.previous`; either is replaced atomically.
-What is in one is `bench/training/state/checkpoint.py`'s to know.
+The newest state of an unfinished run is `.checkpoints/RUN_ID.pt`, the one before it `RUN_ID.pt.previous`; either is replaced
+atomically. What is in them is known in `bench/training/state/`: checkpoint.py, and weights.py for those of finished runs.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from typing import BinaryIO
 
 from bench.errors import BenchError, NotSaved
 from bench.plan import Run
-from leaderboard.records.atomic import link_target, temporary_file
+from leaderboard.records.atomic import link_target, temporary_file, write_atomically
 from leaderboard.records.store import path_of_run
 
 CHECKPOINTS = ".checkpoints"
+ZIP = b"PK\x03\x04"  # what a file of torch's begins with
 BYTES_NEEDED = 50_000_000  # free on its disk: asked before hours of work, not after
 
 
@@ -49,8 +50,26 @@ def previous_path(checkpoint: Path) -> Path:
 
 
 def weights_path(results: Path, run_id: str) -> Path:
-    """The weights of a finished run."""
-    return results / "weights" / f"{run_id}.pt"
+    """The weights of a finished run: RUN_ID.safetensors, or RUN_ID.pt where there is only that, in torch's own format.
+
+    So are those of earlier versions, and states that safetensors cannot hold.
+    """
+    safe, own = _weights_paths(results, run_id)
+    return own if own.exists() and not safe.exists() else safe
+
+
+def put_weights(results: Path, run_id: str, content: bytes) -> Path:
+    """Let these, in either format, be the run's weights; the file. Raises RecordError: it cannot be written."""
+    safe, own = _weights_paths(results, run_id)
+    path, other = (own, safe) if content.startswith(ZIP) else (safe, own)
+    write_atomically(path, content)
+    other.unlink(missing_ok=True)
+    return path
+
+
+def _weights_paths(results: Path, run_id: str) -> tuple[Path, Path]:
+    folder = Path(results) / "weights"
+    return folder / f"{run_id}.safetensors", folder / f"{run_id}.pt"
 
 
 def run_record_path(results: Path, run: Run) -> Path:

@@ -13,17 +13,17 @@ import torch
 from bench.errors import BenchError, NotSaved, Stopped
 from bench.plan import Run
 from bench.record import failed_record
-from bench.results import put_checkpoint, weights_path
+from bench.results import put_checkpoint, put_weights
 from bench.scheduling import messages
 from bench.scheduling.display import Display
 from bench.scheduling.estimate import Estimates
 from bench.scheduling.queue import Queue
 from bench.scheduling.stop import StopRequest
 from leaderboard.errors import RecordError, one_line
-from leaderboard.records.atomic import write_atomically
 from leaderboard.records.schema import Record
 
 SECONDS_BETWEEN_LOOKS = 0.05
+ASKED_ABOUT = 1000  # how many runs' estimates are looked up; there may be many more
 MOST_LOSSES = 3  # how often a run may lose its machine without having got any further
 
 Records = Generator[Record, None, None]
@@ -88,6 +88,7 @@ class Driver:
     display: Display
     slots: list[Slot] = field(default_factory=list)
     losses: dict[str, int] = field(default_factory=dict)  # by run id, since its last checkpoint
+    jobs: int = 1  # runs that share a device
 
     def __post_init__(self) -> None:
         self.queue = Queue(self.runs, self.results)
@@ -144,9 +145,11 @@ class Driver:
                     yield taken
                 case Run():
                     slot.run, slot.began, slot.stepped = taken, time.monotonic(), False
-                    to_go = self.estimates.total(list(self.queue.pending.values())[:1000])
-                    self.display.begun(slot.number, slot.worker.where, taken, to_go)
-                    slot.worker.begin(self.pool.job(slot.number, taken))
+                    job, alone = self.pool.job(slot.number, taken), self.estimates.seconds(taken)
+                    self.jobs = job.jobs
+                    self._tell_what_waits()
+                    self.display.begun(slot.number, slot.worker.where, taken, None if alone is None else alone * job.jobs)
+                    slot.worker.begin(job)
                 case None:
                     return
 
@@ -172,21 +175,32 @@ class Driver:
             case messages.StepDone(epoch, step), Run() as run:
                 slot.stepped = True
                 self.display.step(slot.number, run, epoch, step)
+            case messages.EpochDone() as done, Run() as run:
+                self.display.epoch(slot.number, run, done)
             case messages.NewCheckpoint(content), Run() as run:
                 self.losses.pop(run.id, None)
                 self._store(put_checkpoint, self.results, run.id, content)
             case messages.RunStopped(), Run() as run:
                 self._take_back(slot, run)
             case messages.RunFailed(kind, why, tail), Run() as run:
-                slot.run = None
+                self._put_down(slot)
                 return self._fail(run, kind, why, tail)
             case messages.RunFinished(record, weights), Run() as run:
                 if weights is not None:
-                    self._store(write_atomically, weights_path(self.results, run.id), weights)
-                slot.run = None
-                self.display.idle(slot.number)
+                    self._store(put_weights, self.results, run.id, weights)
+                self._put_down(slot)
                 return self._finish(run, record, time.monotonic() - slot.began)
         return None  # also of a run that another worker has taken
+
+    def _put_down(self, slot: Slot) -> None:
+        slot.run = None
+        self.display.idle(slot.number)
+
+    def _tell_what_waits(self) -> None:
+        pending = list(self.queue.pending.values())
+        some = pending[:ASKED_ABOUT]
+        seconds = self.estimates.total(some)
+        self.display.waits(len(pending), None if seconds is None else seconds * self.jobs * len(pending) / len(some))
 
     def _store(self, write: Callable[..., object], *what: Any) -> None:
         """Keep what came from another machine. A disk that is full here costs what was to be stored, not the run."""
@@ -202,7 +216,7 @@ class Driver:
             self.display.say(f"{run.id}: {died.reason}; it resumes elsewhere from its last checkpoint")
             self._take_back(slot, run)
             return None
-        slot.run = None
+        self._put_down(slot)
         return self._fail(run, "process died", died.reason, died.stderr_tail)
 
     def _fail(self, run: Run, kind: str, why: str, tail: list[str]) -> Record:
@@ -214,13 +228,14 @@ class Driver:
         except RecordError as error:  # shown in the summary, if nowhere else
             record = failed_record(run, self.pool.device, "not saved", str(error), [])
         self.estimates.learn(record)
+        self._tell_what_waits()
         self.display.finished(record, f"in {seconds:.0f} s")
         return record
 
     def _take_back(self, slot: Slot, run: Run) -> None:
         """The run may be taken by others; the worker that had it in hand ends."""
         self._dismiss(slot)
-        slot.run = None
+        self._put_down(slot)
         self.queue.give_back(run)
 
     def _dismiss(self, slot: Slot) -> None:

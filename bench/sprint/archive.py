@@ -55,6 +55,6 @@ def _rank(path: Path) -> int | None:
         return None
     if CHECKPOINTS in path.parts:
         return 4 if path.suffix == ".pt" and path.parts[0] == "results" else None
-    if path.suffix == ".pt" or any(part.startswith(".") for part in path.parts[:-1]):
+    if path.suffix in (".pt", ".safetensors") or any(part.startswith(".") for part in path.parts[:-1]):
         return None
     return {"results": 1, "quick": 1, "logs": 2, "profiles": 3}.get(path.parts[0], 3) if len(path.parts) > 1 else 0

@@ -48,10 +48,11 @@ def execute(run: Run, device: torch.device, results: Path, watch: Watch, jobs: i
         with suppress(NotSaved):  # what comes of the run is known without its last state
             checkpoint.finish()
     try:
-        keep_weights(results, run.id, trained.weights, trained.progress.form)
+        kept = keep_weights(results, record, trained.weights, trained.progress.form, watch.say)
     except RecordError as error:  # no reason to lose the result
         watch.say(str(error))
-    return record
+        return record
+    return record.model_copy(update={"weights_sha256": kept})
 
 
 def _succeeded(run: Run, device: torch.device, trained: Trained, started: datetime, seconds: float, jobs: int) -> Record:

@@ -10,14 +10,12 @@ from bench.measure.equivariance_record import after_training
 from bench.measure.scale_sweep import sweep
 from bench.plan import PlanPart, plan_runs
 from bench.protocol import load_protocol
-from bench.results import weights_path
 from bench.training.evaluate import predict
 from bench.training.run import execute
-from bench.training.state.weights import LARGEST, keep_weights, trained_network
+from bench.training.state.weights import trained_network
 from bench.training.trainer import Watch
 from bench.verify import find_record
 from datasets.augment import scale_affine
-from leaderboard.errors import RecordError
 from leaderboard.records.store import write_record
 
 CPU = torch.device("cpu")
@@ -78,24 +76,15 @@ def test_equivariance_of_a_trained_network(finished):
     assert all(error > 0 for error in measured.network.scale)
 
 
-def test_only_small_networks_are_kept(tmp_path):
-    keep_weights(tmp_path, "large", {"w": torch.zeros(LARGEST // 4 + 1)}, "form")
-    assert list(tmp_path.iterdir()) == []
-    keep_weights(tmp_path, "small", {"w": torch.arange(3.0)}, "form")
-    stored = torch.load(weights_path(tmp_path, "small"), weights_only=True)
-    assert stored["run_id"] == "small" and torch.equal(stored["weights"]["w"], torch.arange(3.0))
-
-
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "weights").write_text("a file where the folder should be")
-    with pytest.raises(RecordError, match=r"small\.pt could not be written"):
-        keep_weights(tmp_path, "small", {"w": torch.zeros(3)}, "form")
     (tmp_path / "tiny.yaml").write_text(TINY)
     (run,) = plan_runs(
         [PlanPart(models=["tiny-net"], tasks=["mnist-scale-28"])], [1], load_protocol(str(tmp_path / "tiny.yaml"))
     )
     said = []
-    assert execute(run, CPU, tmp_path, Watch(say=said.append)).status == "ok"  # the result is worth more than the weights
+    record = execute(run, CPU, tmp_path, Watch(say=said.append))
+    assert (record.status, record.weights_sha256) == ("ok", None)  # the result is worth more than the weights
     assert "could not be written" in said[0]
 
 
@@ -111,7 +100,8 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 )
 def test_weights_that_cannot_be_used_say_so_in_one_line(finished, tmp_path, content, said):
     _, record = finished
-    path = weights_path(tmp_path, record.run_id)
+    record = record.model_copy(update={"weights_sha256": None})  # as of earlier versions
+    path = tmp_path / "weights" / f"{record.run_id}.pt"
     path.parent.mkdir()
     if content == "another network":
         content = {"run_id": record.run_id, "weights": torch.nn.Linear(2, 2).state_dict()}

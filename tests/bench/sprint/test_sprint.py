@@ -310,7 +310,7 @@ LAID = (
 )  # fmt: skip
 LEFT = (
     "results/.checkpoints/b.pt.previous", "results/weights/w.pt", "results/.leases/x.lease", "bring-back/old.gz",
-    "quick/plain/weights/w.pt", "results/.checkpoints/b.pt.7.ab.part", "results/.slurm/pickle.pkl",
+    "quick/plain/weights/w.safetensors", "results/.checkpoints/b.pt.7.ab.part", "results/.slurm/pickle.pkl",
 )  # fmt: skip
 
 

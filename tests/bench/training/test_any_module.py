@@ -353,18 +353,22 @@ class Averaged(Linear):
         return self.average(images.flatten(1))
 
 
+def safetensors_can_hold(kind):
+    return not kind.startswith("extra-") and kind not in ("hooks", "odd-types")
+
+
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_it_is_stopped_and_resumed_to_the_bit(tiny, plugin, tmp_path, kind):
     """In the validation after an epoch, between steps, and in the test."""
     run, said = one_run(tiny, f"any-{kind}"), []
     whole = execute(run, CPU, tmp_path / "whole", Watch(say=said.append))
-    assert (whole.status, said) == ("ok", []), whole.failure
+    assert whole.status == "ok", whole.failure
     for stop in (4, 2, 8):
         with pytest.raises(Stopped):
             execute(run, CPU, tmp_path / "pieces", Watch(should_stop=StopAt(stop), say=said.append))
     pieces = execute(run, CPU, tmp_path / "pieces", Watch(say=said.append))
     assert metrics(pieces) == metrics(whole)
-    assert said == []
+    assert ["safetensors cannot hold" in line for line in said] == ([] if safetensors_can_hold(kind) else [True, True])
     network = trained_network(tmp_path / "pieces", pieces, CPU)
     other = trained_network(tmp_path / "whole", whole, CPU)
     images = torch.rand(5, 1, 28, 28)
