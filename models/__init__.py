@@ -6,6 +6,7 @@
 Importing this package imports no torch; the first question about a model imports all method files, and torch with them.
 """
 
+from models.compared_layer import ComparedLayer
 from models.errors import ModelError
 from models.parameter_group import ParameterGroup
 from models.registry.catalogue import info, infos, list_models, register
@@ -14,6 +15,7 @@ from models.registry.plugins import load_plugin
 from models.registry.registration import ModelInfo
 
 __all__ = [
+    "ComparedLayer",
     "ModelError",
     "ModelInfo",
     "ParameterGroup",

@@ -103,7 +103,14 @@ DOORS = {  # modules that may import more, and only once they are at work
 CONV = "models.layers.conv"
 TO_CPU = {f"{CONV}.{name}" for name in ("algorithm", "resampled", "same")}
 TO_CPU |= {"models.differential_invariants", "models.wide_resnet", "models.reference"}
-SKELETONS = {"models.errors", "models.mnist_net", "models.parameter_group", "models.wide_resnet", "models"}
+SKELETONS = {
+    "models.compared_layer",
+    "models.errors",
+    "models.mnist_net",
+    "models.parameter_group",
+    "models.wide_resnet",
+    "models",
+}
 
 
 def parents(module: str) -> list[str]:

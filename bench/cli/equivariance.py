@@ -79,3 +79,5 @@ def _print(measured: Equivariance) -> None:
     for layer in (*measured.layers, measured.network):
         errors = " ".join(f"{error:>7.3f}" for error in layer.scale)
         print(f"  {layer.name:<18} {errors} {layer.translation:>8.1e}", flush=True)
+    for note in measured.notes:
+        print(f"  {note}", flush=True)

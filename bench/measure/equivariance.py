@@ -14,107 +14,56 @@ Shape letters: N images, C channels, H side of a map, R interior pixels of one a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from bench.errors import BenchError
+from bench.measure.layers import SHIFT, Layer, canvas_of, find_layers, responses
 from bench.measure.probe_images import PROBED_FACTORS, REFERENCE_SCALE, Pictures
 from leaderboard.records.equivariance import LayerError
-from models.layers.scale_axis import ScalePool
-from models.mnist_net import Upsample
-from models.sevf import VectorMaxPool, length
-from models.sicnn import ColumnConv
-from models.wide_resnet import Block
 
-SHIFT = 4  # pixels, down and right: a whole number of pixels on every map that is compared
 PIXELS = 8 * 112 * 112  # seen by a network at a time
 
 
 @dataclass(frozen=True)
-class Layer:
-    """A place in a network: the maps after its first `after` modules, made comparable by `collapse` to (N, C, H, H).
-
-    `corner`: pixel j of a map of H/2 pixels lies on pixel 2j of the image (strided convolutions), not between 2j and 2j+1
-    (pooling).
-    """
-
-    name: str
-    after: int
-    collapse: Callable[[Tensor], Tensor]
-    corner: bool = False
-
-
-@dataclass(frozen=True)
 class Errors:
-    """By layer, for the logits, and the fraction of images that get another class (one per factor)."""
+    """By layer, for the logits, and the fraction of images that get another class (one per factor).
+
+    `notes`: which layers these are where no skeleton says it, and why others are not compared.
+    """
 
     layers: list[LayerError]
     network: LayerError
     changed_answers: list[float]
+    notes: list[str] = field(default_factory=list)
 
 
 def measure(network: nn.Module, pictures: Pictures) -> Errors:
     """Measure a network on these images, in evaluation mode, on the CPU.
 
-    Raises BenchError: a layer that does not respond to an image at all.
+    Raises BenchError: a layer that does not respond to an image at all; ModelError: `compared_layers()` gives no layers.
     """
     network.eval()
     seen = pictures.seen_by(network)
     with torch.no_grad():
-        return Errors(_measure_layers(network, seen), *_measure_logits(network, seen))
-
-
-def layers_of(network: nn.Module) -> list[Layer]:
-    """The layers that are compared: of the MNIST skeleton each rectified convolution before its pooling, of the WRN the first
-    convolution and every block; before them, as a control, the image itself, whose error is that of the resampling alone.
-
-    None for a network that is built on neither skeleton; only its logits are then measured.
-    """
-    modules = list(network) if isinstance(network, nn.Sequential) else []
-    image = Layer("image", 0, lambda maps: maps)
-    blocks = [i for i, module in enumerate(modules) if any(isinstance(part, Block) for part in module.modules())]
-    columns = next((module.columns for module in network.modules() if isinstance(module, ColumnConv)), 1)
-
-    def largest(maps: Tensor | tuple[Tensor, ...]) -> Tensor:
-        if isinstance(maps, tuple):  # a map per column
-            return torch.stack(maps).amax(dim=0)
-        return maps.amax(dim=2) if maps.ndim == 5 else maps.unflatten(1, (columns, -1)).amax(dim=1)
-
-    if blocks:
-        strided = not any(isinstance(part, nn.MaxPool2d) for part in network.modules())
-        first = Layer("first convolution", blocks[0], largest, strided)
-        return [image, first] + [Layer(f"block {n}", i + 1, largest, strided) for n, i in enumerate(blocks, start=1)]
-    pools = [i for i, module in enumerate(modules) if isinstance(module, nn.MaxPool2d | ScalePool | VectorMaxPool)]
-    vector = {i for i in pools if isinstance(modules[i], VectorMaxPool)}
-    layers = [Layer(f"layer {n}", i, length if i in vector else largest) for n, i in enumerate(pools, start=1)]
-    return [image, *layers] if layers else []
-
-
-def canvas_of(network: nn.Module, side: int) -> int:
-    """The side in pixels of the images that the layers see, given that of the task's own images.
-
-    Digits lie on so large a canvas that its border hardly reaches the interior: 112 pixels on the first map.
-    """
-    doubled = isinstance(network, nn.Sequential) and isinstance(network[0], Upsample)
-    return side if side == 96 else 2 * side if doubled else 4 * side
+        found = find_layers(network, seen.empty(canvas_of(network, seen.side)))
+        return Errors(_measure_layers(network, found.layers, seen), *_measure_logits(network, seen), found.notes)
 
 
 # --------------------------------------------------------------------------------------------------------------- layers
 
 
-def _measure_layers(network: nn.Module, pictures: Pictures) -> list[LayerError]:
-    layers, side = layers_of(network), canvas_of(network, pictures.side)
+def _measure_layers(network: nn.Module, layers: list[Layer], pictures: Pictures) -> list[LayerError]:
+    side = canvas_of(network, pictures.side)
     if not layers:
         return []
-    assert isinstance(network, nn.Sequential)  # `layers_of` finds layers in no other
     empty = pictures.empty(side)
-    background = list(_responses(network, layers, empty))
+    background = list(responses(network, layers, empty))
 
     def respond(content: Tensor) -> list[Tensor]:
-        found = _responses(network, layers, empty + content)
+        found = responses(network, layers, empty + content)
         return [maps - nothing for maps, nothing in zip(found, background, strict=True)]
 
     scale: list[list[list[Tensor]]] = [[[] for _ in PROBED_FACTORS] for _ in layers]
@@ -138,16 +87,6 @@ def _measure_layers(network: nn.Module, pictures: Pictures) -> list[LayerError]:
         )
         for k, layer in enumerate(layers)
     ]
-
-
-def _responses(network: nn.Sequential, layers: list[Layer], images: Tensor) -> Iterator[Tensor]:
-    """The maps at every layer, in order; the head, which wants images of the task's own size, is not reached."""
-    done, maps = 0, images
-    for layer in layers:
-        for module in network[done : layer.after]:
-            maps = module(maps)
-        done = layer.after
-        yield layer.collapse(maps)
 
 
 def _scale_error(layer: Layer, reference: Tensor, scaled: Tensor, factor: float, canvas: int) -> Tensor:

@@ -12,7 +12,8 @@ import models
 from bench.machine.device import set_numerics
 from bench.machine.hardware import measured_here
 from bench.machine.source import name_at_initialisation
-from bench.measure.equivariance import SHIFT, Errors, canvas_of, measure
+from bench.measure.equivariance import Errors, measure
+from bench.measure.layers import SHIFT, canvas_of
 from bench.measure.probe_images import PROBED_FACTORS, REFERENCE_SCALE, Pictures, load_pictures
 from bench.training.evaluate import logits
 from bench.training.state.weights import trained_network
@@ -80,5 +81,6 @@ def _equivariance(
         layers=errors.layers,
         network=errors.network,
         changed_answers=errors.changed_answers,
+        notes=errors.notes,
         **state,
     )

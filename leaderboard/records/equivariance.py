@@ -31,7 +31,7 @@ class Equivariance(Measurement):
     fraction of the data set's own images. ``canvas`` is the side of the images that the layers see, ``interior`` that of
     its central part in which maps are compared, ``shift`` the translation down and right, all in pixels. ``network`` is
     about logits, on images of the task's own size; ``changed_answers`` is the fraction of images that get another class
-    than f does, per factor.
+    than f does, per factor. ``notes`` says which layers these are where no skeleton does, and why others are not there.
     """
 
     kind: Literal["equivariance"] = "equivariance"
@@ -51,6 +51,7 @@ class Equivariance(Measurement):
     layers: list[LayerError]
     network: LayerError
     changed_answers: list[Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]]
+    notes: list[Text] = []
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

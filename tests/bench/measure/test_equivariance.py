@@ -6,17 +6,8 @@ from torch import nn
 
 import models
 from bench.errors import BenchError
-from bench.measure.equivariance import (
-    Layer,
-    _scale_error,
-    canvas_of,
-    interior,
-    layers_of,
-    measure,
-    positions,
-    relative_error,
-    resampling,
-)
+from bench.measure.equivariance import _scale_error, interior, measure, positions, relative_error, resampling
+from bench.measure.layers import Layer, canvas_of, layers_of
 from bench.measure.probe_images import PROBED_FACTORS, Pictures
 from models.layers.steerable import LiftingConv
 from models.sesn import hermite_filters
@@ -151,8 +142,8 @@ def test_the_layers_of_a_wide_resnet():
     torch.manual_seed(0)
     for name, channels in (("sesn-a", 16), ("sicnn", 16), ("dss", 16), ("cnn", 16), ("disco", 16)):
         network = models.create(name, "stl10+", depth=10, widen_factor=2)
-        assert {layer.corner for layer in layers_of(network)[1:]} == {name != "disco"}  # which pools where others stride
-        assert [layer.name for layer in layers_of(network)] == ["image", "first convolution", "block 1", "block 2", "block 3"]
+        assert {layer.corner for layer in layers_of(network)} == {name != "disco"}  # which pools where others stride
+        assert [layer.name for layer in layers_of(network)] == ["first convolution", "block 1", "block 2", "block 3"]
         errors = measure(network, blobs(1, "stl10+", side=96, width=12.0))
         assert errors.layers[1].shape == [channels, 96, 96] and errors.layers[-1].shape[1:] == [24, 24]
         assert errors.layers[1].translation < 1e-12
@@ -177,6 +168,7 @@ def test_the_56_models_see_a_canvas_of_as_many_pixels_after_doubling():
 def test_another_skeleton_is_measured_at_its_logits(plugin):
     errors = measure(models.create("tiny-net", "mnist-scale-28"), blobs())
     assert errors.layers == [] and errors.network.translation > 0
+    assert "no module that holds weights gives maps" in errors.notes[0] and "compared_layers()" in errors.notes[-1]
 
 
 def test_no_response_is_an_error_that_says_so():
