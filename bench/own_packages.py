@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 HOME = Path(__file__).resolve().parents[1]
+OF_ITS_OWN = "an environment of its own (uvx equiscale, pipx install equiscale, or `make env` in a checkout)"
 PACKAGES = {"datasets": "DataError", "leaderboard": "RecordError", "models": "ModelError"}  # a name in its __init__.py
 
 
@@ -27,13 +28,13 @@ def shadowed() -> str | None:
     for name, mark in PACKAGES.items():
         found, own = _found(name), _own(name)
         if not own.is_file():
-            return f"the suite's own package {name} is missing from {HOME}; install equiscale again"
+            return f"the suite's own package {name} is missing from {HOME}; install equiscale again, in {OF_ITS_OWN}"
         if mark not in own.read_text(encoding="utf-8", errors="replace"):
-            return f"{own} was overwritten by another package; install equiscale again, in an environment of its own"
+            return f"{own} was overwritten by another package; install equiscale again, in {OF_ITS_OWN}"
         if found != own:
             return (
-                f"{found or f'something named {name}'} was imported in place of the suite's own {own}; use an environment of "
-                "its own for the suite, take that away, or import bench first"
+                f"{found or f'something named {name}'} was imported in place of the suite's own {own}; use {OF_ITS_OWN}, "
+                "take that away, or import equiscale first"
             )
     return None
 
