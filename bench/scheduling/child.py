@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
     from bench.plan import Run
+    from bench.training.state.run_state import Progress
 
 SECONDS_BETWEEN_STEPS_TOLD = 0.2
 
@@ -67,13 +68,20 @@ def _do(job: messages.Job, ended: threading.Event, answers: BinaryIO) -> None:
             last_step_said = time.monotonic()
             say(messages.StepDone(epoch, step))
 
+    def on_epoch(progress: Progress) -> None:
+        error, validation = progress.validation_error_curve[-1:], progress.validation_seconds[-1:]
+        loss, seconds = progress.train_loss_curve[-1], progress.train_seconds[-1]
+        say(
+            messages.EpochDone(progress.epoch, loss, error[0] if error else None, seconds, validation[0] if validation else 0.0)
+        )
+
     try:
         run, device = _prepared(job)
     except Exception as error:  # the parent can tell what its user did not foresee; nothing of this process's is broken
         failure = describe_failure(error, job.plugin)
         say(messages.RunFailed(failure.kind, failure.message, failure.traceback_tail))
         return
-    watch = Watch(on_step, ended.is_set, lambda text: say(messages.Note(text)))
+    watch = Watch(on_step, ended.is_set, lambda text: say(messages.Note(text)), on_epoch)
     try:
         if ended.is_set():  # the parent was killed: somebody else may be through with the run before a first step is made here
             raise Stopped

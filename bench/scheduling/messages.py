@@ -35,6 +35,21 @@ class StepDone:
 
 
 @dataclass(frozen=True)
+class EpochDone:
+    """The run has ended an epoch, `epochs` in all.
+
+    `loss`: the mean over its training images; `validation_error`: in percent, None where the recipe has no validation; seconds
+    of its training and of its validation (0.0: none).
+    """
+
+    epochs: int
+    loss: float
+    validation_error: float | None
+    train_seconds: float
+    validation_seconds: float
+
+
+@dataclass(frozen=True)
 class Note:
     """A line for the screen."""
 
@@ -79,7 +94,7 @@ class WorkerDied:
     machine_lost: bool = False
 
 
-ProcessMessage = StepDone | Note | RunStopped | RunFailed | RunFinished
+ProcessMessage = StepDone | EpochDone | Note | RunStopped | RunFailed | RunFinished
 Message = ProcessMessage | NewCheckpoint | WorkerDied
 
 _BY_NAME: dict[str, Any] = {kind.__name__: kind for kind in get_args(ProcessMessage)}

@@ -91,6 +91,7 @@ def _train_and_validate(trainer: Trainer, training: Split, validation: Split | N
     if (share := background_load.share()) is not None:
         progress.background_load.append(share)
     progress.epoch, progress.step, progress.loss_sum, progress.epoch_seconds = progress.epoch + 1, 0, 0.0, 0.0
+    trainer.watch.on_epoch(progress)
 
 
 def _select(progress: Progress, network: nn.Module, error: float) -> None:

@@ -27,11 +27,12 @@ Marks = tuple[Mark, Mark]  # between which the steps were taken that `Progress.e
 
 @dataclass(frozen=True)
 class Watch:
-    """How the outside looks at a run: told of every step, asked whether to stop."""
+    """How the outside looks at a run: told of every step and of every epoch's end, asked whether to stop."""
 
     on_step: Callable[[int, int], None] = lambda epoch, step: None
     should_stop: Callable[[], bool] = lambda: False
     say: Callable[[str], None] = print
+    on_epoch: Callable[[Progress], None] = lambda progress: None
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ class Share:
     results: Path
     visible_gpus: str | None  # None: those that Slurm gives
     budget: float | None
+    shares: int  # jobs beside this one
 
     def __call__(self) -> int:
         """Do runs until none is left; how many were done."""
@@ -53,7 +54,8 @@ class Share:
         stop.poll_only()
         engine = Local(torch.device(self.device), self.results, jobs=1)
         try:
-            return sum(1 for _ in engine.run(runs, Estimates([], ""), stop, Display(len(runs))))
+            display = Display(len(runs), deadline=stop.deadline, shares=self.shares)
+            return sum(1 for _ in engine.run(runs, Estimates([], ""), stop, display))
         except Stopped:
             return 0
 
@@ -74,13 +76,17 @@ class Slurm:
 
     def run(self, runs: Sequence[Run], estimates: Estimates, stop: StopRequest, display: Display) -> Records:
         """Submit the array and yield each run's record when it is there. Raises Stopped; BenchError: it cannot be submitted."""
-        queue = Queue(runs, self.results)
+        queue, seen = Queue(runs, self.results), Estimates([], "")  # of the jobs' machines, which this one knows nothing of
         budget = None if stop.deadline is None else max(1.0, stop.deadline - time.monotonic())
         jobs = self._submit(runs, budget)
+        display.shares = len(jobs) - 1
         display.say(f"slurm: {len(jobs)} jobs, {', '.join(job.job_id for job in jobs)}; logs in {self.results / '.slurm'}")
         while queue.pending:
             ended = all(job.done() for job in jobs)
             for record in queue.done_elsewhere():
+                seen.learn(record)
+                left = list(queue.pending.values())
+                display.waits(len(left), seen.total(left))
                 display.finished(record, "by a job")
                 yield record
             if ended or stop():
@@ -103,7 +109,7 @@ class Slurm:
         # submitit's local executor hides every GPU unless told otherwise; Slurm shows a job the ones it was given.
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus)))) if cluster == "local" else None
         plain, device = [run.to_json() for run in runs], "cuda" if gpus else "cpu"
-        share = Share(plain, device, self.results.resolve(), visible, budget)
+        share = Share(plain, device, self.results.resolve(), visible, budget, self.jobs - 1)
         try:
             executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
             executor.update_parameters(**{"name": "equiscale", "gpus_per_node": gpus, "tasks_per_node": 1, **settings})

@@ -17,7 +17,7 @@ from bench.protocol import load_protocol
 from bench.scheduling.display import Display
 from bench.scheduling.driver import Driver
 from bench.scheduling.estimate import Estimates
-from bench.scheduling.messages import RunStopped, StepDone
+from bench.scheduling.messages import Job, RunStopped, StepDone
 from bench.scheduling.stop import SIGNALS, StopRequest, stopped_by_signals
 
 
@@ -145,7 +145,7 @@ class TwoWorkers:
         return 2
 
     def job(self, slot, run):
-        return None
+        return Job(run.to_json(), run.id, "", "cpu")
 
 
 @pytest.mark.parametrize("budget", [0.5, None])
