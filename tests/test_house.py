@@ -75,6 +75,7 @@ MAY_IMPORT = {  # beside itself, and the packages that it lies in; a name stands
     "bench.scheduling": (*HALL, "bench.machine", "bench.scheduling.engines", *GROUND_FLOOR),
     "bench.scheduling.engines": (*HALL, "bench.machine", "bench.scheduling", *GROUND_FLOOR),
     "bench.sprint": (*HALL, "bench.machine", "bench.packing", "bench.scheduling.stop", *GROUND_FLOOR),
+    "bench.submit": (*HALL, "bench.machine", "bench.scheduling.stop", *GROUND_FLOOR),
     "bench.training": (*HALL, "bench.machine", "bench.scheduling.stop", "bench.training.state", *GROUND_FLOOR),
     "bench.training.state": (*HALL, "bench.machine", "bench.training.step", *GROUND_FLOOR),
     "datasets": (),

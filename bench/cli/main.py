@@ -20,6 +20,7 @@ from bench.cli.profile import profile
 from bench.cli.run import run
 from bench.cli.scale_sweep import scale_sweep
 from bench.cli.sprint import sprint
+from bench.cli.submit import submit
 from bench.cli.time import time
 from bench.cli.timings import timings
 from bench.cli.verify import verify
@@ -52,6 +53,7 @@ for _verb in (
     compare,
     cite,
     verify,
+    submit,
     pack,
     sprint,
 ):
