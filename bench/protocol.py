@@ -24,7 +24,8 @@ from models.errors import suggestion
 
 BUILT_IN = Path(__file__).parent / "protocols"
 MAX_EXTENDS = 3  # a file may extend one that extends another, not itself
-RESERVED = ("leaderboard.md", "profiles", "weights", *MEASUREMENTS)  # in a results folder, beside the folders of protocols
+# In a results folder, beside the folders of protocols.
+RESERVED = ("leaderboard.md", "given", "profiles", "weights", *MEASUREMENTS)
 OPTIMIZERS: dict[str, type[Settings]] = {"adam": Adam, "adamw": Adam, "sgd": Sgd}
 TAGS: dict[str, type[Settings]] = {"Rescaling": Rescaling, "CropFlipCutout": CropFlipCutout, **OPTIMIZERS}
 HINTS = {  # how to write what was meant

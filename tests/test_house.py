@@ -69,6 +69,7 @@ MAY_IMPORT = {  # beside itself, and the packages that it lies in; a name stands
     "bench.cli": ("bench", *GROUND_FLOOR),
     "bench.machine": ("bench.errors", *GROUND_FLOOR),
     "bench.measure": (*HALL, "bench.machine", "bench.training", "bench.scheduling.stop", *GROUND_FLOOR),
+    "bench.notebook": (*HALL, "bench.machine", "bench.measure", "bench.scheduling", "bench.training", *GROUND_FLOOR),
     "bench.packing": (*HALL, "bench.machine", *GROUND_FLOOR),
     "bench.plans": (),  # files of YAML
     "bench.protocols": (),
@@ -94,6 +95,7 @@ MAY_IMPORT = {  # beside itself, and the packages that it lies in; a name stands
     "models.registry": ("models.errors",),
 }
 DOORS = {  # modules that may import more, and only once they are at work
+    "bench": ("bench.notebook",),  # what is for notebooks, once it is asked for
     "bench.__main__": ("bench.cli.catch_all", "bench.cli.main", "bench.scheduling.stop"),  # the way in
     "bench.request": ("bench.scheduling.engines.options",),  # the options that say where
     "bench.scheduling.child": ("bench.training",),  # the process that trains

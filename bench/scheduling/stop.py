@@ -88,14 +88,17 @@ class StopRequest:
 
 
 @contextmanager
-def stopped_by_signals() -> Iterator[None]:
-    """While in it, a signal raises Stopped in the main thread, wherever that is; afterwards signals do what they did before."""
+def stopped_by_signals(stop: StopRequest | None = None) -> Iterator[None]:
+    """While in it, a signal raises Stopped in the main thread, wherever that is; afterwards signals do what they did before.
+
+    `stop`: is told of the signal, and may be told itself to raise nothing any more.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     numbers = (*SIGNALS, *([signal.SIGALRM] if TIMED else []))
     before = {number: signal.getsignal(number) for number in numbers}
-    stop = StopRequest()
+    stop = stop or StopRequest()
     stop.listen()
     try:
         yield

@@ -58,7 +58,8 @@ def register(
 
     def decorate(builder: Builder) -> Builder:
         frame, (source, plugin) = sys._getframe(1), _code[-1]
-        where = {"origin": _place(frame), "module": frame.f_globals.get("__name__", "__main__")}
+        module, file = frame.f_globals.get("__name__", "__main__"), frame.f_code.co_filename
+        where = {"origin": _place(frame), "module": module, "file": file}
         new = replace(given, **where, source=source, plugin=plugin, builder=builder)
         check_builder(new, builder)
         _add(new)
@@ -106,6 +107,11 @@ def registering(source: str, plugin: str = "") -> Iterator[None]:
         raise
     finally:
         _code.pop()
+
+
+def is_registering() -> bool:
+    """Whether a plugin or a package is being loaded."""
+    return len(_code) > 1
 
 
 def strangers_ran() -> bool:

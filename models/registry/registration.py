@@ -35,6 +35,7 @@ class ModelInfo:
     """What one `register(...)` says, checked, and where it stands. A name may have several, each for tasks of its own.
 
     `source`: nothing for a built-in model, else the SHA-256 of the code that registers it; `plugin`: the plugin's file, if any.
+    `file`: where the code stands, as Python calls it; of a notebook's cell under this name its text can be had (linecache).
     """
 
     name: str
@@ -45,6 +46,7 @@ class ModelInfo:
     module: str
     source: str = ""
     plugin: str = ""
+    file: str = ""
     builder: Callable[..., nn.Module] | None = field(default=None, repr=False)  # none before `register` has decorated one
 
     def supports(self, task: str) -> bool:
