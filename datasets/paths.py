@@ -30,10 +30,20 @@ def user_folder() -> Path | None:
 
 
 def cache_folder() -> Path:
+    """`cache_place`, made if it is not there. Raises DataError: it cannot be made or read, or nobody can tell where it is."""
+    folder = cache_place()
+    with writing_to(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise DataError(f"cache folder {folder} cannot be read: Permission denied; set BENCH_CACHE to another folder")
+    return folder
+
+
+def cache_place() -> Path:
     """`$BENCH_CACHE`, else `$XDG_CACHE_HOME/equiscale` (a relative one is ignored, as its standard says), else
     `~/.cache/equiscale`. What was cached under the suite's first name, `scalebench`, is used where it lies.
 
-    Raises DataError: it cannot be made or read, or whose home ~ is cannot be told.
+    Raises DataError: something else is there, or whose home ~ is cannot be told.
     """
     base = os.environ.get("XDG_CACHE_HOME", "")
     base = base if base.startswith(("/", "~")) else "~/.cache"
@@ -44,10 +54,6 @@ def cache_folder() -> Path:
     if os.path.lexists(folder) and not is_folder(folder):
         what = f"a link to {folder.readlink()}, where there is none" if folder.is_symlink() else "a file"
         raise DataError(f"cache folder {folder} is {what}; set BENCH_CACHE to another folder")
-    with writing_to(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.R_OK | os.X_OK):
-        raise DataError(f"cache folder {folder} cannot be read: Permission denied; set BENCH_CACHE to another folder")
     return folder
 
 

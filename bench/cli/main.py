@@ -12,6 +12,7 @@ from bench.cli.catch_all import describe_error, message_of, print_error
 from bench.cli.cite import cite
 from bench.cli.compare import compare
 from bench.cli.data import data
+from bench.cli.doctor import doctor
 from bench.cli.equivariance import equivariance
 from bench.cli.leaderboard import leaderboard
 from bench.cli.list import list_
@@ -56,6 +57,7 @@ for _verb in (
     submit,
     pack,
     sprint,
+    doctor,
 ):
     app.command(_verb.__name__.strip("_").replace("_", "-"))(_verb)
 app.command("generalise", hidden=True)(scale_sweep)  # its name in version 0.1; goes with the next

@@ -32,7 +32,7 @@ def card_state(device: torch.device) -> dict[str, Any]:
     this process not among them). Of a MIG instance, what only the whole card knows is the whole card's.
     """
     index = best_effort(torch.cuda.current_device, otherwise=0) if device.index is None else device.index
-    nvml = best_effort(_library)
+    nvml = best_effort(library)
     card = best_effort(find, nvml, index)
     state = {name: best_effort(_read, read, card) for name, read in _readers(nvml).items()}
     clocks = {name: state.pop(name) for name in ("graphics", "graphics_highest", "memory")}
@@ -77,7 +77,21 @@ def find(nvml: Any, index: int) -> Card | None:
     return None if handle is None else _card(nvml, handle, index)
 
 
-def _library() -> Any:
+def persistence(whole: Any) -> bool | None:
+    """Whether the driver stays loaded while nobody uses a card. None: it does not say."""
+    return best_effort(lambda: bool(library().nvmlDeviceGetPersistenceMode(whole)))
+
+
+def memory_errors(whole: Any) -> int | None:
+    """How many errors of a card's memory could not be corrected since the driver was loaded. None: that is not known."""
+    nvml = best_effort(library)
+    return best_effort(
+        lambda: int(nvml.nvmlDeviceGetTotalEccErrors(whole, nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, nvml.NVML_VOLATILE_ECC))
+    )
+
+
+def library() -> Any:
+    """NVIDIA's library, started. Raises ImportError, and whatever pynvml raises where there is no driver."""
     import pynvml
 
     pynvml.nvmlInit()

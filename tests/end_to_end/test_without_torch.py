@@ -24,6 +24,8 @@ READ = {  # a verb, and words after it with which it does its work
     "timings": f"--records {TIMINGS} --output T.md --plot T.png",
     "list": "tasks",
     "list protocols": "",
+    "cite": "sesn-vector",
+    "doctor": "",
     "list plans": "",
     "--version": "",
     "--help": "",

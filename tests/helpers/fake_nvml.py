@@ -27,6 +27,8 @@ class Handle:
     instances: list = field(default_factory=list)
     whole: "Handle | None" = None
     may_be_seen: bool = True
+    persistence: bool = True
+    memory_errors: int = 0
 
 
 def card(number, instances=(), **values):
@@ -43,6 +45,7 @@ class FakeNvml(SimpleNamespace):
     NVML_CLOCK_SM, NVML_CLOCK_MEM, NVML_TEMPERATURE_GPU = 1, 2, 0
     nvmlClocksThrottleReasonGpuIdle, nvmlClocksThrottleReasonSwPowerCap = 1, 4
     nvmlClocksThrottleReasonNone, nvmlClocksThrottleReasonAll = 0, 5
+    NVML_MEMORY_ERROR_TYPE_UNCORRECTED, NVML_VOLATILE_ECC = 1, 0
 
     def __init__(self, cards, refused=()):
         super().__init__(cards=cards, refused=dict(refused), started=False)
@@ -65,6 +68,16 @@ class FakeNvml(SimpleNamespace):
 
     def nvmlSystemGetDriverVersion(self):
         return "580.82"
+
+    def nvmlSystemGetCudaDriverVersion(self):
+        return 13000
+
+    def nvmlDeviceGetPersistenceMode(self, handle):
+        return int(self._whole(handle).persistence)
+
+    def nvmlDeviceGetTotalEccErrors(self, handle, kind, counter):
+        assert (kind, counter) == (self.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, self.NVML_VOLATILE_ECC)
+        return self._whole(handle).memory_errors
 
     def nvmlDeviceGetCount(self):
         return len(self.cards)
