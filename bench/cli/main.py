@@ -11,6 +11,7 @@ import typer
 from bench.cli.catch_all import describe_error, message_of, print_error
 from bench.cli.cite import cite
 from bench.cli.compare import compare
+from bench.cli.completion import completion
 from bench.cli.data import data
 from bench.cli.doctor import doctor
 from bench.cli.equivariance import equivariance
@@ -58,6 +59,7 @@ for _verb in (
     pack,
     sprint,
     doctor,
+    completion,
 ):
     app.command(_verb.__name__.strip("_").replace("_", "-"))(_verb)
 app.command("generalise", hidden=True)(scale_sweep)  # its name in version 0.1; goes with the next
