@@ -72,6 +72,13 @@ def _time(time: EpochTime, of_several: bool) -> str:
     return markup.seconds(time.seconds) + mark + (f" ({one_line(time.label)})" if of_several else "")
 
 
+def _repeated(row: Row) -> str:
+    """How many of the row's runs others have repeated, and whether any of them found something else."""
+    n = row.summary.n if row.summary else 0
+    found = [f"{row.repeated} of {n} runs"] if row.repeated else []
+    return "; ".join([*found, *([f"{row.disputed} not agreed"] if row.disputed else [])]) or NOTHING
+
+
 def _mean(result: PublishedResult | None) -> float | None:
     return result.error_mean if result else None
 
@@ -120,10 +127,11 @@ TIME = Column[Row](
     lambda row: row.epoch_times[0].seconds if row.epoch_times else None,
     heading="Train s/epoch (median)",
 )
+REPEATED = Column[Row]("Repeated by others", _repeated, lambda row: row.repeated, optional=True)
 HARDWARE = Column[Row]("Hardware", _hardware, _hardware, number=False)
 
-PAGE = (MODEL, RANK, ERROR, INTERVAL, COUNT, PUBLISHED, DIFFERENCE, SPLIT, POOLED, PARAMETERS, TIME, HARDWARE)
-MARKDOWN = (MODEL, ERROR, COUNT, INTERVAL, RANK, PARAMETERS, TIME, HARDWARE, PUBLISHED, REPRODUCED, DIFFERENCE)
+PAGE = (MODEL, RANK, ERROR, INTERVAL, COUNT, REPEATED, PUBLISHED, DIFFERENCE, SPLIT, POOLED, PARAMETERS, TIME, HARDWARE)
+MARKDOWN = (MODEL, ERROR, COUNT, REPEATED, INTERVAL, RANK, PARAMETERS, TIME, HARDWARE, PUBLISHED, REPRODUCED, DIFFERENCE)
 
 METHOD = Column[PublishedResult]("Method", lambda p: p.method, lambda p: p.method, number=False)
 HERE = Column[PublishedResult]("Model here", lambda p: p.model or NOTHING, lambda p: p.model, number=False, optional=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from leaderboard.board.folder import LIST, folder_files, listed_files
+from leaderboard.board.front.readme import render_top
+from leaderboard.board.front.shown import shown_sections
 from leaderboard.board.markdown import render
-from leaderboard.board.readme import render_top
-from leaderboard.board.tables import build_sections
 from leaderboard.errors import RecordError, one_line, reason
 from leaderboard.reading.collection import Collection, Source, collect
 from leaderboard.records.atomic import check_target, is_stream, write_atomically
@@ -15,16 +15,18 @@ from leaderboard.records.atomic import check_target, is_stream, write_atomically
 BEGIN, END = "<!-- board -->", "<!-- /board -->"
 
 
-def write_board(source: Source | Collection, out: Path, readme: Path | None = None, folder: Path | None = None) -> list[Path]:
+def write_board(
+    source: Source | Collection, out: Path, readme: Path | None = None, folder: Path | None = None, *, smoke: bool = False
+) -> list[Path]:
     """Write the board to ``out`` and return every path written.
 
-    ``source``: a folder of records, or what was collected from one.
+    ``source``: a folder of records, or what was collected from one; ``smoke``: the board of its smoke tests instead.
     Where a README is given, its compact table goes between the two markers there; where a folder is given, it gets the page,
     the tables and the figures (leaderboard/board/folder.py), and loses those that an earlier board left and this one has not.
     Raises RecordError, before anything is written, when the records or the markers are not in order.
     """
     check_targets(out, readme, folder)
-    contents = _contents(source, out, readme, folder, draw=True)
+    contents = _contents(source, out, readme, folder, draw=True, smoke=smoke)
     stale = _left_over(folder, contents)
     for path, content in contents.items():
         write_atomically(path, content)
@@ -42,12 +44,14 @@ def check_targets(out: Path, readme: Path | None = None, folder: Path | None = N
         check_target(folder, folder=True)
 
 
-def stale_files(source: Source | Collection, out: Path, readme: Path | None = None, folder: Path | None = None) -> list[Path]:
+def stale_files(
+    source: Source | Collection, out: Path, readme: Path | None = None, folder: Path | None = None, *, smoke: bool = False
+) -> list[Path]:
     """The files that are not, byte for byte, what the records give; raises as ``write_board``.
 
     Of figures the digests of their charts and of their drawings are compared instead: see leaderboard/board/charts/figures.py.
     """
-    contents = _contents(source, out, readme, folder, draw=False)
+    contents = _contents(source, out, readme, folder, draw=False, smoke=smoke)
     return [path for path, content in contents.items() if _read(path) != content] + _left_over(folder, contents)
 
 
@@ -57,10 +61,10 @@ def check_board(source: Source | Collection, out: Path, readme: Path | None = No
 
 
 def _contents(
-    source: Source | Collection, out: Path, readme: Path | None, folder: Path | None, draw: bool
+    source: Source | Collection, out: Path, readme: Path | None, folder: Path | None, draw: bool, smoke: bool
 ) -> dict[Path, bytes]:
     collection = source if isinstance(source, Collection) else collect(source)
-    sections = build_sections(collection.runs)
+    sections = shown_sections(collection, smoke)
     contents = {Path(out): render(collection, sections=sections).encode("utf-8")}
     if readme is not None:
         contents[Path(readme)] = _with_block(Path(readme), render_top(sections))

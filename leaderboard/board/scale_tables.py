@@ -27,12 +27,8 @@ Where the errors lie, what happens outside the range of sizes trained on, and ho
 translation equivariance (docs/equivariance.md). Under the line of a table: the means over n runs or sets of weights."""
 
 
-def render(collection: Collection) -> list[str]:
-    """The lines of the board's section, task by task; none where there is nothing to show.
-
-    Smoke tests and altered networks or images are left out, with what was measured on their weights.
-    """
-    shown = collection.without_altered()
+def render(shown: Collection) -> list[str]:
+    """The lines of the board's section, task by task; none where there is nothing to show."""
     runs = [run for run in shown.runs if len(run.error_by_scale) > 1]
     folds = [*_by_size(runs), *_outside(shown.scale_sweeps), *_equivariance(shown.equivariance)]
     lines = [_HEADING, ""] if folds else []

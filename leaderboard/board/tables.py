@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from leaderboard.board.epoch_time import EpochTime, epoch_times_of
@@ -12,6 +12,8 @@ from leaderboard.records.runs import RunResult
 from leaderboard.stats.answers import by_model, check_comparable, evidence_of
 from leaderboard.stats.comparison import Comparison, compare_all, ranks
 from leaderboard.stats.evidence import Interval, Summary, summarise
+
+Marked = tuple[Container[str], Container[str]]  # ids of runs that were repeated, and of those that are disputed
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Row:
     split: PublishedResult | None
     interval: Interval | None
     rank: int | None
+    repeated: int = 0  # of its runs with a result, by others, who agree
+    disputed: int = 0  # and by those who do not
 
     @property
     def results(self) -> list[PublishedResult]:
@@ -76,9 +80,12 @@ class Section:
     tables: tuple[Table, ...]
 
 
-def build_sections(runs: Iterable[RunResult]) -> tuple[Section, ...]:
+def build_sections(
+    runs: Iterable[RunResult], repeated: Container[str] = (), disputed: Container[str] = ()
+) -> tuple[Section, ...]:
     """The sections in the board's order: ``paper`` first, then by name, smoke tests last.
 
+    ``repeated`` and ``disputed``: ids of runs that others have repeated, and did or did not find the same.
     No table mixes recipes (digests) or data variants, and runs of an altered network or of altered images are in none.
     Raises RecordError when two runs of one table used different data or numbers of test images for the same realization, or
     when one realization was counted twice for one model.
@@ -88,8 +95,9 @@ def build_sections(runs: Iterable[RunResult]) -> tuple[Section, ...]:
     for run in (run for run in runs if not run.altered):
         section = (run.smoke, run.protocol != "paper", run.protocol, run.data_variant)
         groups[section][run.task, run.protocol_digest].append(run)
+    marked = repeated, disputed
     return tuple(
-        Section(protocol, smoke, variant, _tables(tables, smoke=smoke))
+        Section(protocol, smoke, variant, _tables(tables, smoke, marked))
         for (smoke, _, protocol, variant), tables in sorted(groups.items())
     )
 
@@ -109,12 +117,14 @@ def error_by_scale(runs: Iterable[RunResult]) -> dict[tuple[float, float], tuple
     return dict(sorted(bins.items()))
 
 
-def _tables(groups: dict[tuple[str, str], list[RunResult]], smoke: bool) -> tuple[Table, ...]:
+def _tables(groups: dict[tuple[str, str], list[RunResult]], smoke: bool, marked: Marked) -> tuple[Table, ...]:
     tasks = [task for task, _ in groups]
-    return tuple(_table(task, digest, tasks.count(task) > 1, runs, smoke) for (task, digest), runs in sorted(groups.items()))
+    return tuple(
+        _table(task, digest, tasks.count(task) > 1, runs, smoke, marked) for (task, digest), runs in sorted(groups.items())
+    )
 
 
-def _table(task: str, digest: str, one_of_several: bool, runs: list[RunResult], smoke: bool) -> Table:
+def _table(task: str, digest: str, one_of_several: bool, runs: list[RunResult], smoke: bool, marked: Marked) -> Table:
     runs = sorted(runs, key=lambda run: (run.model, run.realization, run.run_id))
     succeeded = tuple(run for run in runs if run.status == "ok")
     check_comparable(task, succeeded)
@@ -123,16 +133,17 @@ def _table(task: str, digest: str, one_of_several: bool, runs: list[RunResult], 
     for run in runs:
         by_name[run.model].append(run)
     rank_of = ranks(list(by_name), comparisons)
-    rows = [_row(task, model, its_runs, rank_of.get(model), smoke) for model, its_runs in by_name.items()]
+    rows = [_row(task, model, its_runs, rank_of.get(model), smoke, marked) for model, its_runs in by_name.items()]
     rows.sort(key=lambda row: (row.summary is None, row.summary.mean if row.summary else 0.0, row.model))
     failures = tuple(run for run in runs if run.status != "ok")
     return Table(task, digest, one_of_several, tuple(rows), succeeded, failures, comparisons)
 
 
-def _row(task: str, model: str, runs: list[RunResult], rank: int | None, smoke: bool) -> Row:
+def _row(task: str, model: str, runs: list[RunResult], rank: int | None, smoke: bool, marked: Marked) -> Row:
     succeeded = [run for run in runs if run.status == "ok"]
     errors = [run.test_error for run in succeeded if run.test_error is not None]
     sure = not smoke and len(errors) > 1
+    repeated, disputed = (sum(run.run_id in ids for run in succeeded) for ids in marked)
     return Row(
         model=model,
         summary=summarise(errors) if errors else None,
@@ -144,4 +155,6 @@ def _row(task: str, model: str, runs: list[RunResult], rank: int | None, smoke: 
         split=None if smoke else find(task, model, "reproduction-split"),
         interval=evidence_of(by_model(succeeded)[model]).interval if sure else None,
         rank=rank,
+        repeated=repeated,
+        disputed=disputed,
     )

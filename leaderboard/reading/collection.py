@@ -120,7 +120,7 @@ def _found(source: Source) -> Iterator[Loaded[Wanted] | Unreadable | ForeignFile
 
 
 def _file(path: Path, name: str) -> str:
-    """A record's place: ``name`` below its folder of records, after that folder's own name; empty: it is at hand as a record."""
+    """A record's place: its folder of records by its own name, and ``name`` below that; empty: no file."""
     if name in ("", path.as_posix()):  # below one of several folders
         return name
     return f"{Path(path.absolute().as_posix().removesuffix(f'/{name}')).name}/{name}"

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-ChartKind = Literal["pareto", "lines", "dots"]
-# Seaborn's colorblind palette; a model keeps its colour within a table's charts.
-COLOURS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9")
-OTHERS = "#bbbbbb"
-MOST: dict[ChartKind, int] = {"pareto": 200, "lines": 20, "dots": 30}  # models in one chart; beyond, nobody can read it
+ChartKind = Literal["front", "lines", "dots"]
+INK, SOFT, ACCENT, FAINT = "#1d2430", "#6b7480", "#0b5cad", "#d5d9de"
+# Dark enough for thin lines on white, apart for the colour-blind (P. Tol's "muted", its light ones left out); then again.
+COLOURS = ("#0b5cad", "#cc6677", "#117733", "#882255", "#999933", "#44aa99", "#332288", "#aa4499", "#b8860b", "#6b7480")
+FEWEST = 3  # models: of fewer a table says all
+MOST: dict[ChartKind, int] = {"front": 20, "lines": 20, "dots": 30}  # models in one chart; beyond, nobody can read it
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,16 @@ class Mark:
     low: float | None = None
     high: float | None = None
     group: str = ""
+    look: int = 0
 
 
 @dataclass(frozen=True)
 class Chart:
-    """``pareto``: points, the Pareto-optimal ones in group "pareto". ``lines``: one line per model. ``dots``: one row per
-    model, from best to worst, x and its bar along the row. ``span``: a range of x to be shaded. ``note`` stands below.
+    """``front``: points with their models' names, those that no other beats in group "front". ``lines``: one line per model.
+    ``dots``: one row per model, from best to worst, x and its bar along the row, y the row; a legend of the groups.
+
+    ``subtitle``: of which task and protocol. ``span``: a range of x to be shaded. ``note``: what is left out. ``asides``:
+    columns of words beside the rows, each a heading and a text for each model.
     """
 
     name: str
@@ -42,16 +47,23 @@ class Chart:
     log_x: bool = False
     span: tuple[float, float] | None = None
     note: str = ""
+    asides: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    subtitle: str = ""
 
     @property
     def models(self) -> list[str]:
         """In the order of their first marks."""
         return list(dict.fromkeys(mark.model for mark in self.marks))
 
+    @property
+    def worth_drawing(self) -> bool:
+        """Whether it shows more than a glance at a table."""
+        return len(self.models) >= FEWEST
+
 
 def colour(models: Sequence[str], model: str) -> str:
-    """The colour of one of ``models`` (those of a table); the same for every tenth."""
-    return COLOURS[models.index(model) % len(COLOURS)] if model in models else OTHERS
+    """The colour of one of ``models``; the same for every tenth."""
+    return COLOURS[sorted(models).index(model) % len(COLOURS)]
 
 
 def digits(value: float) -> float:

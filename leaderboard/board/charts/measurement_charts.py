@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from leaderboard.board.charts.chart import Chart, Mark, digits, limited, mean
 from leaderboard.reading.collection import Collection
 from leaderboard.records.equivariance import Equivariance
 from leaderboard.records.scale_sweep import ScaleSweep
+
+_LOOKS = (0, 2, 3, 1)  # of states, those that are told apart best first
 
 
 @dataclass(frozen=True)
@@ -23,13 +25,10 @@ class ChartGroup:
     charts: tuple[Chart, ...]
 
 
-def chart_groups(collection: Collection) -> list[ChartGroup]:
-    """Equivariance first; only what was measured in the same way shares a chart.
-
-    What was measured on the weights of smoke tests, or of altered networks or images, is left out.
-    """
-    shown = collection.without_altered()
-    return [*_equivariance(shown.equivariance), *_scale_sweeps(shown.scale_sweeps)]
+def chart_groups(shown: Collection) -> list[ChartGroup]:
+    """Equivariance first; only what was measured in the same way shares a chart, and those of under three models are none."""
+    groups = [*_equivariance(shown.equivariance), *_scale_sweeps(shown.scale_sweeps)]
+    return [group for group in groups if group.charts]
 
 
 def _equivariance(items: Iterable[Equivariance]) -> Iterator[ChartGroup]:
@@ -43,7 +42,8 @@ def _equivariance(items: Iterable[Equivariance]) -> Iterator[ChartGroup]:
         )
         groups[item.task, setting].append(item)
     for (task, setting), its in sorted(groups.items()):
-        yield ChartGroup(f"equivariance-{task}", task, "Equivariance error", setting, _both(its))
+        charts = tuple(replace(chart, subtitle=task) for chart in _both(its) if chart.worth_drawing)
+        yield ChartGroup(f"equivariance-{task}", task, "Equivariance error", setting, charts)
 
 
 def _both(items: list[Equivariance]) -> tuple[Chart, ...]:
@@ -66,11 +66,12 @@ def _dots(name: str, title: str, label: str, values: Sequence[tuple[Equivariance
         best.setdefault(model, mean(found))  # "at initialisation" comes first, and gives the order where there is one
     shown, note = limited("dots", sorted(best, key=lambda model: (best[model], model)))
     marks = []
+    looks = {state: _LOOKS[place % len(_LOOKS)] for place, state in enumerate(sorted({state for _, state in states}))}
     for (model, state), found in sorted(states.items()):
         if model in shown:
             says = f"{model}, {state}: {mean(found):.3g} (n = {len(found)})"
             low, high = (digits(min(found)), digits(max(found))) if len(found) > 1 else (None, None)
-            marks.append(Mark(model, mean(found), shown.index(model), says, low, high, state))
+            marks.append(Mark(model, mean(found), shown.index(model), says, low, high, state, looks[state]))
     marks.sort(key=lambda mark: (mark.y, mark.group))
     return Chart(name, "dots", title, label, "", tuple(marks), note=note)
 
@@ -85,7 +86,9 @@ def _scale_sweeps(items: Iterable[ScaleSweep]) -> Iterator[ChartGroup]:
             f"realizations. The training digits lie within {span[0]:g} to {span[1]:g} (shaded)."
         )
         name = f"generalisation-{protocol}-{task}"
-        yield ChartGroup(name, task, "Error beyond the training range", setting, (_beyond(its, span),))
+        chart = replace(_beyond(its, span), subtitle=f"{task}, protocol {protocol}")
+        charts = (chart,) if chart.worth_drawing else ()
+        yield ChartGroup(name, task, "Error beyond the training range", setting, charts)
 
 
 def _beyond(items: list[ScaleSweep], span: tuple[float, float]) -> Chart:

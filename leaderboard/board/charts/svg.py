@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
@@ -20,13 +19,14 @@ from xml.etree import ElementTree
 from leaderboard.board.charts.chart import Chart
 
 _HEAD = re.compile(rb"<!-- `bench leaderboard`: data ([0-9a-f]{64}), drawing ([0-9a-f]{64}), PDF ([0-9a-f]{64}) -->")
+_DRAW = ("chart", "figures", "labels", "svg")
 _SVG = "http://www.w3.org/2000/svg"
 
 
-def is_current(svg: bytes | None, chart: Chart, models: Sequence[str]) -> bool:
+def is_current(svg: bytes | None, chart: Chart) -> bool:
     """Whether an SVG shows this chart as figures.py draws it, and was not changed by hand."""
     found = _HEAD.search(svg or b"")
-    if svg is None or found is None or found[1].decode() != chart_digest(chart, models):
+    if svg is None or found is None or found[1].decode() != chart_digest(chart):
         return False
     return found[2].decode() == _sha256(svg.replace(found[0], b"", 1))
 
@@ -37,22 +37,22 @@ def is_pdf_of(pdf: bytes | None, svg: bytes) -> bool:
     return pdf is not None and found is not None and found[3].decode() == _sha256(pdf)
 
 
-def in_page(page: bytes, chart: Chart, models: Sequence[str]) -> bytes:
+def in_page(page: bytes, chart: Chart) -> bytes:
     """The current SVG of this chart that stands in a page; empty: none does."""
-    digest = chart_digest(chart, models).encode()
+    digest = chart_digest(chart).encode()
     found = re.search(rb"<svg[^>]*><!-- `bench leaderboard`: data %b.*?</svg>\n" % digest, page, re.S)
-    return found[0] if found and is_current(found[0], chart, models) else b""
+    return found[0] if found and is_current(found[0], chart) else b""
 
 
-def chart_digest(chart: Chart, models: Sequence[str]) -> str:
-    """Of all that a figure is made from: the chart, the models with colours of their own, and the source that draws."""
-    return _sha256("\n".join([_source(), repr(chart), repr(list(models))]).encode("utf-8", "backslashreplace"))
+def chart_digest(chart: Chart) -> str:
+    """Of all that a figure is made from: the chart, and the source that draws."""
+    return _sha256(f"{_source()}\n{chart!r}".encode("utf-8", "backslashreplace"))
 
 
 @cache
 def _source() -> str:
     """What draws, and the colours that it takes; read once for all figures."""
-    return "".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("chart.py", "figures.py", "svg.py"))
+    return "".join(Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8") for name in _DRAW)
 
 
 def with_digests(drawing: bytes, pdf: bytes, digest: str) -> bytes:

@@ -1,30 +1,29 @@
-"""Charts of a table: errors with ranks, against training time, against parameters, and by scale."""
+"""Charts of a table: errors beside the published ones, against training time, against parameters, and by scale."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from leaderboard.board import markup
-from leaderboard.board.charts.chart import MOST, Chart, Mark, digits, limited
+from leaderboard.board.charts.chart import Chart, Mark, digits, limited
 from leaderboard.board.tables import Row, Table, error_by_scale
 from leaderboard.errors import one_line
 
-
-def coloured_models(table: Table) -> list[str]:
-    """The models of a table that have colours of their own, by name: the best twenty."""
-    return sorted(row.model for row in _with_result(table)[: MOST["lines"]])
+ASIDE = 0.14  # of a row: by how much ours stands above its middle and the published number below
+WIDEST = 1.1  # parameters within a tenth of one another are one budget, and no axis
 
 
-def charts_of(table: Table) -> list[Chart]:
-    """The charts of one table, without those for which there is nothing to show."""
-    rows = _with_result(table)
-    found = [_ranks(rows), _time(rows), _parameters(rows), _by_scale(table, rows)]
-    return [chart for chart in found if chart.marks]
+def charts_of(table: Table, protocol: str) -> list[Chart]:
+    """The charts of one table that say something, those of three models and more.
 
-
-def _with_result(table: Table) -> list[Row]:
-    return [row for row in table.rows if row.summary]
+    Under ``paper``, the recipe of the published numbers, these stand beside ours.
+    """
+    rows = [row for row in table.rows if row.summary]
+    found = [_errors(rows, as_published=protocol == "paper"), _time(rows), _parameters(rows), _by_scale(table, rows)]
+    subtitle = f"{table.task}, protocol {protocol}"
+    return [replace(chart, subtitle=subtitle) for chart in found if chart.worth_drawing]
 
 
 def _error(row: Row) -> float:
@@ -38,17 +37,36 @@ def _says(row: Row) -> str:
     return text + (f", rank {row.rank}" if row.rank else "")
 
 
-def _ranks(rows: Sequence[Row]) -> Chart:
+def _errors(rows: Sequence[Row], *, as_published: bool) -> Chart:
+    """One row a model: our mean with its interval, and below it the published one with its spread."""
     shown, note = limited("dots", [row.model for row in rows])
-    marks = [
+    rows = rows[: len(shown)]
+    published = [_published(row, index) for index, row in enumerate(rows) if row.published] if as_published else []
+    step = ASIDE if published else 0
+    ours = [
         Mark(
-            row.model, _error(row), index, _says(row),
+            row.model, _error(row), index - step, _says(row),
             digits(row.interval.low) if row.interval else None, digits(row.interval.high) if row.interval else None,
-            f"rank {row.rank}" if row.rank else "no rank: two shared realizations are needed",
+            "here: mean, 95 % interval" if row.interval else "here: mean of one run", 0 if row.interval else 1,
         )
-        for index, row in enumerate(rows[: len(shown)])
+        for index, row in enumerate(rows)
     ]  # fmt: skip
-    return Chart("ranks", "dots", "Error and rank groups", "Test error, % (mean, 95 % interval)", "", tuple(marks), note=note)
+    runs = ("n", tuple(str(row.summary.n) if row.summary else "" for row in rows))
+    ranks = ("rank", tuple(markup.NOTHING if row.rank is None else str(row.rank) for row in rows))
+    return Chart(
+        "errors", "dots", "Ours and published" if published else "Error", "Test error, %", "", (*ours, *published), note=note,
+        asides=(runs, ranks) if any(row.rank for row in rows) else (runs,),
+    )  # fmt: skip
+
+
+def _published(row: Row, index: int) -> Mark:
+    result = row.published
+    assert result
+    reach = result.error_std
+    low, high = (None, None) if reach is None else (digits(result.error_mean - reach), digits(result.error_mean + reach))
+    group, look = ("published: mean ± std", 2) if result.verified else ("published, quoted from memory", 3)
+    says = f"{row.model}, published: {result.text} %"
+    return Mark(row.model, digits(result.error_mean), index + ASIDE, says, low, high, group, look)
 
 
 def _time(rows: Sequence[Row]) -> Chart:
@@ -65,7 +83,10 @@ def _time(rows: Sequence[Row]) -> Chart:
 
 def _parameters(rows: Sequence[Row]) -> Chart:
     points = [(row, float(row.parameters[0])) for row in rows if len(row.parameters) == 1]
-    return _front("error-parameters", "Error against parameters", "Trainable parameters", points, "parameters")
+    sizes = [size for _, size in points]
+    one_budget = not sizes or max(sizes) <= WIDEST * min(sizes)
+    title = "Error against parameters"
+    return _front("error-parameters", title, "Trainable parameters", [] if one_budget else points, "parameters")
 
 
 def _front(name: str, title: str, label: str, points: list[tuple[Row, float]], unit: str, log_x: bool = False) -> Chart:
@@ -76,13 +97,13 @@ def _front(name: str, title: str, label: str, points: list[tuple[Row, float]], u
         if _error(row) < best:
             best = _error(row)
             front.add(row.model)
-    shown, note = limited("pareto", [row.model for row, _ in points])
+    shown, note = limited("front", [row.model for row, _ in points])
     marks = [
-        Mark(row.model, x, _error(row), f"{_says(row)}; {x:,.6g} {unit}", group="pareto" if row.model in front else "")
+        Mark(row.model, x, _error(row), f"{_says(row)}; {x:,.6g} {unit}", group="front" if row.model in front else "")
         for row, x in points
         if row.model in front or row.model in shown
     ]
-    return Chart(name, "pareto", title, label, "Test error, %", tuple(marks), log_x, note=note)
+    return Chart(name, "front", title, label, "Test error, %", tuple(marks), log_x, note=note)
 
 
 def _by_scale(table: Table, rows: Sequence[Row]) -> Chart:

@@ -66,13 +66,17 @@ document.getElementById("filters").hidden = false;
 document.getElementById("filters").addEventListener("change", filter);
 filter();
 
-// Figures: a tooltip and the model's marks in all figures beside; a click opens the runs; an entry of a legend hides a model.
+// Figures: a tooltip and the model's marks in all figures beside; a click opens the runs.
 const tip = document.getElementById("tip");
 function heat(section, model) {
   for (const part of all("[data-model]", section)) part.classList.toggle("hot", part.dataset.model === model);
   for (const figure of all(".figures", section)) figure.classList.toggle("dimmed", model !== null);
 }
 for (const section of all("section.board, section.measured")) {
+  for (const part of all(".label, .line, .name", section)) {
+    part.addEventListener("pointerenter", () => heat(section, part.dataset.model));
+    part.addEventListener("pointerleave", () => heat(section, null));
+  }
   for (const mark of all(".mark", section)) {
     const says = mark.querySelector("title").textContent;
     mark.querySelector("title").remove();
@@ -87,26 +91,10 @@ for (const section of all("section.board, section.measured")) {
     });
     mark.addEventListener("pointerleave", () => { tip.hidden = true; heat(section, null); });
     mark.addEventListener("click", () => {
-      const body = all("tbody", section).find((one) => one.dataset.model === mark.dataset.model);
+      const home = mark.closest("[data-table]");
+      const table = home && document.getElementById(home.dataset.table);
+      const body = table && all("tbody", table).find((one) => one.dataset.model === mark.dataset.model);
       if (body) { toggle(body, true); body.scrollIntoView({ block: "nearest" }); }
     });
-  }
-  for (const entry of all(".entry", section)) {
-    const toggleModel = () => {
-      const off = !entry.classList.contains("off");
-      for (const part of all(".figures [data-model]", section)) {
-        if (part.dataset.model !== entry.dataset.model) continue;
-        if (part.matches(".entry")) { part.classList.toggle("off", off); part.setAttribute("aria-pressed", String(!off)); }
-        else part.toggleAttribute("hidden", off);
-      }
-    };
-    entry.setAttribute("role", "button");
-    entry.setAttribute("aria-pressed", "true");
-    entry.setAttribute("aria-label", entry.dataset.model);
-    entry.tabIndex = 0;
-    entry.addEventListener("click", toggleModel);
-    entry.addEventListener("keydown", (event) => event.key === "Enter" && toggleModel());
-    entry.addEventListener("pointerenter", () => heat(section, entry.dataset.model));
-    entry.addEventListener("pointerleave", () => heat(section, null));
   }
 }

@@ -9,9 +9,8 @@ import pytest
 from record_factory import PLAIN, changed, make_record
 
 from leaderboard import RecordError
+from leaderboard.board.front.readme import top_rows
 from leaderboard.board.markdown import build_markdown
-from leaderboard.board.markup import SMOKE_BANNER
-from leaderboard.board.readme import top_rows
 from leaderboard.reading.collection import collect
 from leaderboard.records.schema import Record
 from leaderboard.records.store import write_record
@@ -21,20 +20,22 @@ FAILURE: dict[str, Any] = {"kind": "ValueError", "message": "a | <b> `c`\nsecond
 
 
 def own(board: str) -> str:
-    """The board without the lists of published numbers that stand in no table of it, which every board has."""
+    """The board's tables, below the matrix and without the lists of published numbers that stand in none."""
+    board = board[board.index("\n## ") :]
     lists = board.index("## Published on these tasks, not measured here")
     after = re.search(r"^## (?!Published)", board[lists:], re.MULTILINE)
     return board[:lists] + (board[lists:][after.start() :] if after else "")
 
 
 def cells(board: str, model: str) -> list[list[str]]:
-    """The cells of each table row that begins with the model's name."""
+    """The cells of each table row that begins with the model's name; of a whole board those below the matrix."""
+    board = board.partition("\n## ")[2] or board
     return [[c.strip() for c in line.split("|")[1:-1]] for line in board.split("\n") if line.startswith(f"| `{model}` |")]
 
 
 def said(board: str, title: str, model: str = "cnn") -> str:
     """What the model's only row says in the column of this title."""
-    header = next(line for line in board.split("\n") if line.startswith("| Model |"))
+    header = next(line for line in board.partition("\n## ")[2].split("\n") if line.startswith("| Model |"))
     (row,) = cells(board, model)
     return row[[name.strip() for name in header.split("|")[1:-1]].index(title)]
 
@@ -118,20 +119,13 @@ def test_data_variants_protocols_and_smoke_tests_are_never_averaged() -> None:
         make_record(wrong=50, task="mnist-scale-56"),
     ]
     board = build_markdown(records)
-    assert [row[1] for row in cells(board, "cnn")] == ["2.00", "1.00", "5.00", "3.00", "4.00"]
+    assert [row[1] for row in cells(board, "cnn")] == ["2.00", "1.00", "5.00", "3.00"]
     assert "published MNIST-scale numbers are for the split `10k-2k-50k`" in board
 
 
-def test_sections_start_with_paper_and_end_with_smoke_tests() -> None:
-    names = ["quick", "zeta", "paper", "alpha"]
-    records = [make_record(protocol=name, smoke=name == "quick") for name in names]
-    board = own(build_markdown(records))
-    assert [line.split("`")[1] for line in board.split("\n") if line.startswith("## ")] == ["paper", "alpha", "zeta", "quick"]
-    before, smoke = board.split("## Protocol `quick`")
-    assert SMOKE_BANNER not in before
-    assert SMOKE_BANNER in smoke
-    assert "ublished" not in smoke
-    assert "†" not in smoke
+def test_sections_start_with_paper() -> None:
+    board = own(build_markdown([make_record(protocol=name) for name in ("zeta", "paper", "alpha")]))
+    assert [line.split("`")[1] for line in board.split("\n") if line.startswith("## ")] == ["paper", "alpha", "zeta"]
 
 
 def test_no_digest_label_when_there_is_one_recipe_only() -> None:
@@ -302,30 +296,6 @@ def test_the_order_of_records_changes_no_byte(tmp_path: Path) -> None:
     for number, record in enumerate(records):
         write_record(tmp_path / f"m{number % 3}{number // 20}", record)
     assert build_markdown(tmp_path) == board
-
-
-def test_top_rows() -> None:
-    records = six() + six("sicnn", task="mnist-scale-56+")[:2] + six(protocol="quick", smoke=True) + six(task="stl10+")
-    text = top_rows(records)
-    assert cells(text, "cnn") == [["`cnn`", "2.50 ± 0.37", "–", "–", "–"]]
-    assert cells(text, "sicnn") == [["`sicnn`", "–", "–", "–", "2.10 ± 0.14 (2 of 6)"]]
-    assert "protocol `paper`" in text
-    assert "Smoke" not in text
-    smoke = top_rows([*six(protocol="quick", smoke=True), make_record(failure=FAILURE)])
-    assert SMOKE_BANNER in smoke
-    assert "protocol `quick`" in smoke
-    assert "protocol `long`" in top_rows([*six(protocol="long"), make_record("sicnn", protocol="a")])
-
-
-def test_top_rows_prefer_any_result_to_a_smoke_test() -> None:
-    records = six(protocol="a", smoke=True) + six(protocol="long")[:1]
-    assert cells(top_rows(records), "cnn")[0][1] == "2.00 (1 of 6)"
-
-
-def test_top_rows_never_mix_recipes() -> None:
-    text = top_rows(six(digest="aaa")[:2] + six(errors=(30,) * 6, digest="bbb"))
-    assert cells(text, "cnn")[0][1] == "3.00 ± 0.00"
-    assert "mnist-scale-28: `bbb`" in text
 
 
 def test_altered_networks_and_images_stand_in_no_table() -> None:

@@ -9,8 +9,8 @@ from record_factory import make_record
 
 from leaderboard import RecordError
 from leaderboard.board.files import check_board, write_board
+from leaderboard.board.front.readme import top_rows
 from leaderboard.board.markdown import build_markdown
-from leaderboard.board.readme import top_rows
 from leaderboard.records.store import write_record
 
 README = "# Title\r\n\nbefore\n<!-- board -->\nold\n<!-- /board -->\nafter, no newline at the end"

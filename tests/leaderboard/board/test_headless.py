@@ -18,7 +18,7 @@ from leaderboard.timings.tables import build_tables
 from leaderboard.reading.folders import read_measurements
 from leaderboard.records.timing import Timing
 mark = Mark("a", 1.0, 2.0, "a")
-Path("a.svg").write_bytes(b"".join(draw(Chart("c", "lines", "t", "x", "y", (mark, Mark("b", 2.0, 1.0, "b"))), ["a", "b"])))
+Path("a.svg").write_bytes(b"".join(draw(Chart("c", "lines", "t", "x", "y", (mark, Mark("b", 2.0, 1.0, "b"))))))
 Path("a.png").write_bytes(ratio_figure(build_tables(read_measurements(Path(sys.argv[1]), Timing)[0][:8])))
 """
 

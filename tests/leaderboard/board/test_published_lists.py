@@ -116,7 +116,7 @@ def test_disco_is_found_before_it_is_measured_and_in_its_row_after() -> None:
 
 def test_an_options_number_is_its_own_rows() -> None:
     names = ["sesn-learned", "sesn-learned@mode=spacing", "sesn-learned@relu=True"]
-    board = build_markdown([make_record(name, "mnist-scale-56+") for name in names])
+    board = build_markdown([make_record(name, "mnist-scale-56+") for name in names]).partition("\n## ")[2]
     said = {name: next(line for line in board.split("\n") if line.startswith(f"| `{name}` |")) for name in names}
     assert "| 1.496 ± 0.081 | +0.50 |" in said["sesn-learned"]
     assert "| 1.501 ± 0.115 | +0.50 |" in said["sesn-learned@mode=spacing"]

@@ -26,7 +26,7 @@ def with_bins(wrong: tuple[int, int], realization: int = 0, **values: object) ->
 def board(folder: Path, *items: object) -> str:
     for item in items:
         (write_record if isinstance(item, Record) else write_measurement)(folder, item)  # type: ignore[operator]
-    return "\n".join(render(collect(folder)))
+    return "\n".join(render(collect(folder).without_altered()))
 
 
 def test_errors_by_digit_size_are_pooled_over_a_models_runs(tmp_path: Path) -> None:

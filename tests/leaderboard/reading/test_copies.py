@@ -69,7 +69,7 @@ def test_copies_that_differ_are_in_no_mean_and_named_everywhere(tmp_path: Path, 
     for where in ("", "laptop/"):
         assert f" {where}paper/mnist-scale-28/cnn/{ID}.json" in note
     board = build_markdown(tmp_path)
-    (row,) = [line for line in board.splitlines() if line.startswith("| `cnn` |")]
+    (row,) = [line for line in board.partition("\n## ")[2].splitlines() if line.startswith("| `cnn` |")]
     assert "| 3.00 | 1 of 6 |" in row
     assert "<summary>1 run without a result</summary>" in board and f"| `{ID}` | contradictory |" in board
     (found,) = csv.DictReader(io.StringIO(models_csv(build_sections(collection.runs)[0].tables[0])))
