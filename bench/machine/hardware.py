@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy
@@ -14,11 +12,10 @@ import psutil
 import torch
 
 from bench.errors import best_effort
+from bench.machine.names import NAMELESS, processor_name
 from bench.machine.nvml import card_state
 from bench.machine.source import commit, version
 from leaderboard.records.schema import Hardware, Software
-
-NAMELESS = "unknown"  # neither a system that hides its processor nor a card that broke may cost a record
 
 
 def describe_hardware(device: torch.device) -> Hardware:
@@ -34,13 +31,11 @@ def describe_hardware(device: torch.device) -> Hardware:
 
 def _cpu_state() -> dict[str, Any]:
     nothing = dict.fromkeys(("driver", "clocks_mhz", "power_cap_watts", "other_processes"))
-    return {"name": _cpu_name(), "memory_bytes": best_effort(lambda: psutil.virtual_memory().total, otherwise=0), **nothing}
-
-
-def _cpu_name() -> str:
-    text = best_effort(Path("/proc/cpuinfo").read_text, "utf-8", "replace", otherwise="")
-    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    return found[1].strip() if found else best_effort(platform.processor) or best_effort(platform.machine) or NAMELESS
+    return {
+        "name": processor_name(),
+        "memory_bytes": best_effort(lambda: psutil.virtual_memory().total, otherwise=0),
+        **nothing,
+    }
 
 
 def _gpu_state(device: torch.device) -> dict[str, Any]:

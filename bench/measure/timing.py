@@ -23,6 +23,7 @@ from bench.measure.isolated import isolated
 from bench.measure.timed_step import TimedStep, timed_run
 from bench.measure.timer import WARM_UP, copy_rate, count, latencies, matmul_rate, samples, seconds
 from bench.plan import Run
+from bench.step_code.identity import code_timed
 from bench.training.evaluate import logits
 from bench.training.graphs import NotCaptured
 from leaderboard.errors import one_line
@@ -95,7 +96,7 @@ def _measure(config: TimingConfig, device: torch.device) -> Timing:
     states += _states(device, "after")
     measured = measured_here(device, config.command)
     device_name = re.sub(r"[^a-z0-9]+", "-", measured["hardware"].name.lower()).strip("-") or device.type
-    return Timing(
+    timing = Timing(
         name=f"{device_name}_{config.precision}_b{config.batch_size}_{measured['measured']:%Y%m%dT%H%M%S.%f}"[:200],
         model=config.model,
         task=config.task,
@@ -106,8 +107,10 @@ def _measure(config: TimingConfig, device: torch.device) -> Timing:
         states=states,
         background_load=share,
         tainted=_tainted(device, states, share),
+        code=code_timed(config.model, config.task),
         **quantities,
     )
+    return timing.model_copy(update={"tainted": timing.taints})
 
 
 def _tainted(device: torch.device, states: list[DeviceState], share: float | None) -> list[str]:

@@ -12,7 +12,8 @@ from leaderboard.errors import one_line
 
 RECORDS = Path("records")
 LEADERBOARD = ("leaderboard", "--readme", "README.md", "--folder", "docs/board")
-TIMINGS = ("timings", "--records", "records", "--output", "docs/timings.md", "--plot", "docs/timings.png")
+FIGURES = ("--plot", "docs/timings.svg", "--plot", "docs/timings.png")
+TIMINGS = ("timings", "--records", "records", "--output", "docs/timings.md", *FIGURES)
 BOARD = (LEADERBOARD, TIMINGS)
 WRITTEN = ("LEADERBOARD.md", "README.md", "docs")  # in which all of its files are, beside others
 

@@ -7,44 +7,52 @@ from collections.abc import Sequence
 from leaderboard.board import markup
 from leaderboard.board.markup import NOTHING, code, escape
 from leaderboard.records.timing import Timing, quartiles
-from leaderboard.timings.tables import DeviceColumn, TimingTable, baseline_of, build_tables, column_of, find_device
+from leaderboard.timings.tables import (
+    DeviceColumn,
+    TimingTable,
+    baseline_device,
+    baseline_of,
+    build_tables,
+    column_of,
+    device_of,
+)
+from leaderboard.timings.versions import commit, mark, versions_told
 
 _EXPLANATION = """\
-Median time of a training step (forward, backward, optimizer) with its quartiles, in milliseconds; `× cnn` is that time as a
-multiple of the plain CNN's in the same column, and the rank is the model's place in the column, the fastest first. A column is
-one device with its threads and its version of torch. Tainted timings are in no table."""
+Median time of a training step (forward, backward, optimizer) with its quartiles, in milliseconds. A column is one device with
+its threads and its version of torch. **Only what ran the same code is compared**: `× cnn` is the time as a multiple of the
+plain CNN's in the same column, timed with the same layers; the rank is the model's place, the fastest first, among the models
+timed there with the same layers; a device is set against another over the models that ran the same code on both. Where that
+cannot be, the cell says so. Tainted timings are in no table."""
 _MIXED = (
     "**Different precisions or batch sizes stand side by side here, because `--mixed` asked for it: see each column's head.**"
 )
+_OTHER_CODE = "other code"
 
 
-def timings_markdown(timings: Sequence[Timing], *, baseline: str | None = None, mixed: bool = False) -> str:
-    """All tables of the timings, those tainted left out and listed. ``baseline``: the device that others are compared with.
+def timings_markdown(
+    timings: Sequence[Timing], *, baseline: str | None = None, mixed: bool = False, figure: str | None = None
+) -> str:
+    """All tables of the timings, those tainted left out and listed.
 
+    ``baseline``: the device that others are compared with. ``figure``: the path of their figure, as seen from the text.
     Raises RecordError: no such device.
     """
-    clean = [timing for timing in timings if not timing.tainted]
-    tables = build_tables(clean, mixed=mixed)
+    tables = build_tables(timings, mixed=mixed)
     lines = ["# Timings", "", _EXPLANATION, ""]
+    if figure is not None:
+        lines += [f"![A training step of each model as a multiple of the plain CNN's, by device]({figure})", ""]
     if mixed:
         lines += [_MIXED, ""]
     if not tables:
         lines += ["There are no timings yet that are not tainted. Make some with `bench time --all`.", ""]
-    device = _baseline(clean, tables, baseline)
+    device = baseline_device(timings, tables, baseline)
     for table in tables:
         lines += _table(table, device, mixed)
     if not mixed:
         lines += _not_compared(tables)
-    lines += _tainted([timing for timing in timings if timing.tainted])
+    lines += _tainted([timing for timing in timings if timing.taints])
     return "\n".join(lines).rstrip("\n") + "\n"
-
-
-def _baseline(timings: Sequence[Timing], tables: Sequence[TimingTable], wanted: str | None) -> str:
-    """The device wanted, else the one with most timings."""
-    if wanted is not None:
-        return find_device(wanted, tables)
-    devices = [column_of(timing).device for timing in timings]
-    return min(devices, key=lambda device: (-devices.count(device), device), default="")
 
 
 def _settings(column: DeviceColumn) -> str:
@@ -54,7 +62,6 @@ def _settings(column: DeviceColumn) -> str:
 def _table(table: TimingTable, device: str, mixed: bool) -> list[str]:
     base = baseline_of(table, device)
     title = escape(table.task) + ("" if mixed else f", {_settings(table.columns[0])}")
-    lines = [f"## {title}", ""]
     heads, several = [], len({column.torch for column in table.columns}) > 1
     for column in table.columns:
         name = escape(column.device) + (f", torch {escape(column.torch)}" if several else "")
@@ -64,18 +71,58 @@ def _table(table: TimingTable, device: str, mixed: bool) -> list[str]:
         [code(model), *(text for column in table.columns for text in _cell(table, model, column, base))]
         for model in table.models
     ]
-    others = f"{markup.plural(len(table.shared), 'model')} besides the CNN"
-    means = [text for column in table.columns for text in (NOTHING, _number(table.mean_ratio(column)), NOTHING)]
-    rows.append([f"geometric mean of {others}" + (" that all columns have" if len(table.columns) > 1 else ""), *means])
-    if base is not None and len(table.columns) > 1:
-        speeds = [text for column in table.columns for text in (f"{_number(table.speedup(column, base))} ×", NOTHING, NOTHING)]
-        rows.append([f"speed, {escape(base.device)} = 1 (geometric mean of the models of both)", *speeds])
-    lines += [*markup.table(["Model", *heads], rows, heads), ""]
-    if base is not None and len(table.columns) > 1:
-        lines += [f"↑ and ↓: places gained or lost against {escape(base.device)}, among the models that both columns have.", ""]
-    elif base is None and device:
-        lines += [f"No comparison with {escape(device)}: it has no timing here at {_settings(table.columns[0])}.", ""]
+    rows += _means(table)
+    others = [column for column in table.columns if base is not None and column != base]
+    if base is not None and any(table.speed(column, base) for column in others):
+        speeds = [text for column in table.columns for text in (_speed(table, column, base), NOTHING, NOTHING)]
+        rows.append(
+            [f"speed, {escape(base.device)} = 1 (geometric mean of the models that ran the same code on both)", *speeds]
+        )
+    lines = [f"## {title}", "", *markup.table(["Model", *heads], rows, heads), ""]
+    lines += _versions(table) + _against(table, device, base, others)
     return lines + _details(table)
+
+
+def _means(table: TimingTable) -> list[list[str]]:
+    if not table.shared:
+        return []
+    label = f"geometric mean of {markup.plural(len(table.shared), 'model')} besides the CNN"
+    label += " that all columns have, of the same code" if len(table.columns) > 1 else ""
+    means = [text for column in table.columns for text in (NOTHING, _number(table.mean_ratio(column)), NOTHING)]
+    return [[label, *means]]
+
+
+def _speed(table: TimingTable, column: DeviceColumn, base: DeviceColumn) -> str:
+    speed = table.speed(column, base)
+    return _OTHER_CODE if speed is None else f"{speed.factor:.2f} × ({markup.plural(len(speed.models), 'model')})"
+
+
+def _versions(table: TimingTable) -> list[str]:
+    """Which code the numbers behind the times stand for; loud, where there are several."""
+    told = versions_told(table)
+    if not told:
+        return []
+    loud = f"**The times are of {len(told)} versions of the layers: {escape('; '.join(told), 2000)}.**"
+    return [f"{loud} Times and multiples of different versions do not compare.", ""]
+
+
+def _against(table: TimingTable, device: str, base: DeviceColumn | None, others: Sequence[DeviceColumn]) -> list[str]:
+    """How the other columns compare with the baseline's, if at all."""
+    if base is None:
+        return (
+            [f"No comparison with {escape(device)}: it has no timing here at {_settings(table.columns[0])}.", ""]
+            if device
+            else []
+        )
+    lines, alone = [], [column for column in others if table.speed(column, base) is None]
+    if len(alone) < len(others):
+        lines.append(
+            f"↑ and ↓: places gained or lost against {escape(base.device)}, among the models that ran the same code on both."
+        )
+    if alone:
+        names = ", ".join(dict.fromkeys(escape(column.device) for column in alone))
+        lines.append(f"**No speed of {names} against {escape(base.device)}: no model was timed with the same code on both.**")
+    return [" ".join(lines), ""] if lines else []
 
 
 def _cell(table: TimingTable, model: str, column: DeviceColumn, base: DeviceColumn | None) -> list[str]:
@@ -84,7 +131,9 @@ def _cell(table: TimingTable, model: str, column: DeviceColumn, base: DeviceColu
         return [NOTHING] * 3
     gained = table.places_gained(model, column, base) if base is not None and base != column else None
     arrow = "" if not gained else f" ↑{gained}" if gained > 0 else f" ↓{-gained}"
-    return [_milliseconds(cell.timing.step_seconds), _number(cell.ratio), f"{cell.rank}{arrow}"]
+    ratio = _number(cell.ratio) + (f" ({_OTHER_CODE})" if cell.other_code else "")
+    time = _milliseconds(cell.timing.step_seconds) + mark(table, cell.timing)
+    return [time, ratio, f"{cell.rank} of {cell.of}{arrow}" if cell.of > 1 else NOTHING]
 
 
 def _milliseconds(samples: list[float] | None) -> str:
@@ -120,6 +169,7 @@ def _details(table: TimingTable) -> list[str]:
                 "Compiled ms": _milliseconds(timing.compiled_step_seconds),
                 "Compile s": NOTHING if timing.compile_seconds is None else f"{timing.compile_seconds:.0f}",
                 "Measured": f"{timing.measured:%Y-%m-%d}",
+                "Code": escape(commit(timing)),
                 "Command": code(timing.command),
             }
         )
@@ -145,8 +195,21 @@ def _tainted(timings: Sequence[Timing]) -> list[str]:
     if not timings:
         return []
     rows = []
-    for timing in timings:
-        why = escape("; ".join(timing.tainted))
-        rows.append([code(timing.task), code(timing.model), escape(column_of(timing).device), code(timing.name), why])
+    for timing in sorted(timings, key=lambda timing: (timing.task, timing.model, timing.measured, timing.name)):
+        column = column_of(timing)
+        rows.append(
+            [
+                code(timing.task),
+                code(timing.model),
+                escape(device_of(timing)),
+                _settings(column),
+                _milliseconds(timing.step_seconds),
+                f"{timing.measured:%Y-%m-%d}",
+                escape(commit(timing)),
+                escape("; ".join(timing.taints), 1000),
+                code(timing.name),
+            ]
+        )
     count = markup.plural(len(timings), "tainted timing")
-    return markup.folded(f"{count}, in no table", markup.table(["Task", "Model", "Device", "Name", "Why"], rows))
+    header = ["Task", "Model", "Device", "Settings", "Step ms", "Measured", "Code", "Why", "Name"]
+    return markup.folded(f"{count}, in no table", markup.table(header, rows, ["Step ms"]))

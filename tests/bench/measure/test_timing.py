@@ -13,6 +13,7 @@ from bench.measure.profiling import profile_step
 from bench.measure.timed_step import TimedStep, timed_run
 from bench.measure.timer import samples
 from bench.measure.timing import TimingConfig, time_model
+from bench.step_code.identity import source_here
 from leaderboard.reading.folders import read_measurements
 from leaderboard.records.timing import Timing
 
@@ -37,7 +38,8 @@ def test_a_model_is_timed_in_a_process_of_its_own_and_leaves_a_record(tmp_path, 
     assert timing.step_operations == 2 * 4 * (2 * 784 * 16 + 3 * 16 * 10)
     assert timing.step_bytes > 4 * 4 * 784
     assert timing.matmul_rate > 1e8 and timing.copy_rate > 1e7
-    assert timing.tainted == taints([], timing.background_load)
+    assert set(timing.tainted) >= set(taints([], timing.background_load)) and timing.tainted == timing.taints
+    assert timing.code is not None and timing.code.model != timing.code.plain == source_here().code_of("cnn", TASK)
     assert timing.graph_step_seconds is timing.compile_seconds is timing.compiled_step_seconds is None
     assert f"--plugin {plugin}" in timing.command and "--repeats 3" in timing.command
     printed = capsys.readouterr().out

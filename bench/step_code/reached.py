@@ -1,0 +1,208 @@
+"""The definitions that some code reaches by name, read from the text of modules: nothing is imported.
+
+A definition is a top-level statement that binds a name. What it mentions is reached too: in its own module, and through imports
+in every module that is looked into. Too much may be found (a local variable that is called like a function); what is only found
+at work (`getattr` with a text made up there) is not. Comments, docstrings, annotations and the words of errors are left out:
+they take no time.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from functools import cached_property
+
+Look = Callable[[str], "Module | None"]  # from a module's name to its text; None: it is not to be looked into
+LEFT_OUT = {"ctx", "kind", "type_comment", "type_params", "annotation", "returns"}
+REGISTER = "register"  # `@register("cnn", tasks=...)`: what makes a builder known; its options alone concern the network
+OPTIONS = "options"
+
+
+def reached(roots: Iterable[tuple[str, str | None]], look: Look) -> list[str]:
+    """Every definition reached from (module, name), each as one line in a form of its own, sorted; None: a module's every name.
+
+    The form is the same for all versions of Python, however the text is laid out.
+    """
+    walk = _Walk(look)
+    for module, name in roots:
+        if name is None:
+            walk.whole(module)
+        else:
+            walk.name(module, name)
+    return sorted(walk.found)
+
+
+def canonical(node: object) -> str:
+    """A syntax tree as text: its nodes and their fields, without what is left out."""
+    if isinstance(node, ast.Raise):
+        return "Raise"
+    if isinstance(node, list):
+        return f"[{','.join(map(canonical, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = ((name, value) for name, value in _fields(node) if value is not None and value != [])
+    return f"{type(node).__name__}({','.join(f'{name}={canonical(value)}' for name, value in fields)})"
+
+
+def _fields(node: ast.AST) -> Iterable[tuple[str, object]]:
+    for name, value in ast.iter_fields(node):
+        if name == "decorator_list":
+            yield name, [_options(one) or one for one in value if not _is_register(one) or _options(one)]
+        elif name == "body" and isinstance(value, list):
+            yield name, [one for one in value if not _is_text(one)]
+        elif name not in LEFT_OUT:
+            yield name, value
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    """A docstring, or any other text that stands alone."""
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def _is_register(decorator: ast.expr) -> bool:
+    return isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Name) and decorator.func.id == REGISTER
+
+
+def _options(decorator: ast.expr) -> ast.expr | None:
+    """What `@register` is given as options; None: nothing, or another decorator."""
+    if not isinstance(decorator, ast.Call) or not _is_register(decorator):
+        return None
+    return next((keyword.value for keyword in decorator.keywords if keyword.arg == OPTIONS), None)
+
+
+class Module:
+    """A module's text, by the names that its top-level statements bind."""
+
+    def __init__(self, text: str) -> None:
+        """Raises SyntaxError: it is no Python."""
+        self.body = ast.parse(text).body
+        self.lines: dict[ast.stmt, str] = {}
+
+    def line(self, statement: ast.stmt) -> str:
+        """One of its statements as text."""
+        if statement not in self.lines:
+            self.lines[statement] = canonical(statement)
+        return self.lines[statement]
+
+    @cached_property
+    def binding(self) -> dict[str, list[ast.stmt]]:
+        """The statements behind a name: those that bind it, change it or register something with it (`@plain.register`)."""
+        found: defaultdict[str, list[ast.stmt]] = defaultdict(list)
+        for statement in self.body:
+            for name in _bound(statement):
+                found[name].append(statement)
+        return dict(found)
+
+    @cached_property
+    def effects(self) -> list[ast.stmt]:
+        """What is done on import and binds nothing."""
+        return [one for one in self.body if isinstance(one, ast.Expr) and not _is_text(one)]
+
+
+def _bound(statement: ast.stmt) -> set[str]:
+    if isinstance(statement, ast.Import | ast.ImportFrom):
+        return {alias.asname or alias.name.partition(".")[0] for alias in statement.names}
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {statement.name} | {root for one in statement.decorator_list if (root := _root(one)) != REGISTER}
+    if isinstance(statement, ast.If) and ast.unparse(statement.test) in ("TYPE_CHECKING", "__name__ == '__main__'"):
+        return set()
+    if isinstance(statement, ast.Assign | ast.AugAssign | ast.AnnAssign):
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        return {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
+    within = [child for child in ast.walk(statement) if isinstance(child, ast.stmt) and child is not statement]
+    return set().union(*map(_bound, within)) if within else set()
+
+
+def _root(node: ast.expr) -> str:
+    """`plain` of `plain.register(...)`."""
+    while isinstance(node, ast.Call | ast.Attribute):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _source(statement: ast.ImportFrom) -> str:
+    """The module that names are imported from; a relative one is of a stranger's package, which is read as a whole."""
+    return "" if statement.level else statement.module or ""
+
+
+class _Walk:
+    def __init__(self, look: Look) -> None:
+        self.look, self.found = look, set[str]()
+        self.modules, self.seen = set[str](), set[tuple[str, str]]()
+
+    def whole(self, name: str) -> None:
+        module = self.look(name)
+        for bound in module.binding if module else ():
+            self.name(name, bound)
+
+    def name(self, where: str, name: str) -> None:
+        """A name that `where` may bind: a definition, an import, or a module below it."""
+        if (where, name) in self.seen:
+            return
+        self.seen.add((where, name))
+        module = self.look(where)
+        for statement in module.effects if module and where not in self.modules else []:
+            self.modules.add(where)
+            self.statement(where, statement)
+        for statement in module.binding.get(name, []) if module else []:
+            if isinstance(statement, ast.Import | ast.ImportFrom):
+                self.imports(statement, name)
+            else:
+                self.statement(where, statement)
+        if module and name not in module.binding and self.look(f"{where}.{name}"):
+            self.whole(f"{where}.{name}")
+
+    def imports(self, statement: ast.Import | ast.ImportFrom, wanted: str | None = None) -> None:
+        for alias in statement.names:
+            if wanted not in (None, alias.asname or alias.name.partition(".")[0]):
+                continue
+            source = _source(statement) if isinstance(statement, ast.ImportFrom) else ""
+            full = ".".join(filter(None, [source, alias.name]))
+            if source and self.look(source):
+                self.name(source, alias.name)
+            elif self.look(full):
+                self.whole(full)
+            else:
+                self.found.add(f"import {full}")
+
+    def statement(self, where: str, statement: ast.stmt) -> None:
+        module = self.look(where)
+        self.found.add(module.line(statement) if module else canonical(statement))
+        self.mentions(where, statement)
+
+    def mentions(self, where: str, node: ast.AST) -> None:
+        if isinstance(node, ast.Raise):
+            return
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            self.imports(node)
+        elif isinstance(node, ast.Attribute) and (target := self.attribute(where, node)):
+            self.name(*target)
+        elif isinstance(node, ast.Name):
+            self.name(where, node.id)
+        else:
+            for _, value in _fields(node):
+                for child in value if isinstance(value, list) else [value]:
+                    if isinstance(child, ast.AST):
+                        self.mentions(where, child)
+
+    def attribute(self, where: str, node: ast.Attribute) -> tuple[str, str] | None:
+        """(module, name) of `module.name`, where a module that is looked into was imported under that name; else None."""
+        above: str | None
+        if isinstance(node.value, ast.Attribute):
+            target = self.attribute(where, node.value)
+            above = ".".join(target) if target else None
+        else:
+            above = self.imported_module(where, node.value.id) if isinstance(node.value, ast.Name) else None
+        return (above, node.attr) if above and self.look(above) else None
+
+    def imported_module(self, where: str, name: str) -> str | None:
+        module = self.look(where)
+        for statement in module.binding.get(name, []) if module else []:
+            for alias in statement.names if isinstance(statement, ast.Import | ast.ImportFrom) else []:
+                if isinstance(statement, ast.ImportFrom) and (alias.asname or alias.name) == name:
+                    above, full = self.look(_source(statement)), f"{_source(statement)}.{alias.name}"
+                    return full if self.look(full) and not (above and alias.name in above.binding) else None
+                if isinstance(statement, ast.Import) and (alias.asname or alias.name.partition(".")[0]) == name:
+                    return alias.name if alias.asname else name
+        return None
