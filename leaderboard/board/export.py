@@ -120,6 +120,11 @@ def _character(character: str) -> str:
     return "".join(_SPECIAL.get(c, c) for c in plain) or "?"
 
 
+def latex_label(text: str) -> str:
+    """Any text as the name of a label."""
+    return re.sub("[^A-Za-z0-9.+-]", "-", text)
+
+
 def latex_table(section: Section, table: Table, label: str) -> str:
     """The table of one task, with caption and label; needs ``\\usepackage{booktabs,textcomp}`` (and T1 fonts for quotes)."""
     epoch_times = sorted({time.label for row in table.rows for time in row.epoch_times})
@@ -157,7 +162,7 @@ def _latex(
         r"\begin{table}",
         rf"\centering{size}",
         rf"\caption{{{caption}}}",
-        rf"\label{{tab:{re.sub('[^A-Za-z0-9.+-]', '-', label)}}}",
+        rf"\label{{tab:{latex_label(label)}}}",
         rf"\begin{{tabular}}{{{''.join('r' if column.number else 'l' for column in columns)}}}",
         r"\toprule",
         " & ".join(latex_escape(column.title) for column in columns) + r" \\",

@@ -12,8 +12,10 @@ from leaderboard.board.charts.measurement_charts import ChartGroup, chart_groups
 from leaderboard.board.charts.svg import in_page, is_current, is_pdf_of
 from leaderboard.board.charts.table_charts import charts_of
 from leaderboard.board.export import latex_published, latex_table, models_csv, pairs_csv, published_csv
+from leaderboard.board.front.matrix import build_matrix
 from leaderboard.board.front.names import NamedTables, file_part, named_tables, unique
 from leaderboard.board.front.shown import smoke_alone
+from leaderboard.board.latex.narrow import narrow_matrix, narrow_table
 from leaderboard.board.published import published_parts
 from leaderboard.board.tables import Section, published_in
 from leaderboard.reading.collection import Collection
@@ -63,9 +65,12 @@ def _exports(tables: NamedTables) -> dict[str, bytes]:
     for name, (section, table) in tables.items():
         files[f"tables/{name}.csv"] = models_csv(table).encode()
         files[f"tables/{name}.tex"] = latex_table(section, table, name).encode()
+        if table.runs and not section.smoke:
+            files[f"tables/{name}_narrow.tex"] = narrow_table(section, table, name).encode()
         if table.comparisons:
             files[f"tables/{name}_pairs.csv"] = pairs_csv(table).encode()
-    return files
+    matrix = build_matrix(tables)
+    return files | ({"tables/matrix.tex": narrow_matrix(matrix, "matrix").encode()} if matrix and not matrix.smoke else {})
 
 
 def _charts(tables: NamedTables, measured: Mapping[str, ChartGroup]) -> Iterator[tuple[str, Chart]]:
