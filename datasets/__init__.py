@@ -34,6 +34,7 @@ __all__ = [
     "TASKS",
     "TEST_SIZES",
     "DataError",
+    "at_hand",
     "fingerprint",
     "has_scales",
     "image_shape",
@@ -62,6 +63,18 @@ def load(task: str, realization: int = 0, split: str = "test", *, test_size: int
     from datasets import mnist_scale_cache
 
     return mnist_scale_cache.load(realization, split, size)
+
+
+def at_hand(task: str, realization: int = 0) -> bool:
+    """Whether `load` and `load_originals` have a realization's images here: nothing is fetched or built. Raises DataError."""
+    _, size = _check(task, realization, "test", None)
+    if task == STL10:
+        from datasets import stl10
+
+        return stl10.find() is not None
+    from datasets import mnist_scale_cache
+
+    return mnist_scale_cache.at_hand(realization, size)
 
 
 def has_scales(task: str) -> bool:

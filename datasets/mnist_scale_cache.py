@@ -102,6 +102,11 @@ def pack(realization: int, test_size: int, folder: Path) -> Path:
     return path
 
 
+def at_hand(realization: int, test_size: int) -> bool:
+    """Whether the cache has its file and the digits that it was made from."""
+    return is_file(cached_file(realization, test_size)) and is_file(cache_folder() / mnist.NPZ)
+
+
 def _is_there(realization: int, test_size: int, *, whole: bool = False) -> bool:
     """Whether the cache has its file; `whole`: and every split in it has the known hashes."""
     path = cached_file(realization, test_size)

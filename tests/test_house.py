@@ -68,6 +68,7 @@ HALL = tuple(module for module in FILES if room(module) == "bench" and module !=
 TABLES = ("leaderboard.board.tables", "leaderboard.board.markup")
 MAY_IMPORT = {  # beside itself, and the packages that it lies in; a name stands for all that is below it
     "bench": ("bench.machine", *GROUND_FLOOR),
+    "bench.checking": (*HALL, "bench.machine", "bench.measure", "bench.training", "bench.scheduling.estimate", *GROUND_FLOOR),
     "bench.cli": ("bench", *GROUND_FLOOR),
     "bench.doctor": (*HALL, "bench.machine", *GROUND_FLOOR),
     "bench.machine": ("bench.errors", *GROUND_FLOOR),

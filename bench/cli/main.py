@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import typer
 
 from bench.cli.catch_all import describe_error, message_of, print_error
+from bench.cli.check import check
 from bench.cli.cite import cite
 from bench.cli.compare import compare
 from bench.cli.completion import completion
@@ -17,6 +18,7 @@ from bench.cli.doctor import doctor
 from bench.cli.equivariance import equivariance
 from bench.cli.leaderboard import leaderboard
 from bench.cli.list import list_
+from bench.cli.new import new
 from bench.cli.pack import pack
 from bench.cli.profile import profile
 from bench.cli.run import run
@@ -44,6 +46,8 @@ app = typer.Typer(
 app.callback()(options)
 for _verb in (
     run,
+    new,
+    check,
     data,
     time,
     equivariance,

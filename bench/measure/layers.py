@@ -230,6 +230,11 @@ def _comparable(network: nn.Module, layers: Sequence[Layer], empty: Tensor) -> t
     """Those of the layers whose maps can be compared on this canvas, and why the others cannot."""
     seen: list[Layer] = []
     problems, side = [], empty.shape[-1]
+    try:
+        if all(_problem(maps, side) is None for maps in responses(network, layers, empty)):
+            return [*layers], []
+    except Exception:  # a stranger's; one by one below
+        seen = []
     for layer in layers:
         try:
             *_, maps = responses(network, [layer], empty)
