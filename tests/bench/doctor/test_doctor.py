@@ -215,7 +215,7 @@ def test_packages(tmp_path, monkeypatch, there, expected, wheel):
 def test_other_packages_of_the_same_names(tmp_path, monkeypatch):
     (tmp_path / "datasets").mkdir()
     (tmp_path / "datasets" / "__init__.py").touch()
-    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    monkeypatch.setattr(sys, "path", [str(software.HOME), str(tmp_path)])
     found = [line for line in lines(software.names) if "datasets" in line[1]]
     ((level, text, remedy),) = found
     assert level == "look" and str(tmp_path / "datasets" / "__init__.py") in text and "uvx equiscale" in remedy
