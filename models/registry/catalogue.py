@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from models.errors import ModelError, said, suggestion
 from models.registry.content import content_hash, package_files
 from models.registry.guarded_imports import entry_points, guarded, import_method_file, short_name
+from models.registry.nearby import files_that_register
 from models.registry.registration import TASKS, ModelInfo, check_builder, checked
 
 if TYPE_CHECKING:
@@ -220,6 +221,8 @@ def info(name: str, task: str) -> ModelInfo:
     if not any(model.name == base and model.supports(task) for model in _models):
         _import_all()  # not before: who asks for a built-in model runs no stranger's code
     namesakes = [model for model in _models if model.name == base]
+    if not namesakes and (files := files_that_register(base, Path())):
+        raise ModelError(f"model {base!r} is not registered; {files[0]} here registers it: add --plugin {files[0]}")
     if not namesakes:
         known = list_models()
         raise ModelError(
