@@ -211,7 +211,7 @@ def test_a_timings_command_asks_for_the_same():
 # ------------------------------------------------------------------------------------------- commands in the source
 
 VERBS = sorted(GROUP.commands)
-NAMED = re.compile(rf"\bbench (?:{'|'.join(VERBS)})\b(?: +[^\s`'\"();,:|]+)*")
+NAMED = re.compile(rf"\bbench (?:{'|'.join(VERBS)})\b(?: +(?:'[^']*'|[^\s`'\"();,:|]+))*")
 
 
 def messages(path):
@@ -238,21 +238,14 @@ def named_commands():
                 yield from ((str(path.relative_to(ROOT)), command.rstrip(".")) for command in NAMED.findall(text))
 
 
-def documented_commands():
-    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            command = line.strip().partition(" #")[0].strip()
-            if line.startswith("    bench ") and not set("|[]<>$…") & set(command):
-                yield path.name, command
-
-
-@pytest.mark.parametrize("source", [named_commands, documented_commands])
-def test_every_command_that_is_named_is_one(source):
-    found = sorted(set(source()))
+def test_every_command_that_is_named_is_one():
+    found = sorted(set(named_commands()))
     assert len(found) > 5
     wrong = []
     for where, command in found:
-        words = shlex.split(re.sub(r"\bX\b(?=$| )", "1", command))
+        words = shlex.split(re.sub(r"\bX\b(?=$| )", "1", command.partition(" > ")[0]))
+        if len(words) == 2:  # a verb alone is its name
+            continue
         if "--help" in words:
             words.remove("--help")
         try:
