@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import tomllib
+from pathlib import Path
 
 import pytest
 from command_line import ROOT, bench, call
@@ -103,6 +104,8 @@ def folder(tmp_path_factory):
     write_record(place / "results", make_record())
     for name, text in shown_files():
         (place / name).write_text(text)
+    if not (place / "my_net.py").exists():
+        assert bench(place, "new", "my-net").returncode == 0
     return place
 
 
@@ -141,11 +144,13 @@ def test_command(reader, capsys, command):
 
 
 def cheap(verb, given, words):
-    """The same command as a dry run, or of few records: figures of all of them take half a minute."""
+    """The same command as a dry run, of few records (figures of all of them take half a minute), or into a new file."""
     if verb == "run" and not given["dry_run"]:
         return [*words, "--dry-run"]
     if verb == "leaderboard" and given["folder"]:
         return [*words, "--records", "results", "--output", "small.md"]
+    if verb == "new":  # which writes over no file
+        return [*words, "--output", f"new{len(list(Path.cwd().iterdir()))}.py"]
     return words
 
 
