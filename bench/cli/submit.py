@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ def submit(
         Argument(metavar="RUNS...", help="Run ids, files, folders of results. Default: all that is new in --results."),
     ] = None,
     results: RunsRead = Path("results"),
-    output: Annotated[Path | None, Option(help="Also write the text of the pull request to this file.")] = None,
+    output: Annotated[Path | None, Option(help="Write the text of the pull request to this file, too.")] = None,
     dry_run: Annotated[bool, Option("--dry-run", help="Only say what would be submitted; repeat and write nothing.")] = False,
     verify: Annotated[
         str | None, Option(help="Which of the new runs to repeat. Default: the one that took least time.")
@@ -65,8 +66,8 @@ def submit(
         raise BenchError("--verify and --no-verify contradict each other; leave out one of them")
     offer = _offer(runs or [], results, root, dirty)
     if not offer.accepted:
-        print("bench: there is nothing to submit", file=sys.stderr)
-        return 1
+        print("there is nothing new to submit", file=sys.stderr)
+        return int(bool(offer.refused))
     chosen = _to_repeat(offer.records, verify, no_verify)
     return _submit(root, offer, chosen, device, output, dry_run=dry_run, weights=not no_weights)
 
@@ -101,8 +102,9 @@ def _offer(asked: Sequence[str], results: Path, root: Path, dirty: bool) -> Offe
     offer = sift(found, read_records(root / RECORDS), allow_dirty=dirty)
     offer.refused += unreadable
     _ask_todays_code(offer)
-    by_name = [word for word in asked if not Path(word).is_dir()]
-    named = [(name, why) for name, why in offer.refused if any(name in word or Path(name).stem in word for word in by_name)]
+    files = {Path(word) for word in asked if Path(word).is_file()}
+    by_name = {*asked, *(one.name for one in found if one.path in files)}
+    named = [(name, why) for name, why in offer.refused if name in by_name]
     if named:
         raise BenchError(f"{named[0][0]} cannot be submitted: {named[0][1]}")
     if offer.known:
@@ -172,23 +174,23 @@ def _submit(
     after = before.with_records(offer.records)
     request = Request(
         offer.records, offer.measurements, sum(path.suffix != ".json" for path in files), before, after, repeated,
-        unknown_commits(root, offer.records),
+        unknown_commits(root, offer.records), chosen.run_id if chosen and dry_run else "",
     )  # fmt: skip
     if dry_run:
         would = f"would repeat {chosen.run_id} and then " if chosen else ""
         print(
             f"{would}would add {len(files)} files to records/:\n" + "\n".join(f"  {path.as_posix()}" for path in sorted(files))
         )
-        print(f"\n{request.text()}", end="")
+        print(f"\n{request.title}\n\n{request.body()}", end="")
         return 0
     with copy_of(root) as copy:
         write_files(copy / RECORDS, files)
         write_board(copy)
         changed = put_in_place(copy, root, [RECORDS / path for path in sorted(files)])
     print(f"added {len(files)} files to records/ and wrote {len(changed)} of the board\n")
-    print(request.text(), end="")
+    print(f"{request.title}\n\n{request.body()}", end="")
     if output is not None:
-        write_atomically(output, request.text().encode("utf-8"))
+        write_atomically(output, request.body().encode("utf-8"))
     _next_steps(request, output)
     return 0
 
@@ -202,10 +204,11 @@ def _repeat(record: Record, roots: Sequence[Path], device: str | None) -> Repeat
 
 
 def _next_steps(request: Request, output: Path | None) -> None:
-    body = f" --body-file {output}" if output else ""
+    title = shlex.quote(request.title)
+    body = f" (gh pr create --title {title} --body-file {shlex.quote(str(output))})" if output else ""
     print(
-        "\nNow, on a branch of your own: git add records LEADERBOARD.md README.md docs && git commit && git push, and open a "
-        f"pull request with the text above{body and f' (gh pr create --title TITLE{body})'}"
+        f"\nNow, on a branch of your own: git add records LEADERBOARD.md README.md docs; git commit -m {title}; git push; and "
+        f"open a pull request with the text above{body}"
     )
-    if request.repeated is None:
+    if request.records and request.repeated is None:
         print("bench: NOTHING WAS REPEATED: nobody has seen these numbers twice", file=sys.stderr)

@@ -43,6 +43,11 @@ class Candidate:
             return record_path(NOWHERE, item)
         return measurement_path(NOWHERE, item.kind, item.task, item.model, item.name)
 
+    @property
+    def name(self) -> str:
+        """What it is called where it is refused."""
+        return self.item.run_id if isinstance(self.item, Record) else self.place.as_posix()
+
 
 @dataclass
 class Offer:
@@ -88,57 +93,61 @@ def find(asked: Sequence[str], results: Path) -> tuple[list[Candidate], list[tup
 
 def sift(candidates: Iterable[Candidate], there: Sequence[Candidate], *, allow_dirty: bool) -> Offer:
     """Take what is sound, belongs on the board and is not in records/ (`there`) yet; say why not of all else."""
-    offer, runs = Offer(), defaultdict[str, list[Candidate]](list)
-    for one in there:
-        if isinstance(one.item, Record):
-            runs[one.item.run_id].append(one)
-    candidates = sorted(candidates, key=lambda one: (one.place, one.path))
-    for one in candidates:
-        if isinstance(one.item, Record):
-            _sift_record(one, one.item, runs[one.item.run_id], offer, allow_dirty)
-    measured, ids = {one.place for one in there}, {run_id for run_id, its in runs.items() if its}
-    for one in candidates:
+    offer, runs, offered = Offer(), _by_run(there), _by_run(candidates)
+    for run_id, copies in sorted(offered.items()):
+        _sift_run(copies, runs[run_id], offer, allow_dirty)
+    taken = {one.place for one in there}
+    ids = {run_id for run_id, its in runs.items() if its} | {record.run_id for record in offer.records}
+    for one in sorted(candidates, key=lambda one: (one.place, one.path)):
         if isinstance(one.item, Record):
             continue
-        if one.place in measured:
+        if one.place in taken:
             offer.known += 1
         elif why := _why_not(one.item, ids):
-            offer.refused.append((one.place.as_posix(), why))
+            offer.refused.append((one.name, why))
         else:
             offer.accepted.append(one)
-            measured.add(one.place)
+            taken.add(one.place)
     return offer
 
 
-def _sift_record(one: Candidate, record: Record, others: list[Candidate], offer: Offer, allow_dirty: bool) -> None:
-    """`others`: of the same run, in records/ or taken before; this one is added when it is taken."""
-    clash = _clash(record, others)
-    if others and not clash:
+def _by_run(candidates: Iterable[Candidate]) -> defaultdict[str, list[tuple[Candidate, Record]]]:
+    runs: defaultdict[str, list[tuple[Candidate, Record]]] = defaultdict(list)
+    for one in sorted(candidates, key=lambda one: (one.place, one.path)):
+        if isinstance(one.item, Record):
+            runs[one.item.run_id].append((one, one.item))
+    return runs
+
+
+def _sift_run(
+    copies: Sequence[tuple[Candidate, Record]], there: Sequence[tuple[Candidate, Record]], offer: Offer, allow_dirty: bool
+) -> None:
+    """`copies`: those offered of one run, of which one is taken at most; `there`: in records/."""
+    copies = [one for one in copies if one[1].status == "ok"] or copies  # of a run that failed first, the result
+    candidate, record = copies[0]
+    found = [clash for place, other in copies[1:] if (clash := _clash(record, place, other))][:1]
+    for place, other in there:
+        if clash := _clash(record, place, other):
+            repeat = shlex.join(["bench", "verify", record.run_id, "--keep", "records", "--by", "NAME"])
+            found = [f"{clash}, and records are never replaced; a repeat of that one is made with: {repeat}"]
+    if there and not found:
         offer.known += 1
         return
-    found = [clash] if clash else [*faults(record), *objections(record)]
+    found = found or [*faults(record), *objections(record)]
     if not found and is_dirty(record) and not allow_dirty:
         found = ["its code held changes that were not committed; run it again from a clean checkout, or say --dirty"]
     if found:
         offer.refused.append((record.run_id, "; ".join(found)))
     else:
-        offer.accepted.append(one)
-        others.append(one)
+        offer.accepted.append(candidate)
 
 
-def _clash(record: Record, others: Sequence[Candidate]) -> str:
-    """How it differs from the others of its run; empty: not at all."""
-    for other in others:
-        item = other.item
-        assert isinstance(item, Record)
-        if record.metrics is None or item.metrics is None or _result(record) != _result(item):
-            here, at = (f"{one.metrics.test_error:.3f} %" if one.metrics else one.status for one in (record, item))
-            repeat = shlex.join(["bench", "verify", record.run_id, "--keep", "records", "--by", "NAME"])
-            return (
-                f"it contradicts {one_line(other.path)} ({here} here, {at} there), and records are never replaced; a repeat of "
-                f"that one is made with: {repeat}"
-            )
-    return ""
+def _clash(record: Record, place: Candidate, other: Record) -> str:
+    """How it differs from another record of its run; empty: not at all."""
+    if record.metrics is not None and other.metrics is not None and _result(record) == _result(other):
+        return ""
+    here, there = (f"{one.metrics.test_error:.3f} %" if one.metrics else one.status for one in (record, other))
+    return f"it contradicts {one_line(place.path)} ({here} here, {there} there)"
 
 
 def _result(record: Record) -> tuple[object, ...]:

@@ -37,6 +37,7 @@ class Request:
     after: Collection
     repeated: Repeated | None
     unknown_commits: Sequence[str] = ()
+    yet_to_repeat: str = ""  # the run that will be repeated before anything is added
 
     @property
     def title(self) -> str:
@@ -48,9 +49,9 @@ class Request:
         whole = f"Records: {said}, {plural(len(self.records), 'run')}"
         return whole if len(whole) <= 72 else f"Records: {plural(len(self.records), 'run')} of {plural(len(models), 'model')}"
 
-    def text(self) -> str:
-        """Markdown, with the title as its first line."""
-        parts = [self.title, "", *self._runs(), *self._measured(), *self._made(), *self._repeated(), *self._checklist()]
+    def body(self) -> str:
+        """Markdown."""
+        parts = [*self._runs(), *self._measured(), *self._made(), *self._repeated(), *self._checklist()]
         return "\n".join(parts).rstrip("\n") + "\n"
 
     def _runs(self) -> list[str]:
@@ -97,6 +98,10 @@ class Request:
         ]
 
     def _repeated(self) -> list[str]:
+        if self.yet_to_repeat:
+            return [f"To be repeated before anything is added: {code(self.yet_to_repeat)}", ""]
+        if self.repeated is None and not self.records:
+            return []
         if self.repeated is None:
             return ["**Nothing was repeated** (`--no-verify`): nobody has seen these numbers twice.", ""]
         verdict = "agrees" if self.repeated.agrees else "**does not agree**"
