@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import typer
+from typer.core import TyperCommand, TyperOption
 
 from bench.cli.catch_all import describe_error, message_of, print_error
 from bench.cli.check import check
@@ -36,36 +38,50 @@ from datasets import DataError
 from leaderboard import RecordError
 from models import ModelError
 
+VERBS: dict[Callable[..., Any], str] = {  # in the order of `bench --help`, with what it says of each
+    run: "Train models on tasks; what is done is skipped.",
+    new: "Write a working layer, its network and its registration.",
+    check: "Check a model before it is trained: sound, equivariant, fast.",
+    data: "Fetch the data, build the realizations, check every hash.",
+    list_: "List models, tasks, protocols and plans.",
+    leaderboard: "Rebuild the board from records, or check it.",
+    compare: "Say how far apart two models are, and how sure that is.",
+    verify: "Repeat a run from its record and say whether it agrees.",
+    submit: "Put finished runs into records/ and onto the board.",
+    time: "Time training steps and inference.",
+    timings: "Compare timings across models and devices.",
+    profile: "Say where a training step goes; leave a trace.",
+    equivariance: "Measure the equivariance error of every layer.",
+    scale_sweep: "Test trained weights on digits of scales never trained on.",
+    cite: "Print BibTeX of models' papers, and of the suite.",
+    doctor: "Say what keeps runs from being done here, and what helps.",
+    pack: "Pack everything for a machine without a network.",
+    sprint: "Use a rented GPU to the end: tests, runs, timings.",
+    completion: "Print a script by which your shell completes commands.",
+}
+
+
+class Verb(TyperCommand):
+    """A verb whose options take what they are called: `--task TASK`, not `--task <list[str]>`."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        for parameter in self.params:
+            if isinstance(parameter, TyperOption) and not parameter.is_flag:
+                parameter.metavar = parameter.metavar or str(parameter.name).upper()
+
+
 app = typer.Typer(
     name="bench",
     help="The reference benchmark for scale-equivariant networks: same data, same protocol, one leaderboard.",
     rich_markup_mode=None,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
 )
 app.callback()(options)
-for _verb in (
-    run,
-    new,
-    check,
-    data,
-    time,
-    equivariance,
-    scale_sweep,
-    timings,
-    profile,
-    list_,
-    leaderboard,
-    compare,
-    cite,
-    verify,
-    submit,
-    pack,
-    sprint,
-    doctor,
-    completion,
-):
-    app.command(_verb.__name__.strip("_").replace("_", "-"))(_verb)
+for _verb, _in_short in VERBS.items():
+    app.command(_verb.__name__.strip("_").replace("_", "-"), cls=Verb, short_help=_in_short)(_verb)
 app.command("generalise", hidden=True)(scale_sweep)  # its name in version 0.1; goes with the next
 
 
@@ -81,8 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _exit_code(arguments: Sequence[str] | None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if not given:
-        given = ["--help"]
+    if not given or given[0] == "help":
+        given = [*given[1:], "--help"]
     try:
         _refuse_empty_words(given)
         with stopped_by_signals():
