@@ -28,7 +28,10 @@ FILES = {
     for package in PACKAGES
     for file in sorted((ROOT / package).rglob("*.py"))
 }
-DOCUMENTS = [*sorted((ROOT / "docs").rglob("*.md")), *(ROOT / name for name in ("README.md", "CHANGELOG.md", "LEADERBOARD.md"))]
+DOCUMENTS = [
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LEADERBOARD.md")),
+]
 NOT_BROUGHT_UP_TO_DATE = ROOT / "docs" / "notes"  # files are named there as they were called then
 
 
