@@ -16,9 +16,14 @@ BEGIN, END = "<!-- board -->", "<!-- /board -->"
 
 
 def write_board(
-    source: Source | Collection, out: Path, readme: Path | None = None, folder: Path | None = None, *, smoke: bool = False
+    source: Source | Collection,
+    out: Path | None,
+    readme: Path | None = None,
+    folder: Path | None = None,
+    *,
+    smoke: bool = False,
 ) -> list[Path]:
-    """Write the board to ``out`` and return every path written.
+    """Write the board to ``out``, unless that is None, and return every path written.
 
     ``source``: a folder of records, or what was collected from one; ``smoke``: the board of its smoke tests instead.
     Where a README is given, its compact table goes between the two markers there; where a folder is given, it gets the page,
@@ -35,17 +40,22 @@ def write_board(
     return list(contents)
 
 
-def check_targets(out: Path, readme: Path | None = None, folder: Path | None = None) -> None:
+def check_targets(out: Path | None, readme: Path | None = None, folder: Path | None = None) -> None:
     """Raises RecordError, in one line, where one of these cannot be written."""
-    check_target(out)
-    if readme is not None:
-        check_target(readme)
+    for path in (out, readme):
+        if path is not None:
+            check_target(path)
     if folder is not None:
         check_target(folder, folder=True)
 
 
 def stale_files(
-    source: Source | Collection, out: Path, readme: Path | None = None, folder: Path | None = None, *, smoke: bool = False
+    source: Source | Collection,
+    out: Path | None,
+    readme: Path | None = None,
+    folder: Path | None = None,
+    *,
+    smoke: bool = False,
 ) -> list[Path]:
     """The files that are not, byte for byte, what the records give; raises as ``write_board``.
 
@@ -55,17 +65,17 @@ def stale_files(
     return [path for path, content in contents.items() if _read(path) != content] + _left_over(folder, contents)
 
 
-def check_board(source: Source | Collection, out: Path, readme: Path | None = None, folder: Path | None = None) -> bool:
+def check_board(source: Source | Collection, out: Path | None, readme: Path | None = None, folder: Path | None = None) -> bool:
     """Whether every file of the board is what the records give. Raises as ``write_board``."""
     return not stale_files(source, out, readme, folder)
 
 
 def _contents(
-    source: Source | Collection, out: Path, readme: Path | None, folder: Path | None, draw: bool, smoke: bool
+    source: Source | Collection, out: Path | None, readme: Path | None, folder: Path | None, draw: bool, smoke: bool
 ) -> dict[Path, bytes]:
     collection = source if isinstance(source, Collection) else collect(source)
     sections = shown_sections(collection, smoke)
-    contents = {Path(out): render(collection, sections=sections).encode("utf-8")}
+    contents = {} if out is None else {Path(out): render(collection, sections=sections).encode("utf-8")}
     if readme is not None:
         contents[Path(readme)] = _with_block(Path(readme), render_top(sections))
     if folder is not None:

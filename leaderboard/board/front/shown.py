@@ -29,7 +29,12 @@ def records_shown(collection: Collection, sections: Sequence[Section]) -> int:
     return sum(run.smoke == smoke_alone(sections) for run in collection.runs)
 
 
+def smoke_left_out(collection: Collection, sections: Sequence[Section]) -> int:
+    """How many smoke tests are not shown."""
+    return 0 if smoke_alone(sections) else sum(run.smoke and not run.altered for run in collection.runs)
+
+
 def left_out(collection: Collection, sections: Sequence[Section]) -> str:
     """One sentence on smoke tests that are not shown; empty: there are none."""
-    count = 0 if smoke_alone(sections) else sum(run.smoke and not run.altered for run in collection.runs)
+    count = smoke_left_out(collection, sections)
     return f"{markup.plural(count, 'smoke test')} not shown: `bench leaderboard --smoke`" if count else ""

@@ -5,10 +5,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from measurement_factory import make_repeat
 from record_factory import START, changed, make_record
 
 from leaderboard.board.files import check_board, write_board
 from leaderboard.board.front import about
+from leaderboard.board.front.as_json import board_json
 from leaderboard.board.front.matrix import Matrix, build_matrix
 from leaderboard.board.front.names import named_tables
 from leaderboard.board.front.readme import top_rows
@@ -16,6 +18,7 @@ from leaderboard.board.front.shown import shown_sections
 from leaderboard.board.markdown import build_markdown
 from leaderboard.board.markup import SMOKE_BANNER
 from leaderboard.reading.collection import collect
+from leaderboard.records.measurement import write_measurement
 from leaderboard.records.schema import Record
 from leaderboard.records.store import write_record
 
@@ -162,3 +165,22 @@ def test_a_record_is_linked_where_it_lies_in_the_repository(tmp_path: Path) -> N
     place = "paper/mnist-scale-28/my-net%40a%3D1/r1.json"
     assert f'href="{about.REPOSITORY}/blob/main/records/{place}"' in (tmp_path / "records/board/leaderboard.html").read_text()
     assert "r1.json" not in (tmp_path / "results/board/leaderboard.html").read_text()
+
+
+def test_what_others_repeated_is_marked(tmp_path: Path) -> None:
+    records = six()[:3]
+    for record in records:
+        write_record(tmp_path / "records", record)
+    write_measurement(tmp_path / "records", make_repeat(records[0], by="Ada <b>"))
+    write_measurement(tmp_path / "records", make_repeat(records[1], by="Bob", wrong=3, verdict="differs"))
+    write_board(tmp_path / "records", tmp_path / "B.md", folder=tmp_path / "board")
+    assert "| `cnn` | 2.20 ± 0.20 | 3 of 6 | 1 of 3 runs; 1 not agreed |" in (tmp_path / "B.md").read_text()
+    page = (tmp_path / "board/leaderboard.html").read_text()
+    assert "repeated by Ada &lt;b&gt; on Another GPU: error 2.000 %, within chance, 0 of 1,000 answers differ" in page
+    assert '<span class="bad">not agreed</span> by Bob on Another GPU: error 0.300 %, differs' in page
+    assert 'title="repeated by others">↻ 1</span>' in page
+    collection = collect(tmp_path / "records")
+    (row,) = board_json(collection, shown_sections(collection))["sections"][0]["tables"][0]["rows"]
+    assert (row["repeated"], row["disputed"]) == (1, 1)
+    assert [[repeat["agrees"] for repeat in run["repeats"]] for run in row["runs"]] == [[True], [False], []]
+    assert "epeated" not in build_markdown(records).split("## Published")[0]

@@ -161,20 +161,48 @@ def test_figures_answer(browser: Any) -> None:
     assert find(browser, "tbody[data-model='sicnn'] .runs")[0].is_displayed()
 
 
-def test_on_a_phone_only_the_tables_scroll(browser: Any) -> None:
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
-    )
+OUTSIDE = """
+const room = document.documentElement.clientWidth;
+const hidden = (e) => e.closest("details:not([open])") && !e.closest("summary");
+return [...document.querySelectorAll("main *, header *")].filter((e) => {
+  const box = e.getBoundingClientRect();
+  const frame = e.tagName === "text" ? e.closest("svg").getBoundingClientRect() : { left: 0, right: room };
+  if (box.width === 0 || hidden(e) || e.closest(".published .wide")) return false;
+  return box.right > frame.right + 1 || box.left < frame.left - 1;
+}).map((e) => e.outerHTML.slice(0, 200));
+"""
+
+
+@pytest.mark.parametrize("width", [1300, 400])
+@pytest.mark.parametrize("which", ["hostile", "committed"])
+def test_nothing_is_clipped(browser: Any, width: int, which: str) -> None:
+    if which == "committed":
+        browser.get((Path(__file__).resolve().parents[3] / "docs/board/leaderboard.html").as_uri())
+    size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     browser.refresh()
     try:
-        assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
-        find(browser, "tbody[data-model='ss-cnn'] .row td")[0].click()
-        runs = find(browser, "tbody[data-model='ss-cnn'] .runs ul")[0]
-        assert runs.size["width"] <= 390
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+        assert browser.execute_script(OUTSIDE) == []
+        find(browser, "section.board tbody .row td")[0].click()
+        runs = find(browser, "section.board tbody .runs ul")[0]
+        assert 0 < runs.size["width"] <= width
         browser.execute_script("for (const d of document.querySelectorAll('.published details')) d.open = true")
-        assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+        assert browser.execute_script(OUTSIDE) == []
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_the_matrix_leads_to_the_tables(browser: Any, page: Path) -> None:
+    links = find(browser, ".matrix a.ours")
+    assert links[0].text == "2.05 ± 0.07" and "".join(link.text for link in links).count("9.05") == 1
+    links[0].click()
+    assert browser.current_url == f"{page.as_uri()}#paper_10k-2k-50k_mnist-scale-28"
+    place = find(browser, "section.board[data-task='mnist-scale-28']")[0]
+    assert 0 <= browser.execute_script("return arguments[0].getBoundingClientRect().top", place) < 200
+    anchors = {link.get_attribute("href").split("#")[1] for link in find(browser, ".contents a, .matrix a.ours, .anchor")}
+    assert anchors <= {part.get_attribute("id") for part in find(browser, "[id]")} and len(anchors) >= 4
 
 
 def test_without_javascript_everything_is_there(page: Path) -> None:
