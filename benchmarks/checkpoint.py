@@ -36,7 +36,7 @@ def main() -> None:
     arguments = parser.parse_args()
     print("| task | model | MB | save ms (worst) | epoch s | share % |\n|---|---|---:|---:|---:|---:|")
     for timing in read_measurements(arguments.records, Timing)[0]:
-        if timing.tainted or (arguments.models and timing.model not in arguments.models):
+        if timing.taints or (arguments.models and timing.model not in arguments.models):
             continue
         images = datasets.sizes(timing.task)["train"]
         epoch = timing.step * images / timing.batch_size

@@ -97,7 +97,7 @@ def timings(results: Path) -> str:
     for _, timing in sorted(newest.items()):
         plain = 1000 * quartiles(timing.step_seconds).median
         graph = f"/{1000 * quartiles(timing.graph_step_seconds).median:.3g}" if timing.graph_step_seconds else ""
-        told.append(f"{timing.task} {timing.model} {plain:.3g}{graph}{' (tainted)' if timing.tainted else ''}")
+        told.append(f"{timing.task} {timing.model} {plain:.3g}{graph}{' (tainted)' if timing.taints else ''}")
     return f"{len(told)} timings, ms a step{' plain/graphed' if any('/' in t for t in told) else ''}: {'; '.join(told)}"
 
 

@@ -44,17 +44,27 @@ class Freshness:
 def freshness(timings: Iterable[Timing]) -> list[Freshness]:
     """Of the newest timing of each kind, tainted or not, the cheapest to measure first: by task, then by its step's time."""
     newest: dict[tuple[object, ...], Timing] = {}
+    tainted: dict[tuple[object, ...], Timing] = {}
     for timing in sorted(timings, key=lambda timing: (not timing.taints, timing.measured, timing.name)):
-        newest[timing.task, timing.model, device_of(timing), timing.precision, timing.batch_size] = timing
+        newest[kind := _kind(timing)] = timing
+        if timing.taints:
+            tainted[kind] = timing
     mine = names_here()
     tasks = list(datasets.TASKS)
     order = sorted(newest.values(), key=lambda t: (tasks.index(t.task) if t.task in tasks else -1, t.step, t.model, t.name))
     code = source_here().code_of
-    return [
-        Freshness(timing, *_state(timing, today), timing.hardware.name in mine, today is not None)
-        for timing in order
-        for today in [code(timing.model, timing.task)]
-    ]
+    found = []
+    for timing in order:
+        state, why = _state(timing, today := code(timing.model, timing.task))
+        later = tainted.get(_kind(timing), timing)
+        if state != "fresh" and later.measured > timing.measured:
+            why += f"; a later one is tainted: {later.taints[0]}"
+        found.append(Freshness(timing, state, why, timing.hardware.name in mine, today is not None))
+    return found
+
+
+def _kind(timing: Timing) -> tuple[object, ...]:
+    return timing.task, timing.model, device_of(timing), timing.precision, timing.batch_size
 
 
 def commands_here(found: Sequence[Freshness], records: Path) -> list[str]:

@@ -158,8 +158,8 @@ def _result(record: Record) -> tuple[object, ...]:
 
 def _why_not(item: Item, runs: set[str]) -> str:
     """Why a measurement is not taken; empty: it is."""
-    if isinstance(item, Timing) and item.tainted:
-        return f"it is tainted ({one_line('; '.join(item.tainted), 120)}), and would be in no table"
+    if isinstance(item, Timing) and item.taints:
+        return f"it is tainted ({one_line('; '.join(item.taints), 120)}), and would be in no table"
     run_id = getattr(item, "run_id", None)
     if run_id is not None and run_id not in runs:
         return "its run is neither submitted nor in records/"

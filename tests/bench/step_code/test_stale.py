@@ -90,6 +90,8 @@ def test_the_newest_untainted_timing_of_a_device_counts() -> None:
     tainted = timed(days=9, code=NOW | {"model": "old"}, tainted=["heat"])
     timings = [timed(days=0, code=NOW | {"model": "old"}), timed(days=1, code=NOW), tainted]
     assert [(found.state, found.timing.measured) for found in freshness(timings)] == [("fresh", timings[1].measured)]
+    (found,) = freshness([timings[0], tainted])
+    assert found.timing == timings[0] and found.why.endswith("; a later one is tainted: heat")
     elsewhere = timed(hardware=CPU, code=NOW | {"model": "old"})
     states = {found.timing.hardware.name: found.state for found in freshness([*timings, elsewhere])}
     assert states == {"Slow CPU": "stale", processor_name(): "fresh"}
