@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def check(
-    model: Annotated[str, Argument(help="A .py file that registers models, or the name of a model.")],
+    what: Annotated[str, Argument(help="A .py file that registers models, or the name of a model.")],
     task: Task = None,
     plugin: Plugin = None,
     limit: Annotated[float | None, Option(min=1, help="Seconds for each check. Default: 120, on stl10+ 600.")] = None,
@@ -27,9 +27,9 @@ def check(
     """
     from bench.checking.check import Checker
 
-    is_file = model.endswith(".py")
-    plugins = [str(file) for file in plugin or []] + ([model] if is_file else [])
-    checker = Checker(plugins, [] if is_file else [model], task or ["*"], limit)
+    is_file = what.endswith(".py")
+    plugins = [str(file) for file in plugin or []] + ([what] if is_file else [])
+    checker = Checker(plugins, [] if is_file else [what], task or ["*"], limit)
     found: list[Checked] = []
     try:
         for one in checker.findings():
