@@ -79,7 +79,7 @@ def _charts(tables: NamedTables, measured: Mapping[str, ChartGroup]) -> Iterator
     for section, table, name in sorted(serious, key=lambda one: -len(one[1].runs))[:MOST_TABLES]:
         yield from ((name, chart) for chart in charts_of(table, section.protocol))
     for name, group in measured.items():
-        yield from ((name, chart) for chart in group.charts)
+        yield from ((name, chart) for chart in group.charts if chart.worth_drawing)
 
 
 def _figure(path: str, chart: Chart, read: Reader, page: bytes | None) -> tuple[bytes, bytes, bytes]:

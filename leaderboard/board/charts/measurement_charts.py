@@ -26,9 +26,8 @@ class ChartGroup:
 
 
 def chart_groups(shown: Collection) -> list[ChartGroup]:
-    """Equivariance first; only what was measured in the same way shares a chart, and those of under three models are none."""
-    groups = [*_equivariance(shown.equivariance), *_scale_sweeps(shown.scale_sweeps)]
-    return [group for group in groups if group.charts]
+    """Equivariance first; only what was measured in the same way shares a chart."""
+    return [*_equivariance(shown.equivariance), *_scale_sweeps(shown.scale_sweeps)]
 
 
 def _equivariance(items: Iterable[Equivariance]) -> Iterator[ChartGroup]:
@@ -42,7 +41,7 @@ def _equivariance(items: Iterable[Equivariance]) -> Iterator[ChartGroup]:
         )
         groups[item.task, setting].append(item)
     for (task, setting), its in sorted(groups.items()):
-        charts = tuple(replace(chart, subtitle=task) for chart in _both(its) if chart.worth_drawing)
+        charts = tuple(replace(chart, subtitle=task) for chart in _both(its))
         yield ChartGroup(f"equivariance-{task}", task, "Equivariance error", setting, charts)
 
 
@@ -87,8 +86,7 @@ def _scale_sweeps(items: Iterable[ScaleSweep]) -> Iterator[ChartGroup]:
         )
         name = f"generalisation-{protocol}-{task}"
         chart = replace(_beyond(its, span), subtitle=f"{task}, protocol {protocol}")
-        charts = (chart,) if chart.worth_drawing else ()
-        yield ChartGroup(name, task, "Error beyond the training range", setting, charts)
+        yield ChartGroup(name, task, "Error beyond the training range", setting, (chart,))
 
 
 def _beyond(items: list[ScaleSweep], span: tuple[float, float]) -> Chart:

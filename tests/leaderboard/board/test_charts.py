@@ -12,6 +12,7 @@ from leaderboard.board.charts.figures import WIDTH, draw
 from leaderboard.board.charts.labels import beside, spread
 from leaderboard.board.charts.measurement_charts import chart_groups
 from leaderboard.board.charts.table_charts import charts_of
+from leaderboard.board.files import write_board
 from leaderboard.board.tables import build_sections
 from leaderboard.reading.collection import collect
 from leaderboard.records.measurement import write_measurement
@@ -53,7 +54,12 @@ def test_of_two_models_there_is_no_chart(tmp_path: Path) -> None:
     assert charts([make_record("cnn"), make_record("sicnn")]) == {}
     for model in ("cnn", "sicnn"):
         write_measurement(tmp_path, make_equivariance(model))
-    assert chart_groups(collect(tmp_path)) == []
+    (group,) = chart_groups(collect(tmp_path))
+    assert not any(chart.worth_drawing for chart in group.charts)
+    write_board(tmp_path, tmp_path / "B.md", folder=tmp_path / "board")
+    assert not (tmp_path / "board" / "figures").exists()
+    page = (tmp_path / "board" / "leaderboard.html").read_text()
+    assert all(f"<li>{mark.tooltip}</li>" in page for chart in group.charts for mark in chart.marks), "the numbers stand there"
     write_measurement(tmp_path, make_equivariance("dss-scalar"))
     assert [chart.models for group in chart_groups(collect(tmp_path)) for chart in group.charts] == [
         ["cnn", "dss-scalar", "sicnn"]
