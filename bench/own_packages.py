@@ -16,6 +16,11 @@ OF_ITS_OWN = "an environment of its own (uvx equiscale, pipx install equiscale, 
 PACKAGES = {"datasets": "DataError", "leaderboard": "RecordError", "models": "ModelError"}  # a name in its __init__.py
 
 
+def install(what: str) -> str:
+    """What to type for a package that is missing: its name, or that of the distribution with an extra."""
+    return f"pip install {what}, or `make env` in a checkout"
+
+
 def put_first() -> None:
     """Put the folder of the suite's packages in front of Python's path if others of their names would be found before them."""
     if any(_found(name) != _own(name) for name in PACKAGES):

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from bench.errors import best_effort, debugging
-from bench.own_packages import HOME, PACKAGES
+from bench.own_packages import HOME, PACKAGES, install
 
 BAD_INPUT = 2
 LONGEST = 300  # characters of an exception's own message
@@ -66,8 +66,8 @@ def _remedy(package: str) -> str:
     """What to type where it is missing."""
     if package in EXTRAS:
         what = "training and measuring need it: " if EXTRAS[package] == "train" else ""
-        return f"{what}pip install 'equiscale[{EXTRAS[package]}]', or `make env` in a checkout"
-    return f"type: python -m pip install {DISTRIBUTIONS.get(package, package)}, or `make env` in a checkout"
+        return what + install(f"'equiscale[{EXTRAS[package]}]'")
+    return "type: python -m " + install(DISTRIBUTIONS.get(package, package))
 
 
 def _package(error: BaseException, after: Sequence[FrameType]) -> str:

@@ -14,10 +14,10 @@ from pathlib import Path
 from bench.doctor.finding import Finding
 from bench.errors import best_effort
 from bench.machine.source import DISTRIBUTION, ROOT, commit, version
-from bench.own_packages import HOME, OF_ITS_OWN, PACKAGES, shadowed
+from bench.own_packages import HOME, OF_ITS_OWN, PACKAGES, install, shadowed
 
 OLDER_NAME = "scalebench"
-TRAIN = "pip install 'equiscale[train]', or `make env` in a checkout"
+TRAIN = install("'equiscale[train]'")
 
 
 def python() -> Iterator[Finding]:
@@ -46,7 +46,7 @@ def packages() -> Iterator[Finding]:
     for text, extra in _requirements():
         wanted = Requirement(text)
         there = best_effort(importlib.metadata.version, wanted.name)
-        remedy = TRAIN if extra else f"pip install '{wanted.name}{wanted.specifier}', or `make env` in a checkout"
+        remedy = TRAIN if extra else install(f"'{wanted.name}{wanted.specifier}'")
         if there is None:
             lost = "what reads records works, nothing can be trained or measured" if extra else "the suite needs it"
             yield Finding("look" if extra else "fail", "packages", f"{wanted.name} is not installed; {lost}", remedy)
