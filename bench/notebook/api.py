@@ -6,6 +6,7 @@ record that `bench run` would give it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +29,7 @@ from models.registry.catalogue import is_registering
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+LEVELS = 4  # of folders in which a record lies: ROOT/PROTOCOL/TASK/MODEL
 COMMITTED = (Path("records"), ROOT / "records")  # where one stands, and beside the code
 
 
@@ -43,7 +45,7 @@ class Result:
     def path(self) -> Path:
         """The record's file, in the results folder or, of a run that was done before, among the committed records."""
         places = [record_path(root, self.record) for root in (self.results, *COMMITTED)]
-        return next((path for path in places if path.exists()), places[0])
+        return next((path for path in places if path.exists() and read_record(path) == self.record), places[0])
 
     @property
     def metrics(self) -> Metrics:
@@ -69,7 +71,8 @@ class Result:
     @cached_property
     def network(self) -> nn.Module:
         """The network with the weights that were tested, in evaluation mode. Raises as `load`."""
-        return _network(self.record, self.results, [self.results, *COMMITTED], self.device)
+        home = self.path.parents[LEVELS - 1]
+        return _network(self.record, [home], [self.results, *COMMITTED], self.results, self.device)
 
     def __repr__(self) -> str:
         run = self.record
@@ -122,11 +125,20 @@ def load(run: str | Path, *, results: str | Path = "results", device: str = "aut
     """
     roots = [Path(results), *COMMITTED]
     if Path(run).suffix == ".json":
-        record = read_record(Path(run))
-        roots = [*list(Path(run).absolute().parents)[:4], *roots]
+        record, home = read_record(Path(run)), list(Path(run).absolute().parents)[:LEVELS]
     else:
-        record = find_record(list({root.resolve(): root for root in roots if root.is_dir()}.values()), str(run))
-    return _network(record, Path(results), roots, device)
+        record, home = _found(str(run), list({root.resolve(): root for root in roots if root.is_dir()}.values()))
+    return _network(record, home, roots, Path(results), device)
+
+
+def _found(run_id: str, roots: Sequence[Path]) -> tuple[Record, list[Path]]:
+    """The run's record in the first folder that has a result of it, and that folder: another's may be of another training."""
+    for root in roots:
+        try:
+            return find_record([root], run_id), [root]
+        except BenchError:
+            continue
+    return find_record(roots, run_id), []  # raises, and says what there is
 
 
 def predict(network: nn.Module, images: Tensor) -> Tensor:
@@ -141,7 +153,8 @@ def predict(network: nn.Module, images: Tensor) -> Tensor:
     return answers(network, images.to(device_of(network))).cpu()
 
 
-def _network(record: Record, results: Path, roots: Sequence[Path], device: str) -> nn.Module:
+def _network(record: Record, home: Sequence[Path], roots: Sequence[Path], own: Path, device: str) -> nn.Module:
+    """The network with the weights of the record's own folder of records, `home`, or with some that have its SHA-256."""
     from bench.machine.device import choose_device
     from bench.training.state.weights import trained_network
 
@@ -150,12 +163,15 @@ def _network(record: Record, results: Path, roots: Sequence[Path], device: str) 
         model_of(record)  # raises where a plugin's code is another by now
     elif cell.source != record.source:
         raise BenchError(f"{record.run_id}: the cell that registers {record.model} is another than the one that was trained")
-    for root in roots:
-        path = weights_path(root, record.run_id)
-        if path.exists() and (path.suffix == ".safetensors" or root == results):
+    folders = list(dict.fromkeys([*home, *roots]))
+    there = {root: weights_path(root, record.run_id) for root in folders}
+    there = {root: path for root, path in there.items() if path.exists() and (path.suffix == ".safetensors" or root == own)}
+    for root, path in there.items():
+        if root in home or record.weights_sha256 == hashlib.sha256(path.read_bytes()).hexdigest():
             return trained_network(root, record, choose_device(device))
-    where = ", ".join(one_line(root / "weights") for root in dict.fromkeys(roots) if root.is_dir())
+    where = ", ".join(one_line(root / "weights") for root in folders if root.is_dir())
     raise BenchError(
-        f"{record.run_id}: its weights are not in {where or results}; to make them, do the run in a folder of its own: "
-        f"{repeat_command(record, Path('again'))} --anew; and then load it with results='again'"
+        f"{record.run_id}: its weights are not in {where}; "
+        f"to make them, do the run in a folder of its own: {repeat_command(record, Path('again'))} --anew; and then load it "
+        "with results='again'"
     )

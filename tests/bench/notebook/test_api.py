@@ -98,6 +98,21 @@ def test_committed_records_count_unless_it_is_to_be_done_anew(trained, tiny, mon
     assert isinstance(bench.load(record.run_id), torch.nn.Module)
 
 
+def test_another_training_of_the_same_run_is_never_taken_for_it(trained):
+    """As after a training with another number of threads than the committed one."""
+    wrong = trained.record.metrics.wrong_answers[1:]
+    metrics = trained.record.metrics.model_copy(update={"wrong_answers": wrong, "test_error": 100 * len(wrong) / 60})
+    for digest in (None, "0" * 64):
+        other = trained.record.model_copy(update={"metrics": metrics, "weights_sha256": digest})
+        path = write_record(Path("records"), other)
+        assert isinstance(bench.load(trained.record.run_id, results=trained.results), torch.nn.Module)  # that one's own
+        with pytest.raises(BenchError, match="its weights are not in"):
+            bench.load(path, results=trained.results)
+        with pytest.raises(BenchError, match="its weights are not in"):
+            _ = bench.Result(other, trained.results).network
+        path.unlink()
+
+
 def test_weights_of_others_are_read_as_safetensors_alone(trained):
     record = trained.record.model_copy(update={"weights_sha256": None})
     write_record(Path("records"), record)
