@@ -55,9 +55,10 @@ def commands(page):
     found = {}
     for language, text in parts(page):
         for line in text.splitlines() if language in ("", "block", "bash", "sh", "console", "text") else ():
-            for piece in re.sub(r"(^|\s+)#\s.*", "", line.strip().removeprefix("$ ")).split(" && "):
-                if PROGRAM.match(piece.strip()):
-                    found |= dict.fromkeys(alternatives(piece.strip()))
+            for piece in re.split(r" && |; ", re.sub(r"(^|\s+)#\s.*", "", line.strip().removeprefix("$ "))):
+                command = re.sub(r"^(\w+=\S+ +)+", "", piece.strip())  # variables set for it
+                if PROGRAM.match(command):
+                    found |= dict.fromkeys(alternatives(command))
     return list(found)
 
 
