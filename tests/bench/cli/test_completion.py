@@ -1,10 +1,10 @@
 """Completion in shells: which candidates there are for which line, that nothing else is ever said, and each shell's script."""
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 import typer.main
@@ -145,10 +145,11 @@ def test_an_answer_is_quick_and_needs_no_torch(place):
     assert said.stdout.splitlines() == ["sesn-vector@pool=max", "sesn-vector@pool=average"] and said.stderr == ""
     seconds = []
     for _ in range(5):
-        started = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert bench(place, "completion", "bash", "--line", "bench run --model sesn-vector@c").stdout
-        seconds.append(time.perf_counter() - started)
-    assert min(seconds) < 0.5
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(seconds) < 0.5  # of a processor: others may be at work here
 
 
 def test_a_shell_without_a_script_is_one_line(capsys):
