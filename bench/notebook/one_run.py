@@ -90,7 +90,7 @@ def do(run: Run, device: str, results: Path, progress: bool) -> Record:
             outcome = _session(run, device, results, stop)
     except Stopped:
         _interrupted(run, stop)
-    if outcome.stopped:
+    if outcome.stopped or stop.signal_name is not None:  # it may have come with the last step: then the run is done
         _interrupted(run, stop)
     path = run_record_path(results, run)
     for record in outcome.bad:
@@ -118,10 +118,10 @@ def _session(run: Run, device: str, results: Path, stop: StopRequest) -> Outcome
 
 
 def _interrupted(run: Run, stop: StopRequest) -> NoReturn:
-    """Let the signal do, now that the state is saved, what it does where nobody waits for it."""
+    """Let the signal do, now that what is done is saved, what it does where nobody waits for it."""
     if stop.signal_name not in (None, "SIGINT"):
         signal.raise_signal(signal.Signals[stop.signal_name])
-    raise KeyboardInterrupt(f"{run.id} is stopped and its state saved; the same call goes on from there")
+    raise KeyboardInterrupt(f"{run.id}: what is done is saved; the same call goes on from there")
 
 
 @contextmanager
