@@ -31,7 +31,8 @@ def date_of(run: RunResult) -> str:
 
 def software_of(run: RunResult) -> str:
     """``equiscale 0.1.0, commit 0123456``: what did the run, as its record says."""
-    return ", ".join([f"{NAME} {run.version}".rstrip(), *([f"commit {run.code}"] if run.code else [])])
+    commit = f", commit {run.git_commit[:7]}{' + changes' if run.git_dirty else ''}" if run.git_commit else ""
+    return f"{NAME} {run.version}{commit}"
 
 
 def state(sections: Iterable[Section]) -> str:

@@ -104,6 +104,8 @@ def test_names_of_tables_last_when_others_come_and_are_unique() -> None:
     names = list(named_tables(shown_sections(collect(records))))
     assert before < set(names)
     assert len({name.lower() for name in names}) == len(names) == 4
+    two = named_tables(shown_sections(collect([*six(digest="aaa"), *six(digest="bbb")])))
+    assert list(two) == [f"paper_10k-2k-50k_mnist-scale-28_{digest}" for digest in ("aaa", "bbb")]
 
 
 def test_date_and_version_are_the_latest_runs() -> None:
@@ -133,6 +135,7 @@ def test_where_all_runs_are_smoke_tests_they_are_shown_as_such(tmp_path: Path, o
     board, page = (tmp_path / "B.md").read_text(), (tmp_path / "board/leaderboard.html").read_text()
     assert board.index(SMOKE_BANNER) < board.index("| `my-net` |") and "| `my-net` | 12.30 | 1 of 6 |" in board
     assert "from 1 record;" in board or len(own) == 2
+    assert "In grey" not in page and "in small print" not in page
     assert "Only smoke tests here" in page and "<b>my-net</b>" in page
     assert "2.56" not in board.split("## Published")[0] and "not shown" not in board
     assert not list((tmp_path / "board/figures").glob("*")) if (tmp_path / "board/figures").exists() else True
