@@ -1,6 +1,6 @@
 """What the site needs beyond the Markdown of docs/, which reads on the repository's page as it is (mkdocs.yml).
 
-Links that leave docs/ lead to the repository, whose address has one home, pyproject.toml. LEADERBOARD.md becomes a page.
+Links that leave docs/ lead to the repository, whose address has one home, pyproject.toml. Some files of its top become pages.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[1]
-BOARD = "leaderboard.md"  # on the site; LEADERBOARD.md in the repository
+TOP = {"README.md": "overview.md", "LEADERBOARD.md": "leaderboard.md", "CONTRIBUTING.md": "contributing.md"}  # and their pages
 FOLDERS = {"docs/board": "docs/board/leaderboard.html"}  # what a link to a folder shows there: the page in it
 LINK = re.compile(r"(\]\()([^)\s]+)(\))")
 CODE = re.compile(r"^(```.*?^```[^\n]*|(?: {4}|\t)[^\n]*)$|(`+)(?!`).*?(?<!`)\2(?!`)", re.MULTILINE | re.DOTALL)
@@ -39,15 +39,15 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """LEADERBOARD.md among the pages."""
-    text = (ROOT / "LEADERBOARD.md").read_text(encoding="utf-8")
-    files.append(File.generated(config, BOARD, content=text))
+    """Files of the repository's top among the pages."""
+    for name, page in TOP.items():
+        files.append(File.generated(config, page, content=(ROOT / name).read_text(encoding="utf-8")))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Links as they have to be here, and Markdown within <details> as the repository's page reads it."""
-    source = "LEADERBOARD.md" if page.file.src_uri == BOARD else f"docs/{page.file.src_uri}"
+    source = next((name for name, its in TOP.items() if its == page.file.src_uri), f"docs/{page.file.src_uri}")
     there = {f"docs/{file.src_uri}" for file in files if not file.inclusion.is_excluded()}
     return rewritten(markdown, source, there).replace("<details>", '<details markdown="1">')
 
@@ -74,11 +74,9 @@ def target(link: str, source: str, there: set[str]) -> str:
     meant = FOLDERS.get(meant, meant)
     if not (ROOT / meant).exists():
         raise PluginError(f"{source}: the link {link} leads nowhere")
-    if meant == "LEADERBOARD.md":
-        return BOARD + hash_sign + anchor
+    if meant in TOP:
+        return TOP[meant] + hash_sign + anchor
     if meant in there:
-        return (
-            posixpath.relpath(meant, "docs" if source == "LEADERBOARD.md" else posixpath.dirname(source)) + hash_sign + anchor
-        )
+        return posixpath.relpath(meant, "docs" if source in TOP else posixpath.dirname(source)) + hash_sign + anchor
     kind = "tree" if (ROOT / meant).is_dir() else "blob"
     return f"{project()['urls']['Repository']}/{kind}/HEAD/{meant}{hash_sign}{anchor}"

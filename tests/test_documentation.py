@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-PAGES = [*sorted(DOCS.glob("*.md")), ROOT / "LEADERBOARD.md"]
+PAGES = [*sorted(DOCS.glob("*.md")), *(ROOT / name for name in ("README.md", "LEADERBOARD.md", "CONTRIBUTING.md"))]
 HINT = "for both: four spaces before what belongs to a list item, an empty line around lists, no | in code in a table"
 COUNTED = "p li ul ol table tr th td em strong code pre h1 h2 h3 h4 img details a".split()  # noqa: SIM905
 
@@ -61,7 +61,8 @@ class Content(HTMLParser):
 
 
 def article(site, page):
-    html = (site / f"{page.stem.lower()}.html").read_text(encoding="utf-8")
+    name = "overview" if page.name == "README.md" else page.stem.lower()
+    html = (site / f"{name}.html").read_text(encoding="utf-8")
     return re.search(r"<article.*?>(.*)</article>", html, re.DOTALL)[1]
 
 
@@ -110,7 +111,8 @@ def test_what_is_not_for_readers_is_left_out(site):
 @pytest.mark.parametrize(
     ("link", "source", "leads"),
     [
-        ("../README.md#trust", "docs/gpu.md", "https://github.com/equiscale/equiscale/blob/HEAD/README.md#trust"),
+        ("../README.md#trust", "docs/gpu.md", "overview.md#trust"),
+        ("docs/gpu.md#mps", "README.md", "gpu.md#mps"),
         ("../models/cnn.py", "docs/gpu.md", "https://github.com/equiscale/equiscale/blob/HEAD/models/cnn.py"),
         ("../records", "docs/gpu.md", "https://github.com/equiscale/equiscale/tree/HEAD/records"),
         ("notes/performance-history.md", "docs/gpu.md", "https://github.com/equiscale/equiscale/blob/HEAD/docs/notes/performance-history.md"),
@@ -130,13 +132,14 @@ def test_links(hooks, link, source, leads):
     assert hooks.rewritten(f"{code}[a]({link})", source, there) == f"{code}[a]({leads})"
 
 
-def test_a_link_that_leads_nowhere_or_a_page_that_is_nowhere_ends_the_build(tmp_path):
+def test_a_link_that_leads_nowhere_or_a_page_that_is_nowhere_ends_the_build(hooks, tmp_path):
     """Tried on a small copy with the same settings."""
-    for name in ("mkdocs.yml", "pyproject.toml", "LEADERBOARD.md"):
+    for name in ("mkdocs.yml", "pyproject.toml"):
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    for name in hooks.TOP:
+        (tmp_path / name).write_text("# Title\n")
     settings = (tmp_path / "mkdocs.yml").read_text(encoding="utf-8")
     (tmp_path / "mkdocs.yml").write_text(settings[: settings.index("\nnav:")] + "\nnav: [index.md]\n")
-    (tmp_path / "LEADERBOARD.md").write_text("# Board\n")
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "hooks.py").write_bytes((DOCS / "hooks.py").read_bytes())
     for text, said in (
