@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -56,6 +56,11 @@ def weights_path(results: Path, run_id: str) -> Path:
     """
     safe, own = _weights_paths(results, run_id)
     return own if own.exists() and not safe.exists() else safe
+
+
+def folder_with_weights(folders: Sequence[Path], run_id: str) -> Path:
+    """Of several results folders the first that has the run's weights; where none has, the first."""
+    return next((folder for folder in folders if weights_path(folder, run_id).exists()), folders[0])
 
 
 def put_weights(results: Path, run_id: str, content: bytes) -> Path:

@@ -23,7 +23,7 @@ def equivariance(
     images: Annotated[
         int | None, Option(min=1, max=50_000, help="How many images. Default: 32 digits or 4 photographs.")
     ] = None,
-    results: RunsRead = Path("results"),
+    results: RunsRead = None,
     records: MeasurementsWritten = None,
     plugin: Plugin = None,
 ) -> int:
@@ -46,14 +46,15 @@ def equivariance(
     from bench.commands import option_words
     from bench.machine.source import model_of, name_at_initialisation
     from bench.measure.isolated import isolated
-    from bench.results import check_writable
+    from bench.results import check_writable, folder_with_weights
     from bench.verify import find_record
     from leaderboard.records.equivariance import Equivariance
 
     options = option_words({"plugin": plugin, "images": images})
-    found = [find_record([results], run_id) for run_id in run or []]
+    folders = results or [Path("results")]
+    found = [find_record(folders, run_id) for run_id in run or []]
     files = [model.plugin for model in [*(models.info(*pair) for pair in pairs), *map(model_of, found)]]
-    session, asked = KeepGoing(results if records is None else records), []
+    session, asked = KeepGoing(records or folders[0]), []
     check_writable(session.records, "--results" if records is None else "--records")
     for name, on in pairs:
         command = shlex.join(["bench", "equivariance", "--model", name, "--task", on, "--seed", str(seed), *options])
@@ -61,7 +62,8 @@ def equivariance(
         asked.append((on, name, name_at_initialisation(name, on, seed), "at_initialisation", wanted))
     for record in found:
         command = shlex.join(["bench", "equivariance", "--run", record.run_id, *options])
-        wanted = {"results": results, "record": record, "count": images, "command": command}
+        folder = folder_with_weights(folders, record.run_id)
+        wanted = {"results": folder, "record": record, "count": images, "command": command}
         asked.append((record.task, record.model, record.run_id, "after_training", wanted))
     for (on, name, called, function, wanted), file in zip(asked, files, strict=True):
         if not session.measured_already("equivariance", on, name, called):

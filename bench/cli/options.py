@@ -15,8 +15,8 @@ Plugin = Annotated[list[Path] | None, Option(help="A Python file that registers 
 Device = Annotated[str, Option(help="auto, cpu, cuda or cuda:N.")]
 SixRealizations = Annotated[str, Option(help="Which of the six realizations, e.g. 0-5 or 0,2.")]
 RecordsRead = Annotated[list[Path] | None, Option(help="Folder of records. Repeatable. Default: records.")]
-RunsRead = Annotated[Path, Option(help="Where the runs' records and weights are.")]
-MeasurementsWritten = Annotated[Path | None, Option(help="Where the measurements go. Default: as --results.")]
+RunsRead = Annotated[list[Path] | None, Option(help="Where runs' records and weights are. Repeatable. Default: results.")]
+MeasurementsWritten = Annotated[Path | None, Option(help="Where the measurements go. Default: the first --results.")]
 BatchSize = Annotated[int, Option(min=2, max=65_536, help="Images per step.")]
 Precision = Annotated[str, Option(help="float32, tf32 or bf16.")]
 

@@ -14,7 +14,7 @@ from bench.cli.options import Device, MeasurementsWritten, Plugin, RunsRead, loa
 
 def scale_sweep(
     runs: Annotated[list[str], Argument(metavar="RUN_ID...", help="Ids of finished runs whose weights were kept.")],
-    results: RunsRead = Path("results"),
+    results: RunsRead = None,
     records: MeasurementsWritten = None,
     images: Annotated[int | None, Option(min=1, max=50_000, help="How many test digits, the first ones. Default: all.")] = None,
     device: Device = "auto",
@@ -31,20 +31,22 @@ def scale_sweep(
     from bench.machine.device import choose_device
     from bench.machine.source import model_of
     from bench.measure.isolated import isolated
-    from bench.results import check_writable
+    from bench.results import check_writable, folder_with_weights
     from bench.verify import find_record
     from leaderboard.records.scale_sweep import ScaleSweep
 
     chosen, options = str(choose_device(device)), option_words({"plugin": plugin, "images": images})
-    found = [find_record([results], run_id) for run_id in runs]
+    folders = results or [Path("results")]
+    found = [find_record(folders, run_id) for run_id in runs]
     plugins = [model_of(record).plugin for record in found]
-    session = KeepGoing(results if records is None else records)
+    session = KeepGoing(records or folders[0])
     check_writable(session.records, "--results" if records is None else "--records")
     for record, file in zip(found, plugins, strict=True):
         if session.measured_already("generalisation", record.task, record.model, record.run_id):
             continue
         command = shlex.join(["bench", "scale-sweep", record.run_id, *options])
-        asked = {"results": results, "record": record, "device": chosen, "command": command, "images": images}
+        folder = folder_with_weights(folders, record.run_id)
+        asked = {"results": folder, "record": record, "device": chosen, "command": command, "images": images}
         call = partial(isolated, ScaleSweep, f"testing {record.run_id}", "bench.measure.scale_sweep:sweep", file, **asked)
         if (measured := session.measure(call)) is not None:
             own = 100 * measured.own_sizes_wrong / measured.own_sizes_count

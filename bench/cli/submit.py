@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
-from bench.cli.options import RunsRead
-
 if TYPE_CHECKING:
     from bench.submit.candidates import Offer
     from bench.submit.request_text import Repeated, Request
@@ -26,7 +24,7 @@ def submit(
         list[str] | None,
         Argument(metavar="RUNS...", help="Run ids, files, folders of results. Default: all that is new in --results."),
     ] = None,
-    results: RunsRead = Path("results"),
+    results: Annotated[Path, Option(help="Where run ids are looked up, and what is new is taken from.")] = Path("results"),
     output: Annotated[Path | None, Option(help="Write the text of the pull request to this file, too.")] = None,
     dry_run: Annotated[bool, Option("--dry-run", help="Only say what would be submitted; repeat and write nothing.")] = False,
     verify: Annotated[
@@ -183,7 +181,7 @@ def _submit(
         )
         print(f"\n{request.title}\n\n{request.body()}", end="")
         return 0
-    with copy_of(root) as copy:
+    with copy_of(root, root) as copy:
         write_files(copy / RECORDS, files)
         write_board(copy)
         changed = put_in_place(copy, root, [RECORDS / path for path in sorted(files)])

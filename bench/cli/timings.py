@@ -73,6 +73,7 @@ def timings(
 def _read(records: list[Path] | None, tasks: list[str]) -> list[Timing]:
     """The timings of these tasks, in order, each once. Raises RecordError: there are none."""
     from leaderboard.errors import RecordError
+    from leaderboard.reading.collection import at_most
     from leaderboard.reading.folders import read_measurements
     from leaderboard.records.timing import Timing
 
@@ -82,8 +83,8 @@ def _read(records: list[Path] | None, tasks: list[str]) -> list[Timing]:
             raise RecordError(f"{root} is no folder; give one that holds timings, or make it with: {command}")
     timings, unreadable = read_measurements(records or [Path("records"), Path("results")], Timing)
     found = {(timing.task, timing.model, timing.name): timing for timing in timings}
-    for bad in unreadable:
-        print(f"bench: timing {bad.path} is left out: {bad.reason}", file=sys.stderr)
+    for line in at_most([f"timing {bad.path} is left out: {bad.reason}" for bad in unreadable]):
+        print(f"bench: {line}", file=sys.stderr)
     chosen = [timing for key, timing in sorted(found.items()) if timing.task in tasks]
     if not chosen:
         there = shlex.quote(str(records[0] if records else "results"))

@@ -15,6 +15,7 @@ from bench.machine.source import commit
 from bench.plan import Run
 from bench.results import run_record_path
 from leaderboard.errors import NewerRecord, RecordError, one_line
+from leaderboard.reading.collection import at_most
 from leaderboard.reading.folders import read_all
 from leaderboard.records.schema import Record
 from leaderboard.records.store import read_record
@@ -23,13 +24,14 @@ Commit = tuple[str | None, bool | None]
 
 
 def read_results(results: Path) -> list[Record]:
-    """The records in a results folder, at any depth. One that cannot be read is named on screen."""
+    """The records in a results folder, at any depth. Those that cannot be read are told on screen."""
     if not results.exists():
         return []
     records, unreadable = read_all(results)
-    for bad in unreadable:
-        then = "is not repeated over it" if bad.newer else "counts as not done"
-        print(f"bench: record {one_line(bad.path)} is unreadable ({bad.reason}); its run {then}", file=sys.stderr)
+    then = {True: "is not repeated over it", False: "counts as not done"}
+    lines = [f"record {one_line(bad.path)} is unreadable ({bad.reason}); its run {then[bad.newer]}" for bad in unreadable]
+    for line in at_most(lines):
+        print(f"bench: {line}", file=sys.stderr)
     return records
 
 

@@ -18,14 +18,15 @@ from leaderboard.records.atomic import create_atomically
 
 
 @contextmanager
-def copy_of(root: Path) -> Iterator[Path]:
-    """A folder in `root` with its records and its board, gone afterwards. Raises BenchError: there is no room, or no right.
+def copy_of(root: Path, place: Path | None = None) -> Iterator[Path]:
+    """A folder in `place` with the records and the board of a checkout, gone afterwards.
 
+    Raises BenchError: there is no room, or no right. None: where the system has temporary files, which can be put nowhere else.
     The files are links to those of the checkout as far as the file system can: nothing may be written over them in place, and
     whoever writes a board replaces files whole.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix=".bench-submit-", dir=root, ignore_cleanup_errors=True) as folder:
+        with tempfile.TemporaryDirectory(prefix=".bench-submit-", dir=place, ignore_cleanup_errors=True) as folder:
             for name in (str(RECORDS), *WRITTEN):
                 if (root / name).is_dir():
                     shutil.copytree(root / name, Path(folder, name), copy_function=_link)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from leaderboard.records.schema import Record
 Source = Path | str | Iterable[Path | str | Record]
 Wanted = Record | Equivariance | ScaleSweep | Repeat
 WANTED: Mapping[str, type[Wanted]] = {RUN: Record, **{kind_name(kind): kind for kind in (Equivariance, ScaleSweep, Repeat)}}
-MOST_LINES = 10  # of one sort
+MOST_LINES = 3  # of one sort
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Collection:
         left_out = [f"{one_line(bad.path)} is left out: {bad.reason}{'' if bad.newer else _REPEAT}" for bad in self.unreadable]
         count, some = len(self.foreign), ", ".join(one_line(name, 80) for name in self.foreign[:3])
         alone = [f"{count} JSON file{'s are' if count > 1 else ' is'} not ours and left alone, e.g. {some}"] if count else []
-        return [*_at_most(left_out), *_at_most(list(self.contradictions)), *alone]
+        return [*at_most(left_out), *at_most(self.contradictions), *alone]
 
     def without_altered(self, smoke: bool = False) -> Collection:
         """Without altered networks or images and, but with ``smoke``, smoke tests, nor what was measured on their weights."""
@@ -181,9 +182,12 @@ def _marked(run: RunResult, latest: str | None) -> RunResult:
     return replace(run, altered=", ".join(filter(None, [run.altered, why])))
 
 
-def _at_most(lines: list[str]) -> list[str]:
+def at_most(lines: Sequence[str]) -> list[str]:
+    """Three lines of one sort, and how many more there are; all of them with BENCH_DEBUG=1."""
     more = len(lines) - MOST_LINES
-    return lines if more <= 0 else [*lines[:MOST_LINES], f"and {more} more like these"]
+    if more <= 0 or os.environ.get("BENCH_DEBUG", "0") not in ("", "0"):
+        return list(lines)
+    return [*lines[:MOST_LINES], f"and {more} more like these ({len(lines)} in all); BENCH_DEBUG=1 names each"]
 
 
 def _order(run: RunResult) -> tuple[str | int, ...]:

@@ -12,6 +12,7 @@ from measurement_factory import make_scale_sweep
 from record_factory import make_record
 
 from bench.errors import BenchError
+from bench.results import weights_path
 from bench.verify import find_record
 from leaderboard.records.measurement import write_measurement
 from leaderboard.records.store import write_record
@@ -59,6 +60,24 @@ def test_several_folders_of_records_are_one(call, root):
     assert find_record([root, root.parent / "laptop"], make_record("b").run_id).model == "b"
     with pytest.raises(BenchError, match=r"records, .*laptop"):
         find_record([root, root.parent / "laptop"], "nothing")
+
+
+@pytest.mark.parametrize("verb", ["scale-sweep", "equivariance"])
+def test_a_run_and_its_weights_are_found_in_any_of_several_folders(call, root, monkeypatch, verb):
+    run_id, asked = make_record("cnn").run_id, {}
+    write_record(root, make_record("cnn"))
+    weights_path(root.parent / "laptop", run_id).parent.mkdir()
+    weights_path(root.parent / "laptop", run_id).touch()
+
+    def measure(*_, **given):
+        asked.update(given)
+        raise BenchError("enough")
+
+    monkeypatch.setattr("bench.measure.isolated.isolated", measure)
+    words = ["--run", run_id] if verb == "equivariance" else [run_id, "--device", "cpu"]
+    code, _, errors = call(verb, *words, "--results", "records", "--results", "laptop", "--records", "new")
+    assert (code, errors, str(asked["results"])) == (1, ["bench: enough"], "laptop")
+    assert call(verb, *words, "--results", "records")[0] == 1 and str(asked["results"]) == "records"
 
 
 def test_copies_that_differ_are_named_by_every_verb_that_takes_means(call, root):

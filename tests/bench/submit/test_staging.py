@@ -40,7 +40,7 @@ def test_all_is_put_in_place(root, links, monkeypatch):
     if not links:
         monkeypatch.setattr(os, "link", refuse)
     before = snapshot(root)
-    with copy_of(root) as copy:
+    with copy_of(root, root) as copy:
         worked_on(copy)
         assert snapshot(root).items() >= before.items(), "nothing yet"
         changed = put_in_place(copy, root, NEW)
@@ -67,7 +67,7 @@ def test_a_failure_in_the_midst_leaves_all_as_it_was(root, failing, monkeypatch)
 
         return call
 
-    with copy_of(root) as copy, pytest.raises(BenchError, match=r"nothing was submitted: .*No space left"):
+    with copy_of(root, root) as copy, pytest.raises(BenchError, match=r"nothing was submitted: .*No space left"):
         worked_on(copy)
         monkeypatch.setattr(staging, "create_atomically", sometimes(staging.create_atomically))
         monkeypatch.setattr(staging, "_move", sometimes(staging._move))
@@ -76,7 +76,7 @@ def test_a_failure_in_the_midst_leaves_all_as_it_was(root, failing, monkeypatch)
 
 
 def test_what_came_there_meanwhile_is_never_written_over(root):
-    with copy_of(root) as copy:
+    with copy_of(root, root) as copy:
         worked_on(copy)
         (root / NEW[1].parent).mkdir()
         (root / NEW[1]).write_text("another's")
@@ -88,7 +88,7 @@ def test_what_came_there_meanwhile_is_never_written_over(root):
 
 def test_a_folder_that_cannot_be_written_is_one_line(root, monkeypatch):
     monkeypatch.setattr(staging.tempfile, "TemporaryDirectory", refuse)
-    with pytest.raises(BenchError, match=r"nothing was submitted: .*not permitted"), copy_of(root):
+    with pytest.raises(BenchError, match=r"nothing was submitted: .*not permitted"), copy_of(root, root):
         pass
 
 
