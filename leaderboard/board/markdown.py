@@ -9,8 +9,8 @@ from leaderboard.board.columns import HERE, MARKDOWN, MODEL, TIME, Column, colum
 from leaderboard.board.epoch_time import execution_label, hardware_label
 from leaderboard.board.front import about
 from leaderboard.board.front.matrix import build_matrix
+from leaderboard.board.front.matrix_text import matrix_lines
 from leaderboard.board.front.names import NamedTables, named_tables
-from leaderboard.board.front.readme import caption, matrix_cell
 from leaderboard.board.front.shown import left_out, records_shown, shown_sections, smoke_alone
 from leaderboard.board.markup import HOW_TO_BEGIN, NOTHING, SMOKE_BANNER, code, escape
 from leaderboard.board.published import PublishedList, PublishedResult, footnotes, published_parts
@@ -69,10 +69,7 @@ def _front(sections: tuple[Section, ...], tables: NamedTables) -> list[str]:
     lines = [SMOKE_BANNER, ""] if smoke_alone(sections) else []
     if state := about.state(sections):
         lines += [escape(state), ""]
-    if matrix is None:
-        return lines
-    rows = [[code(model), *(matrix_cell(cell, link=True) for cell in cells)] for model, cells in matrix.rows]
-    return [*lines, caption(matrix, intervals=True), "", *markup.table(["Model", *matrix.tasks], rows, matrix.tasks), ""]
+    return [*lines, *matrix_lines(matrix, full=True), ""] if matrix else lines
 
 
 def _section(section: Section, tables: Mapping[str, Table]) -> list[str]:

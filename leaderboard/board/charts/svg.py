@@ -19,7 +19,7 @@ from xml.etree import ElementTree
 from leaderboard.board.charts.chart import Chart
 
 _HEAD = re.compile(rb"<!-- `bench leaderboard`: data ([0-9a-f]{64}), drawing ([0-9a-f]{64}), PDF ([0-9a-f]{64}) -->")
-_DRAW = ("chart", "figures", "labels", "svg")
+_DRAW = ("chart", "figures", "kinds", "labels", "svg")
 _SVG = "http://www.w3.org/2000/svg"
 
 
