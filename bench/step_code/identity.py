@@ -20,7 +20,7 @@ import yaml
 import models
 from bench.errors import best_effort
 from bench.machine.source import ROOT
-from bench.step_code.reached import REGISTER, Module, reached
+from bench.step_code.reached import REGISTER, Definition, Module, Relations
 from leaderboard.records.timing import CodeTimed
 from models.registry.content import files_of, package_files
 
@@ -44,6 +44,7 @@ class SourceTree:
     def __init__(self, texts: Mapping[str, str], strangers: Mapping[str, str] | None = None) -> None:
         self.texts, self.strangers = texts, strangers or {}
         self.modules: dict[str, Module | None] = {}
+        self.relations = Relations(self.look)
 
     def code_of(self, model: str, task: str) -> str | None:
         """The identity of a step of a model of the suite, its name with or without options. None: it has no such model, or a
@@ -58,9 +59,9 @@ class SourceTree:
         except SyntaxError:
             return None
 
-    def hash(self, roots: Iterable[tuple[str, str | None]], task: str) -> str:
+    def hash(self, roots: Iterable[Definition], task: str) -> str:
         """SHA-256, in hex, of what is reached and of the recipe's optimizer. Raises SyntaxError."""
-        return hashlib.sha256(json.dumps([self.recipe(task), reached(roots, self.look)]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([self.recipe(task), self.relations.reached(roots)]).encode()).hexdigest()
 
     def look(self, name: str) -> Module | None:
         """The module of that name, if a step may depend on it. Raises SyntaxError."""
@@ -68,7 +69,7 @@ class SourceTree:
             path = name.replace(".", "/")
             own = self.texts.get(f"{path}.py", self.texts.get(f"{path}/__init__.py")) if is_looked_into(name) else None
             text = self.strangers.get(name, own)
-            self.modules[name] = None if text is None else Module(text)
+            self.modules[name] = None if text is None else _module(text)
         return self.modules[name]
 
     @cached_property
@@ -89,6 +90,12 @@ class SourceTree:
         recipes = (best_effort(yaml.safe_load, self.texts.get(PROTOCOL, "")) or {}).get("recipes", {})
         chosen = [recipe for glob, recipe in recipes.items() if fnmatchcase(task, glob)]
         return [[recipe.get("optimizer"), recipe.get("network")] for recipe in chosen]
+
+
+@cache
+def _module(text: str) -> Module:
+    """Parsed once, for the many trees that have the same text."""
+    return Module(text)
 
 
 def is_looked_into(module: str) -> bool:

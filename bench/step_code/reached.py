@@ -15,22 +15,10 @@ from functools import cached_property
 
 Look = Callable[[str], "Module | None"]  # from a module's name to its text; None: it is not to be looked into
 LEFT_OUT = {"ctx", "kind", "type_comment", "type_params", "annotation", "returns"}
+Definition = tuple[str, "str | None"]  # a module's name and a name that it binds; None: all of them
+ON_IMPORT = ""  # in the place of a name: what is done on import and binds nothing
 REGISTER = "register"  # `@register("cnn", tasks=...)`: what makes a builder known; its options alone concern the network
 OPTIONS = "options"
-
-
-def reached(roots: Iterable[tuple[str, str | None]], look: Look) -> list[str]:
-    """Every definition reached from (module, name), each as one line in a form of its own, sorted; None: a module's every name.
-
-    The form is the same for all versions of Python, however the text is laid out.
-    """
-    walk = _Walk(look)
-    for module, name in roots:
-        if name is None:
-            walk.whole(module)
-        else:
-            walk.name(module, name)
-    return sorted(walk.found)
 
 
 def canonical(node: object) -> str:
@@ -92,6 +80,11 @@ class Module:
         for statement in self.body:
             for name in _bound(statement):
                 found[name].append(statement)
+        own = {name for name, there in found.items() if not any(isinstance(one, ast.Import | ast.ImportFrom) for one in there)}
+        for statement in self.body:
+            for decorator in getattr(statement, "decorator_list", []):
+                if (root := _root(decorator)) in own:
+                    found[root].append(statement)
         return dict(found)
 
     @cached_property
@@ -104,7 +97,7 @@ def _bound(statement: ast.stmt) -> set[str]:
     if isinstance(statement, ast.Import | ast.ImportFrom):
         return {alias.asname or alias.name.partition(".")[0] for alias in statement.names}
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return {statement.name} | {root for one in statement.decorator_list if (root := _root(one)) != REGISTER}
+        return {statement.name}
     if isinstance(statement, ast.If) and ast.unparse(statement.test) in ("TYPE_CHECKING", "__name__ == '__main__'"):
         return set()
     if isinstance(statement, ast.Assign | ast.AugAssign | ast.AnnAssign):
@@ -126,32 +119,58 @@ def _source(statement: ast.ImportFrom) -> str:
     return "" if statement.level else statement.module or ""
 
 
-class _Walk:
+class Relations:
+    """What reaches what, among the modules that are looked into; each definition is read once."""
+
     def __init__(self, look: Look) -> None:
-        self.look, self.found = look, set[str]()
-        self.modules, self.seen = set[str](), set[tuple[str, str]]()
+        self.look = look
+        self.direct: dict[Definition, tuple[set[str], set[Definition]]] = {}
 
-    def whole(self, name: str) -> None:
-        module = self.look(name)
-        for bound in module.binding if module else ():
-            self.name(name, bound)
+    def reached(self, roots: Iterable[Definition]) -> list[str]:
+        """Every definition reached from the roots, each as one line in a form of its own, sorted.
 
-    def name(self, where: str, name: str) -> None:
-        """A name that `where` may bind: a definition, an import, or a module below it."""
-        if (where, name) in self.seen:
+        The form is the same for all versions of Python, however the text is laid out.
+        """
+        found, seen, todo = set[str](), set[Definition](), list(roots)
+        while todo:
+            if (one := todo.pop()) not in seen:
+                seen.add(one)
+                lines, mentioned = self.read(one)
+                found |= lines
+                todo += mentioned
+        return sorted(found)
+
+    def read(self, one: Definition) -> tuple[set[str], set[Definition]]:
+        """A definition's lines, and what it mentions."""
+        if one not in self.direct:
+            reading = _Reading(self.look)
+            reading.read(*one)
+            self.direct[one] = reading.lines, reading.mentioned
+        return self.direct[one]
+
+
+class _Reading:
+    """Of one definition."""
+
+    def __init__(self, look: Look) -> None:
+        self.look, self.lines, self.mentioned = look, set[str](), set[Definition]()
+
+    def read(self, where: str, name: str | None) -> None:
+        """A name that `where` may bind: a definition, an import, or a module below it; what importing it does; all of it."""
+        if (module := self.look(where)) is None:
             return
-        self.seen.add((where, name))
-        module = self.look(where)
-        for statement in module.effects if module and where not in self.modules else []:
-            self.modules.add(where)
-            self.statement(where, statement)
-        for statement in module.binding.get(name, []) if module else []:
+        if name is None:
+            self.mentioned |= {(where, bound) for bound in module.binding}
+            return
+        self.mentioned.add((where, ON_IMPORT))
+        for statement in module.effects if name == ON_IMPORT else module.binding.get(name, []):
             if isinstance(statement, ast.Import | ast.ImportFrom):
                 self.imports(statement, name)
             else:
-                self.statement(where, statement)
-        if module and name not in module.binding and self.look(f"{where}.{name}"):
-            self.whole(f"{where}.{name}")
+                self.lines.add(module.line(statement))
+                self.mentions(where, statement)
+        if name not in module.binding and self.look(f"{where}.{name}"):
+            self.mentioned.add((f"{where}.{name}", None))
 
     def imports(self, statement: ast.Import | ast.ImportFrom, wanted: str | None = None) -> None:
         for alias in statement.names:
@@ -160,16 +179,11 @@ class _Walk:
             source = _source(statement) if isinstance(statement, ast.ImportFrom) else ""
             full = ".".join(filter(None, [source, alias.name]))
             if source and self.look(source):
-                self.name(source, alias.name)
+                self.mentioned.add((source, alias.name))
             elif self.look(full):
-                self.whole(full)
+                self.mentioned.add((full, None))
             else:
-                self.found.add(f"import {full}")
-
-    def statement(self, where: str, statement: ast.stmt) -> None:
-        module = self.look(where)
-        self.found.add(module.line(statement) if module else canonical(statement))
-        self.mentions(where, statement)
+                self.lines.add(f"import {full}")
 
     def mentions(self, where: str, node: ast.AST) -> None:
         if isinstance(node, ast.Raise):
@@ -177,9 +191,9 @@ class _Walk:
         if isinstance(node, ast.Import | ast.ImportFrom):
             self.imports(node)
         elif isinstance(node, ast.Attribute) and (target := self.attribute(where, node)):
-            self.name(*target)
+            self.mentioned.add(target)
         elif isinstance(node, ast.Name):
-            self.name(where, node.id)
+            self.mentioned.add((where, node.id))
         else:
             for _, value in _fields(node):
                 for child in value if isinstance(value, list) else [value]:

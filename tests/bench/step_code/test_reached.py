@@ -1,8 +1,10 @@
 """What a definition reaches: by name, across modules, and what of a text does not count."""
 
+from collections.abc import Callable
+
 import pytest
 
-from bench.step_code.reached import Module, reached
+from bench.step_code.reached import Definition, Module, Relations
 
 LAYER = '''
 """A module."""
@@ -34,6 +36,10 @@ def words(): return "no"
 def by_attribute(width): return math.sqrt(width)
 def never(): return 0
 """
+
+
+def reached(roots: list[Definition], look: Callable[[str], Module | None]) -> list[str]:
+    return Relations(look).reached(roots)
 
 
 def hashed(layer: str = LAYER, helper: str = HELPER, root: str = "Layer") -> list[str]:
@@ -104,6 +110,11 @@ def test_a_statement_that_changes_a_name_counts_and_so_does_what_registers_with_
         "\nprint('on import')\n",
     ):
         assert hashed(LAYER + more) != hashed(), more
+
+
+def test_a_decorator_of_others_relates_nothing() -> None:
+    text = "from functools import cache\n@cache\ndef f(): return 1\n@cache\ndef g(): return 2"
+    assert len(reached([("a", "f")], {"a": Module(text)}.get)) == 2  # with the import
 
 
 def test_a_relation_in_a_circle_ends() -> None:
