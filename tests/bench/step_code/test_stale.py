@@ -159,6 +159,20 @@ def test_what_bench_time_measures_again() -> None:
     assert stale_configs(earlier, torch.device("cpu"), ["*"], ["stl10+"]) == []
 
 
+def test_bench_time_measures_nothing_that_is_fresh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    monkeypatch.chdir(tmp_path)
+    here = HERE | {"threads": torch.get_num_threads()}
+    write_measurement(tmp_path / "mine", timed(hardware=here, code=NOW))
+    write_measurement(tmp_path / "mine", timed("sicnn", here | {"threads": 99}, code=NOW | {"model": "old"}))
+    with pytest.raises(SystemExit) as ended:
+        main(["time", "--stale", "--device", "cpu", "--records", "mine"])
+    assert not ended.value.code and "nothing to time" in capsys.readouterr().out
+
+
 def test_time_to_go_follows_what_the_first_took() -> None:
     now = [0.0]
     configs = [TimingConfig(model, "mnist-scale-28", "cpu", repeats=3) for model in ("cnn", "a", "b")]
