@@ -38,7 +38,8 @@ def check(
             found.append(one)
     finally:
         checker.close()
-    counts = Counter(one.finding.verdict for one in found)
+    said = Counter(one.finding.verdict for one in found)
+    counts = {verdict: said[verdict] for verdict in ("pass", "look", "fail")}
     if as_json:
         print_json({"counts": counts, "findings": found})
     else:

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+import datasets
 import models
+from bench.checking import process
+from bench.checking.names import CHECKS
 from bench.checking.new_model import TEMPLATE, check_name, text_for, write_new
 from bench.checking.subject import GENERATED, generated
 from bench.errors import BenchError
@@ -68,6 +71,15 @@ def test_its_layer_is_scale_equivariant_and_seen(written):
     for own, of_cnn, of_sesn in zip(ours, plain, sesn, strict=True):
         assert sum(own.scale) < sum(of_cnn.scale) / 2 and sum(own.scale) < 1.5 * sum(of_sesn.scale)
     assert ours[0].translation < 1e-12 and ours[1].translation < 1e-5
+
+
+@pytest.mark.parametrize("check", [name for name in CHECKS if name not in ("time", "hours")])
+def test_it_passes_every_check(written, check, monkeypatch):
+    monkeypatch.setattr(datasets, "at_hand", lambda *_: False)
+    process._subject.cache_clear()
+    models.load_plugin(written())
+    finding = process.check(check, "our-net", TASK)
+    assert finding["verdict"] == "pass", finding
 
 
 def test_its_layer_has_about_forty_lines():
