@@ -16,8 +16,8 @@ from bench.cli.options import RecordsRead
 def compare(
     a: Annotated[str, Argument(help="A model, as the board names it.")],
     b: Annotated[str, Argument(help="Another one.")],
-    task: Annotated[str | None, Option(help="Only this task.")] = None,
-    protocol: Annotated[str | None, Option(help="Only this protocol.")] = None,
+    task: Annotated[list[str] | None, Option(help="Only this task. Repeatable.")] = None,
+    protocol: Annotated[list[str] | None, Option(help="Only this protocol. Repeatable.")] = None,
     records: RecordsRead = None,
     json: Json = False,
 ) -> None:
@@ -36,12 +36,12 @@ def compare(
     for line in collection.warnings:
         print(f"bench: {line}", file=sys.stderr)
     runs, where_from = collection.runs, ", ".join(one_line(root) for root in roots)
-    for kind, names in (("model", (a, b)), ("task", (task,)), ("protocol", (protocol,))):
+    for kind, names in (("model", [a, b]), ("task", task or []), ("protocol", protocol or [])):
         for name in names:
             _check(kind, name, {getattr(run, kind) for run in runs}, where_from)
     if a == b:
         raise BenchError(f"{a!r} is {b!r}; give two different models")
-    asked = [run for run in runs if task in (None, run.task) and protocol in (None, run.protocol)]
+    asked = [run for run in runs if run.task in (task or [run.task]) and run.protocol in (protocol or [run.protocol])]
     shown = [
         (section, table)
         for section in build_sections(asked)
@@ -49,8 +49,10 @@ def compare(
         if not section.smoke and {a, b} <= {run.model for run in table.runs}
     ]
     if not shown:
-        where = " and ".join(text for text in (task and f"task {task}", protocol and f"protocol {protocol}") if text)
-        known = protocol if protocol in built_in_protocols() else "stl-100" if task == datasets.STL10 else "short"
+        given = [("task", task or []), ("protocol", protocol or [])]
+        where = " and ".join(f"{kind} {', '.join(names)}" for kind, names in given if names)
+        usual = "stl-100" if task == [datasets.STL10] else "short"
+        known = next((name for name in protocol or [] if name in built_in_protocols()), usual)
         options = {"model": [a, b], "task": task, "protocol": known, "results": roots[0]}
         raise BenchError(
             f"{a} and {b} have no results to compare{' under ' + where if where else ''} in {where_from}; smoke tests are not "
@@ -62,10 +64,10 @@ def compare(
         print("\n\n".join(report(section, table, a, b) for section, table in shown))
 
 
-def _check(kind: str, name: str | None, known: Iterable[str], records: str) -> None:
+def _check(kind: str, name: str, known: Iterable[str], records: str) -> None:
     from bench.errors import BenchError
     from models.errors import suggestion
 
-    if name is not None and name not in known:
+    if name not in known:
         known = sorted(known)
         raise BenchError(f"no records of {kind} {name!r} in {records}{suggestion(name, known)}; there: {', '.join(known)}")

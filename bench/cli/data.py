@@ -7,11 +7,11 @@ from typing import Annotated
 
 from typer import Option
 
-from bench.cli.options import SixRealizations
+from bench.cli.options import SixRealizations, Task
 
 
 def data(
-    task: Annotated[str, Option(help="Tasks whose data to prepare; a glob.")] = "*",
+    task: Task = None,
     realizations: SixRealizations = "0-5",
     test_size: Annotated[
         int | None, Option(help="mnist-scale: 50000, the published split (default), or 48000, the other in circulation.")
@@ -21,7 +21,7 @@ def data(
     import datasets
     from bench.plan import match_tasks, parse_realizations
 
-    numbers, tasks = parse_realizations(realizations), match_tasks([task])
+    numbers, tasks = parse_realizations(realizations), match_tasks(task or ["*"])
     mnist_scale = [t for t in tasks if t in datasets.MNIST_SCALE][:1]  # they share their images
     given = [(t, numbers, test_size) for t in mnist_scale]
     if datasets.STL10 in tasks:

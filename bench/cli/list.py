@@ -22,7 +22,7 @@ NARROWEST = 40  # columns of a terminal that lines are still folded for
 
 def list_(
     what: Annotated[str, Argument(help="models, tasks, protocols or plans")] = "models",
-    task: Annotated[str | None, Option(help="models: only those that have a network for this task.")] = None,
+    task: Annotated[list[str] | None, Option(help="models: only those for this task or glob. Repeatable.")] = None,
     plugin: Plugin = None,
     json: Json = False,
 ) -> None:
@@ -48,12 +48,13 @@ def list_(
 Found = tuple[Sequence[Sequence[str]], list[dict[str, Any]]]  # the rows of the table, and the same as objects
 
 
-def _models(task: str | None = None, plugins: list[Path] | None = None) -> Found:
+def _models(task: list[str] | None = None, plugins: list[Path] | None = None) -> Found:
     import models
+    from bench.plan import match_tasks
 
     load_plugins(plugins)
-    wanted = set(models.list_models(task))
-    known = [model for model in models.infos() if model.name in wanted and (task is None or model.supports(task))]
+    wanted = match_tasks(task or ["*"])
+    known = [model for model in models.infos() if any(map(model.supports, wanted))]
     rows: list[Sequence[str]] = []
     for model in known:
         rows.append((model.name, ", ".join(model.tasks), model.origin, model.paper))

@@ -28,7 +28,9 @@ def run(
     task: Task = None,
     plan: Annotated[str | None, Option(help="A named study, see `bench list plans`.")] = None,
     realizations: Annotated[str | None, Option(help="E.g. 0-5 or 0,2. Default: the protocol's.")] = None,
-    protocol: Annotated[str | None, Option(help="quick, paper, or a YAML file. Default: paper on CUDA, else quick.")] = None,
+    protocol: Annotated[
+        str | None, Option(help="Its name, see `bench list protocols`, or a YAML file. Default: paper on CUDA, else quick.")
+    ] = None,
     device: Device = "auto",
     results: Annotated[Path, Option(help="Where records, checkpoints and the board of these runs go.")] = Path("results"),
     records: Annotated[

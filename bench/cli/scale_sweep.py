@@ -13,7 +13,7 @@ from bench.cli.options import Device, MeasurementsWritten, Plugin, RunsRead, loa
 
 
 def scale_sweep(
-    runs: Annotated[list[str], Argument(metavar="RUN_ID...", help="Ids of finished runs whose weights were kept.")],
+    runs: Annotated[list[str], Argument(metavar="RUN_ID", help="Ids of finished runs whose weights were kept.")],
     results: RunsRead = None,
     records: MeasurementsWritten = None,
     images: Annotated[int | None, Option(min=1, max=50_000, help="How many test digits, the first ones. Default: all.")] = None,
