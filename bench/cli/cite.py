@@ -42,7 +42,7 @@ def cite(
 
 
 def _models(asked: Sequence[str]) -> list[str]:
-    """The models that are meant. Raises BenchError: a name that no paper is known for, or a glob that matches none."""
+    """The models that are meant. Raises BenchError: a name that no paper is known for, or an option that it does not have."""
     from bench.errors import BenchError
     from leaderboard.board.papers import known_models
     from models.errors import suggestion
@@ -55,8 +55,24 @@ def _models(asked: Sequence[str]) -> list[str]:
             raise BenchError(
                 f"no paper is known for {word!r}{suggestion(name, known_models())}; models: {', '.join(known_models())}"
             )
-        found += [f"{known}{at}{options}" for known in matched]
+        for known in matched:
+            _check_options(known, options)
+            found.append(f"{known}{at}{options}")
     return list(dict.fromkeys(found))
+
+
+def _check_options(model: str, options: str) -> None:
+    """Raises BenchError: the model has no such option, or the option no such value; a paper could be left out for it."""
+    from bench.errors import BenchError
+    from models.errors import suggestion
+    from models.registry.unimported import method_files, options_of
+
+    known = [f"{option}={value}" for option, values in options_of(model, method_files()).items() for value in values]
+    for option in filter(None, options.split(",")):
+        if option not in known:
+            raise BenchError(
+                f"{model!r} has no option {option!r}{suggestion(option, known)}; it has: {', '.join(known) or 'none'}"
+            )
 
 
 def _papers(model: str, tasks: Sequence[str | None]) -> dict[Paper, bool]:

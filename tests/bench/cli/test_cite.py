@@ -97,6 +97,8 @@ def test_json(capsys):
         (["sesn-vectr"], r"no paper is known for 'sesn-vectr' \(did you mean 'sesn-vector'\?\); models: cnn, "),
         (["my-*"], r"no paper is known for 'my-\*'; models: "),
         (["cnn", "--task", "mnist"], "unknown task 'mnist'"),
+        (["sesn-basis@basis=fourier"], r"'sesn-basis' has no option 'basis=fourier' \(did you mean 'basis=fourier-bessel'\?\)"),
+        (["sesn-a@config=28"], "'sesn-a' has no option 'config=28'; it has: none"),
     ],
 )
 def test_what_is_not_known_is_one_line(capsys, words, line):
