@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
 import time
@@ -43,7 +44,7 @@ class Display:
         self, total: int, *, deadline: float | None = None, shares: int = 0, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.total, self.count, self.deadline, self.shares, self.clock = total, 0, deadline, shares, clock
-        self.in_log = not (sys.stdout.isatty() and sys.stderr.isatty())  # of which one takes lines, the other one bars
+        self.in_log = not _on_terminal()
         self.all = _bar("runs", total, 0)
         self.in_hand: dict[int, InHand] = {}  # by slot
         self.slots = 1  # in use at once
@@ -134,6 +135,14 @@ class Display:
     def _show_to_go(self) -> None:
         self.all.set_postfix_str(f"{clock_text(self.to_go())} to go", refresh=False)
         self.all.update(0)
+
+
+def _on_terminal() -> bool:
+    """Whether standard output, which takes lines, and error, which takes bars, are one; of no size (a CI's) it has no bars."""
+    try:
+        return sys.stdout.isatty() and sys.stderr.isatty() and os.get_terminal_size(sys.stderr.fileno()).lines > 0
+    except (OSError, ValueError):
+        return False
 
 
 def _bar(title: str, total: int, position: int) -> tqdm[Any]:

@@ -240,9 +240,10 @@ display.close()
 """
 
 
-def test_on_a_terminal_bars_show_the_validation_error_and_the_time_to_go():
+def on_terminal(lines, columns):
+    """What it shows of three epochs."""
     near, far = pty.openpty()
-    fcntl.ioctl(far, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 140, 0, 0))
+    fcntl.ioctl(far, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
     process = subprocess.Popen([sys.executable, "-c", TERMINAL], cwd=ROOT, stdout=far, stderr=far)
     os.close(far)
     shown = b""
@@ -253,6 +254,15 @@ def test_on_a_terminal_bars_show_the_validation_error_and_the_time_to_go():
             break
     os.close(near)
     assert process.wait(timeout=60) == 0, shown
+    return shown
+
+
+def test_on_a_terminal_bars_show_the_validation_error_and_the_time_to_go():
+    shown = on_terminal(24, 140)
     assert b"epoch 4/60, validation error 7.25 %, " in shown
     assert b"103 min to go" in shown or b"1 h 43 min to go" in shown
     assert b"loss" not in shown  # lines are for logs
+
+
+def test_a_terminal_of_no_size_gets_lines():
+    assert on_terminal(0, 0).count(b"cnn mnist-scale-28 r0: epoch ") == 3
