@@ -211,12 +211,14 @@ def test_the_driver_tells_the_display_and_forgets_a_run_that_ended_somehow(tmp_p
     seen = []
     display.epoch, shown = lambda *what: (seen.append(what), shown(*what)), display.epoch
     display.begun, begin = lambda *what: (seen.append(what), begin(*what)), display.begun
+    held = []
+    display.finished, finish = lambda *what: (held.append(list(display.in_hand)), finish(*what)), display.finished
     driver = Driver(runs[:1], Pool(how, finished), tmp_path, estimates, lambda: False, display)
     list(driver.run())
     assert (0, runs[0], EPOCH) in seen
     alone = estimates.seconds(runs[0])
     assert seen[0] == (0, "", runs[0], alone and 2 * alone)
-    assert display.in_hand == {} and display.waiting == (0, None)
+    assert held == [[]] and display.waiting == (0, None)
 
 
 TERMINAL = """
