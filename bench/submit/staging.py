@@ -23,13 +23,13 @@ def copy_of(root: Path, place: Path | None = None) -> Iterator[Path]:
 
     Raises BenchError: there is no room, or no right. None: where the system has temporary files, which can be put nowhere else.
     The files are links to those of the checkout as far as the file system can: nothing may be written over them in place, and
-    whoever writes a board replaces files whole.
+    whoever writes a board replaces files whole. Links stay links, as they may lead in circles.
     """
     try:
         with tempfile.TemporaryDirectory(prefix=".bench-submit-", dir=place, ignore_cleanup_errors=True) as folder:
             for name in (str(RECORDS), *WRITTEN):
                 if (root / name).is_dir():
-                    shutil.copytree(root / name, Path(folder, name), copy_function=_link)
+                    shutil.copytree(root / name, Path(folder, name), symlinks=True, copy_function=_link)
                 else:
                     _link(root / name, Path(folder, name))
             yield Path(folder)

@@ -6,11 +6,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
-from bench.cli.main import main
+from bench.cli.main import app, main
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN_TINY = ("run", "--protocol", "tiny.yaml", "--plugin", "my_net.py", "--device", "cpu")
+
+
+def verbs():
+    """The names of all verbs that `bench --help` shows."""
+    return [name for name, command in get_command(app).commands.items() if not command.hidden]
 
 
 def bench(folder, *arguments, **environment):

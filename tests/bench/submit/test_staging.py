@@ -50,6 +50,13 @@ def test_all_is_put_in_place(root, links, monkeypatch):
     assert snapshot(root) == {path: it for path, it in before.items() if path.name != "stale.svg"} | text | folders
 
 
+def test_links_in_circles_are_copied_as_links(root):
+    (root / "records" / "loop").symlink_to(".")
+    (root / "records" / "nowhere").symlink_to("gone")
+    with copy_of(root, root) as copy:
+        assert (copy / "records" / "loop").is_symlink() and (copy / "records" / "nowhere").is_symlink()
+
+
 def refuse(*_, **__):
     raise OSError(1, "Operation not permitted")
 
