@@ -116,7 +116,7 @@ def test_run_ids_of_the_folders_that_are_read(place):
 
     ids, mine = [recorded("records", "a", number) for number in range(2)], recorded("mine", "b", 0)
     (place / "records" / "timings" / "mnist-scale-28" / "a").mkdir(parents=True)
-    (place / "records" / "timings" / "mnist-scale-28" / "a" / f"{ids[0]}.json").write_text("{}")
+    (place / "records" / "timings" / "mnist-scale-28" / "a" / "a_mnist-scale-28_r0_step.json").write_text("{}")
     assert found("bench verify ") == found("bench verify a_") == sorted(ids)
     assert found("bench verify --records mine ") == found("bench scale-sweep --results mine b") == [mine]
     assert found("bench verify x") == found("bench verify --records nowhere ") == []
