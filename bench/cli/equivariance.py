@@ -81,5 +81,8 @@ def _print(measured: Equivariance) -> None:
     for layer in (*measured.layers, measured.network):
         errors = " ".join(f"{error:>7.3f}" for error in layer.scale)
         print(f"  {layer.name:<18} {errors} {layer.translation:>8.1e}", flush=True)
-    for note in measured.notes:
+    known = (
+        ["layers are what goes into the skeleton's poolings, or its blocks: docs/equivariance.md"] if measured.layers else []
+    )
+    for note in measured.notes or known:
         print(f"  {note}", flush=True)

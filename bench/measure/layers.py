@@ -138,7 +138,9 @@ def _discovered(network: nn.Module, empty: Tensor) -> tuple[list[Layer], list[st
     notes = [f"{layer.name} is the output of {names[id(layer.module)]} ({type(layer.module).__name__})" for layer in layers]
     none = [] if layers else ["no layer is seen: no module that holds weights gives maps (N, C, H, W)"]
     if problem is not None:
-        none.append(f"nor is what comes later: on {empty.shape[-1]} pixels the network raises {one_line(said(problem), 120)}")
+        none.append(
+            f"what comes later is not seen: on {empty.shape[-1]} pixels the network raises {one_line(said(problem), 120)}"
+        )
     return layers, [*notes, *none]
 
 
