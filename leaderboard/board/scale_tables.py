@@ -29,7 +29,7 @@ translation equivariance (docs/equivariance.md). Under the line of a table: the 
 
 def render(shown: Collection) -> list[str]:
     """The lines of the board's section, task by task; none where there is nothing to show."""
-    runs = [run for run in shown.runs if len(run.error_by_scale) > 1]
+    runs = [run for run in shown.runs if len(run.error_by_scale) > 1 and not run.smoke]  # of a few hundred images
     folds = [*_by_size(runs), *_outside(shown.scale_sweeps), *_equivariance(shown.equivariance)]
     lines = [_HEADING, ""] if folds else []
     for task, its_folds in groupby(sorted(folds, key=itemgetter(0)), key=itemgetter(0)):  # sorting keeps the order in a task
