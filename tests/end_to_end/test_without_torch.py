@@ -25,6 +25,7 @@ READ = {  # a verb, and words after it with which it does its work
     "list": "tasks",
     "list protocols": "",
     "cite": "sesn-vector",
+    "completion": "bash",
     "doctor": "",
     "list plans": "",
     "--version": "",
@@ -42,6 +43,8 @@ TRAIN = {
     "profile": "cnn",
     "verify": f"{RUN} --records {RECORDS}",
     "sprint": "--budget 9m --out S",
+    "check": "cnn",
+    "new": "my-own-net",
     "list models": "",
 }
 VERBS = [str(command.name) for command in app.registered_commands]
