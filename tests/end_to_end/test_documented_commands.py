@@ -34,6 +34,7 @@ NOT_RUN = {
     "submit": "writes into the checkout that it is run in: tests/bench/submit",
 }
 MEASURING = {"equivariance", "profile", "scale-sweep", "time", "verify"}  # half a minute each, in processes of their own
+NAMES = {"model", "task", "protocol", "plan"}  # parameters that name something of the suite
 ALONE = {"cite", "doctor", "leaderboard", "list", "timings"}  # commands without another word; the other verbs alone are names
 RUN_ID = "dss-vector_mnist-scale-28_r1_short_541109bb8a"  # of a committed record
 PLACEHOLDERS = {"RUN_ID": RUN_ID, "RUN": RUN_ID, "MODEL": "cnn", "DIR": "there", "PACK": "there", "R": "results", "NAME": "me"}
@@ -188,16 +189,14 @@ def test_what_measures(folder, run_id, verb):
 
 def names_exist(given):
     """Models, tasks, protocols and plans that are named are there. Raises what the suite raises where one is not."""
-    tasks = given.get("task")
-    tasks = match_tasks([tasks] if isinstance(tasks, str) else tasks or ["*"])
-    models = given.get("model") or []
-    known = [model for model in ([models] if isinstance(models, str) else models) if not model.startswith("my-net")]
-    if known:
-        assert match_models([model for model in known if model != "*"] or ["cnn"], tasks)
-    if given.get("protocol") and not str(given["protocol"]).endswith(".yaml"):
-        load_protocol(given["protocol"])
-    if given.get("plan"):
-        load_plan(given["plan"])
+    named = {key: [value] if isinstance(value, str) else value or [] for key, value in given.items() if key in NAMES}
+    tasks = match_tasks(named.get("task") or ["*"])
+    models = [model for model in named.get("model", ()) if not model.startswith("my-net") and not model.endswith(".py")]
+    assert not models or match_models(models, tasks)
+    for protocol in named.get("protocol", ()):
+        assert protocol.endswith(".yaml") or load_protocol(protocol)
+    for plan in named.get("plan", ()):
+        assert load_plan(plan)
 
 
 @pytest.mark.parametrize("page", GENERATED, ids=lambda page: page.name)
