@@ -190,7 +190,15 @@ def slow_net(task):
 """
 
 
-def test_ctrl_c_leaves_the_state_and_the_same_call_goes_on(own_registry, tiny, monkeypatch):
+@pytest.fixture
+def interruptible():
+    """Ctrl-C does what it does in a notebook, also where the tests themselves were started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_leaves_the_state_and_the_same_call_goes_on(own_registry, interruptible, tiny, monkeypatch):
     Path("slow_net.py").write_text(SLOW)
     models.load_plugin("slow_net.py")
     monkeypatch.setenv("SECONDS", "0.4")
@@ -232,7 +240,7 @@ def run_cell(text, number):
     exec(compile(text, name, "exec"), {"__name__": "__main__"})
 
 
-def test_an_interrupt_that_comes_with_the_last_step_is_not_lost(trained, tiny, monkeypatch):
+def test_an_interrupt_that_comes_with_the_last_step_is_not_lost(trained, interruptible, tiny, monkeypatch):
     def interrupted(run, device, results, stop):
         os.kill(os.getpid(), signal.SIGINT)
         return Outcome([], stopped=False)
