@@ -51,7 +51,7 @@ class Equivariance(Measurement):
     layers: list[LayerError]
     network: LayerError
     changed_answers: list[Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]]
-    notes: list[Text] = []
+    notes: list[Text] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
