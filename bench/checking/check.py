@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from bench.checking.beside import compared, references
 from bench.checking.finding import Finding
 from bench.checking.names import CHECKS, NEEDED
-from bench.checking.process import Gone, Worker
+from bench.checking.process import STARTING, Gone, Worker
 from bench.errors import BenchError
 from bench.measure.equivariance import Errors
 
@@ -36,11 +36,9 @@ class Checker:
         self.worker, self.clean = Worker([*plugins]), Worker([])  # the latter runs no stranger's code
         self.known: dict[str, dict[str, Errors]] = {}  # of the networks to compare with, by task
         try:
-            registered = self.worker.ask(self._limit(""), do="load", plugins=[*plugins]) if not names else []
+            registered = self.worker.ask(STARTING, do="load", plugins=[*plugins]) if not names else []
             wanted = [*names] or registered
-            self.pairs = [
-                (model, task) for model, task in self.worker.ask(self._limit(""), do="pairs", names=wanted, tasks=[*tasks])
-            ]
+            self.pairs = [(model, task) for model, task in self.worker.ask(STARTING, do="pairs", names=wanted, tasks=[*tasks])]
         except Gone as gone:
             self.close()
             raise BenchError(f"{' and '.join(plugins) or 'the model'} cannot be loaded: {gone}") from None

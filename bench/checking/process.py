@@ -25,6 +25,8 @@ from bench.machine.processes import ended_by, python, start, take_streams
 from leaderboard.errors import one_line
 from models.errors import said
 
+STARTING = 120.0  # seconds for a process to start, torch and the model's file imported
+
 
 class Gone(Exception):
     """The process ended, or did not answer in time; the message says which."""
@@ -41,7 +43,7 @@ class Worker:
         """The answer to a question. Raises Gone; BenchError: what is asked for cannot be done as asked."""
         if self.process is None:
             self._start()
-            self.ask(limit, do="load", plugins=self.plugins)
+            self.ask(STARTING, do="load", plugins=self.plugins)
         with suppress(OSError):  # it died: then there is no answer
             self.process.stdin.write(json.dumps(question).encode() + b"\n")
             self.process.stdin.flush()

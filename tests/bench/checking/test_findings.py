@@ -111,3 +111,18 @@ def test_generated_images_are_pictures(task):
     assert images.shape == (3, *datasets.image_shape(task)) and images.dtype == torch.uint8
     assert images.amax() > 200 and images[..., 0, :].amax() < 60 and (images > 60).float().mean() < 0.5
     assert torch.equal(images, generated(task, 3)) and not torch.equal(images[0], images[1])
+
+
+@pytest.mark.parametrize(("size", "verdict"), [(1e-7, "pass"), (1e-2, "look"), (1.0, "fail")])
+def test_how_far_float64_may_be_from_float32(monkeypatch, size, verdict):
+    class Coarse(torch.nn.Sequential):
+        def forward(self, images):
+            logits = super().forward(images)
+            return logits if images.dtype == torch.float64 else logits * (1 + size)
+
+    monkeypatch.setattr(Subject, "build", lambda *_: Coarse(torch.nn.Flatten(), torch.nn.Linear(784, 10)))
+    torch.manual_seed(0)
+    weights = torch.nn.Linear(784, 10).state_dict()
+    monkeypatch.setattr(torch.nn.Linear, "reset_parameters", lambda layer: layer.load_state_dict(weights) and None)
+    finding = found("float64", "sound-net")
+    assert finding["verdict"] == verdict, finding
