@@ -79,15 +79,17 @@ def find(nvml: Any, index: int) -> Card | None:
 
 def persistence(whole: Any) -> bool | None:
     """Whether the driver stays loaded while nobody uses a card. None: it does not say."""
-    return best_effort(lambda: bool(library().nvmlDeviceGetPersistenceMode(whole)))
+    found: bool | None = best_effort(lambda: bool(library().nvmlDeviceGetPersistenceMode(whole)))
+    return found
 
 
 def memory_errors(whole: Any) -> int | None:
     """How many errors of a card's memory could not be corrected since the driver was loaded. None: that is not known."""
     nvml = best_effort(library)
-    return best_effort(
+    found: int | None = best_effort(
         lambda: int(nvml.nvmlDeviceGetTotalEccErrors(whole, nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, nvml.NVML_VOLATILE_ECC))
     )
+    return found
 
 
 def library() -> Any:
