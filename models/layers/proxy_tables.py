@@ -147,7 +147,8 @@ def _least_squares(
 def _norm(functions: Tensor, pair: tuple[int, int], moment: Tensor) -> float:
     """The root mean square over images of a pair's norm in the loss."""
     both = functions[[pair[1], pair[0]]].flatten(0, 1)  # (2 K^2, F)
-    return math.sqrt((both * (moment.flatten(2).flatten(0, 1) @ both)).sum().item())
+    square = (both * (moment.flatten(2).flatten(0, 1) @ both)).sum().item()
+    return math.sqrt(max(0.0, square))  # what is 0 may be rounded to less
 
 
 def _second_moments(size: int, ratio: float, side: int) -> Tensor:
