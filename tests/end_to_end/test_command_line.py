@@ -49,6 +49,7 @@ def test_run_skip_and_rebuild(workplace):
     assert bench(workplace, "leaderboard", "--records", "results", "--output", "B.md", "--check").returncode == 1
 
 
+@pytest.mark.slow
 def test_failed_run_is_recorded_and_the_others_go_on(workplace):
     done = bench(workplace, *RUN_TINY, "--model", "tiny-net", "--model", "raises-net", "--task", "mnist-scale-28")
     assert done.returncode == 1
@@ -65,6 +66,7 @@ def start(folder, *arguments):
     return subprocess.Popen(call, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_interrupted_run_goes_on_and_ends_as_an_undisturbed_one(workplace):
     (workplace / "tiny.yaml").write_text(TINY.replace("epochs: 3", "epochs: 12"))
     command = (*RUN_TINY, "--model", "cnn", "--task", "mnist-scale-28")

@@ -107,6 +107,7 @@ def test_a_record_that_was_edited_does_not_verify(done, tmp_path):
     assert "check out 0123456789ab and verify there" in found.stdout
 
 
+@pytest.mark.slow
 def test_elsewhere_a_difference_within_chance_agrees(done, tmp_path):
     metrics = json.loads(done.read_text())["metrics"]
     curve = [value * (1 + 1e-9) for value in metrics["train_loss_curve"]]

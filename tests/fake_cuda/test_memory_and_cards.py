@@ -1,10 +1,12 @@
 """Short memory: a run says what would fit, evaluation takes smaller batches. Several cards: each run keeps to its own."""
 
+import pytest
 from small import PROTOCOL, records_in, write_stl10
 
 MEMORY = 400_000_000  # bytes: too few for the batch of 32 on STL-10, and for evaluating 2,000 digits at once
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_says_what_would_and_evaluation_takes_smaller_batches(bench, tmp_path):
     larger = PROTOCOL.replace("batch_size: 4", "batch_size: 32").replace("test_images: 12", "test_images: 3000")
     (tmp_path / "small.yaml").write_text(larger)

@@ -21,6 +21,7 @@ def plugin(tmp_path, monkeypatch):
     return str(path)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_or_never_ends_costs_one_question(plugin):
     worker = Worker([plugin])
     try:

@@ -198,6 +198,7 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_the_state_and_the_same_call_goes_on(own_registry, interruptible, tiny, monkeypatch):
     Path("slow_net.py").write_text(SLOW)
     models.load_plugin("slow_net.py")

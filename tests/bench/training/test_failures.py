@@ -93,6 +93,7 @@ def test_every_way_to_fail_leaves_a_record_and_the_others_go_on(workplace):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_several_jobs_give_the_same_records_as_one(workplace):
     chosen = ("--model", "tiny-net", "--model", "random-net", "--task", "mnist-scale-*")
     assert bench(workplace, *chosen[:4], "--task", "mnist-scale-28*", "--results", "one").returncode == 0

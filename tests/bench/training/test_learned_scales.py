@@ -30,6 +30,7 @@ def run(tmp_path):
     return one_run(tmp_path / "small.yaml", "sesn-learned", "mnist-scale-56")
 
 
+@pytest.mark.slow
 def test_filters_that_grow_are_trained_on_and_resumed_to_the_bit(run, tmp_path, monkeypatch):
     seen = []
 
