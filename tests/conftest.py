@@ -44,17 +44,11 @@ def pytest_runtest_setup(item):
 
 @pytest.fixture
 def own_registry():
-    """For one test: the plugins that it loads are known to it alone, and it knows of no other."""
+    """For one test: the plugins that it loads are known to it alone."""
     models.infos()
     state = [(kept, list(kept)) for kept in (catalogue._models, plugins._in_use, plugins._path_before, sys.path)]
     helpers = dict(plugins._helpers)
     here = {name: module for name, module in sys.modules.items() if plugins._is_helper(module)}
-    for name in here:
-        del sys.modules[name]
-    catalogue._models[:] = [model for model in catalogue._models if not model.plugin]
-    sys.path[:] = [entry for entry in sys.path if entry not in map(str, plugins._in_use)]
-    plugins._in_use.clear()
-    plugins._helpers.clear()
     yield
     for name in [name for name, module in sys.modules.items() if plugins._is_helper(module)]:
         del sys.modules[name]
@@ -63,3 +57,14 @@ def own_registry():
     plugins._helpers.update(helpers)
     for kept, before in state:
         kept[:] = before
+
+
+@pytest.fixture
+def no_plugins(own_registry):
+    """For one test: it knows of the suite's models alone, as a new process does, whatever others have loaded or registered."""
+    for name in [name for name, module in sys.modules.items() if plugins._is_helper(module)]:
+        del sys.modules[name]
+    catalogue._models[:] = [model for model in catalogue._models if model.module.startswith("models.")]
+    sys.path[:] = [entry for entry in sys.path if entry not in map(str, plugins._in_use)]
+    plugins._in_use.clear()
+    plugins._helpers.clear()

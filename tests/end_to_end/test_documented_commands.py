@@ -112,7 +112,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def reader(folder, monkeypatch, own_registry):
+def reader(folder, monkeypatch, no_plugins):
     """To be in that folder."""
     monkeypatch.chdir(folder)
     return folder

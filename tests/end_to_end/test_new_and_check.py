@@ -14,7 +14,7 @@ TASK = "mnist-scale-28"
 
 
 @pytest.fixture(autouse=True)
-def _elsewhere(own_registry, tmp_path, monkeypatch):
+def _elsewhere(no_plugins, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 

@@ -20,7 +20,7 @@ TASK = "mnist-scale-28"
 
 
 @pytest.fixture
-def written(own_registry, tmp_path):
+def written(no_plugins, tmp_path):
     def write(name="our-net", task="mnist-scale-*"):
         module = check_name(name)
         path = tmp_path / f"{module}.py"

@@ -21,6 +21,7 @@ from bench.protocol import built_in_protocols
 from leaderboard.records.store import write_record
 from models.registry.unimported import method_files, names_in, options_of
 
+pytestmark = pytest.mark.usefixtures("no_plugins")
 VERBS = [command.name for command in app.registered_commands if not command.hidden]
 
 

@@ -11,7 +11,7 @@ from bench.training.trainer import Watch
 
 
 @pytest.fixture
-def tiny(tmp_path, own_registry):
+def tiny(tmp_path, no_plugins):
     (tmp_path / "tiny.yaml").write_text(TINY)
     (tmp_path / "my_net.py").write_text(PLUGIN)
     models.load_plugin(tmp_path / "my_net.py")
