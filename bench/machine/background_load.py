@@ -11,9 +11,8 @@ import torch
 
 from bench.errors import best_effort
 from bench.machine.nvml import card_state
-from leaderboard.records.timing import DeviceState
+from leaderboard.records.timing import OTHERS_ALLOWED, DeviceState
 
-OTHERS_ALLOWED = 0.05  # of the processors' time
 # Why a card may run below its highest clocks without being held back: nothing to do, or clocks that somebody set.
 HARMLESS = {"GpuIdle", "ApplicationsClocksSetting", "UserDefinedClocks"}
 

@@ -15,7 +15,6 @@ from torch import Tensor
 
 import datasets
 from bench.errors import NotSaved
-from bench.machine.background_load import OTHERS_ALLOWED
 from bench.machine.device import on, peak_memory, reset_peak_memory
 from bench.machine.hardware import describe_hardware, describe_software
 from bench.plan import Run
@@ -27,6 +26,7 @@ from bench.training.train import Trained, train
 from bench.training.trainer import Watch
 from leaderboard.errors import RecordError
 from leaderboard.records.schema import SCALE_EDGES, Hardware, Metrics, Record, ScaleBin, Timings
+from leaderboard.records.timing import OTHERS_ALLOWED
 
 
 def execute(run: Run, device: torch.device, results: Path, watch: Watch, jobs: int = 1) -> Record:

@@ -18,6 +18,8 @@ from leaderboard.records.schema import Amount, Count, Positive, PositiveCount, P
 
 Samples = Annotated[list[Amount], Field(min_length=1)]
 
+OTHERS_ALLOWED = 0.05  # of the processors' time, by others: more taints a timing
+
 
 class DeviceState(Strict):
     """A graphics card at one moment, as its driver says; None where it does not."""

@@ -6,6 +6,8 @@ import ast
 from itertools import islice
 from pathlib import Path
 
+from models.registry.unimported import registers
+
 MOST_FILES, MOST_BYTES = 200, 1_000_000
 
 
@@ -24,12 +26,8 @@ def _registers(file: Path, name: str) -> bool:
         tree = ast.parse(content if name.encode() in content else b"")
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and _called(node.func) == "register")
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and registers(node))
     return any(_first(call) == name for call in calls)
-
-
-def _called(function: ast.expr) -> str:
-    return function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
 
 
 def _first(call: ast.Call) -> object:

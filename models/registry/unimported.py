@@ -33,7 +33,7 @@ def options_of(name: str, files: Iterable[Path]) -> dict[str, list[str]]:
     for file in (file for file in files if name in names_in([file])):
         tree = _parsed(file)
         scope = _Scope(tree)
-        for call in (call for node in tree.body for call in getattr(node, "decorator_list", []) if _registers(call)):
+        for call in (call for node in tree.body for call in getattr(node, "decorator_list", []) if registers(call)):
             given = {keyword.arg: keyword.value for keyword in call.keywords}
             options = scope.value(given.get("options"))
             if scope.value(call.args[0] if call.args else given.get("name")) == name and isinstance(options, Mapping):
@@ -57,7 +57,8 @@ def _parsed(file: Path) -> ast.Module:
         return ast.Module([], [])
 
 
-def _registers(node: ast.expr) -> bool:
+def registers(node: ast.AST) -> bool:
+    """Whether it is a call of `register`, however that was imported."""
     function = node.func if isinstance(node, ast.Call) else None
     return getattr(function, "id", getattr(function, "attr", None)) == "register"
 
